@@ -1,0 +1,90 @@
+//! Labelled samples in: readers (one file each), preprocessing, batches.
+//!
+//! A [`Reader`] opens a [`Spec`] as a [`DataSet`] with random access; [`Transform`] turns what a data set holds into
+//! what the model takes; [`Batches`] streams both, one batch ahead of the engine, in bounded memory.
+//! A new format is one file here and one line in [`READERS`].
+
+mod batches;
+mod error;
+mod folder;
+mod idx;
+mod npz;
+mod perturb;
+mod preprocess;
+mod records;
+mod spec;
+
+pub use batches::{Batch, Batches};
+pub use error::DataError;
+pub use perturb::Perturbed;
+pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize, Transform};
+pub use spec::Spec;
+
+use image::DynamicImage;
+use ndarray::ArrayD;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::path::Path;
+
+/// The readers, in the order in which `--help` lists them.
+pub const READERS: &[&dyn Reader] = &[&idx::MNIST, &idx::FASHION_MNIST, &folder::FOLDER, &npz::NPZ];
+
+/// The stable name of a sample: its index in the set, or its path relative to the set's root where samples are files.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SampleId(pub String);
+
+impl fmt::Display for SampleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a data set holds for one sample, before preprocessing.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// Pixels that still need scaling and normalising.
+    Image(DynamicImage),
+    /// Values that the model takes as they are, without the batch axis.
+    Values(ArrayD<f32>),
+}
+
+/// Labelled samples with random access. Implementations hold file handles and offsets, not the samples.
+pub trait DataSet: Send + Sync {
+    /// The number of samples, at least 1.
+    fn len(&self) -> usize;
+    /// Never true: an empty set is refused when it is opened.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+    /// The names of the classes by label, where the format carries them.
+    fn class_names(&self) -> Option<&[String]>;
+    /// The stable name of sample `index`.
+    fn id(&self, index: usize) -> SampleId;
+    /// The (possibly wrong) label of sample `index`.
+    fn label(&self, index: usize) -> usize;
+    /// The content of sample `index`.
+    ///
+    /// # Errors
+    /// [`DataError::Sample`] where the file cannot be read or decoded.
+    fn content(&self, index: usize) -> Result<Content, DataError>;
+}
+
+/// A format of labelled data.
+pub trait Reader: Sync {
+    /// The name in a data specification, as `fashion-mnist` in `fashion-mnist:DIR#test`.
+    fn name(&self) -> &'static str;
+    /// One line for `--help`.
+    fn summary(&self) -> &'static str;
+    /// How images of this set are usually preprocessed.
+    fn preset(&self) -> Preprocessing;
+    /// The split that is read where the specification names none, or `None` where the format has no splits.
+    fn default_split(&self) -> Option<&'static str>;
+    /// Opens the set at `path`.
+    ///
+    /// # Errors
+    /// Missing or malformed files, an unknown split, an empty set, labels that do not fit the samples.
+    fn open(&self, path: &Path, split: Option<&str>) -> Result<Box<dyn DataSet>, DataError>;
+    /// The validation split that the set at `path` has of its own, if any.
+    fn validation_split(&self, path: &Path) -> Option<&'static str>;
+}

@@ -1,0 +1,63 @@
+//! Runs a graph. `ort.rs` and `tract.rs` are the only files of the crate that know those libraries.
+//!
+//! An [`Engine`] loads the bytes of a model into a [`Session`]; a session maps named inputs to named outputs. Nothing
+//! above this folder depends on which engine runs, so the same tests run over every one of them.
+
+pub mod ort;
+pub mod runtime;
+pub mod tract;
+
+mod choose;
+mod error;
+
+pub use choose::{Choice, Device, EngineName, choose};
+pub use error::EngineError;
+
+use crate::tensor::Tensor;
+use serde::Serialize;
+use std::path::{Path, PathBuf};
+
+/// What runs the model: it stands in the report, so it says what really ran, not what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EngineInfo {
+    /// `onnxruntime` or `tract`.
+    pub name: &'static str,
+    /// The version that the library itself reports.
+    pub version: String,
+    /// The execution provider: `CPUExecutionProvider`, `CUDAExecutionProvider`, or `tract`.
+    pub provider: String,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// The shared library that was loaded, where there is one.
+    pub library: Option<PathBuf>,
+}
+
+/// A serialised ONNX model, and where its external data lies.
+#[derive(Clone, Copy)]
+pub struct Runnable<'a> {
+    /// The bytes of a `ModelProto`.
+    pub bytes: &'a [u8],
+    /// The folder that the locations of external data are relative to.
+    pub folder: &'a Path,
+}
+
+/// A library that can run ONNX graphs on some device.
+pub trait Engine: Send + Sync {
+    /// What runs, where.
+    fn info(&self) -> &EngineInfo;
+
+    /// Prepares a model for running.
+    ///
+    /// # Errors
+    /// [`EngineError::Unsupported`] where the engine cannot run the graph, with the engine's own reason.
+    fn load(&self, model: Runnable<'_>) -> Result<Box<dyn Session>, EngineError>;
+}
+
+/// A model that is ready to run. Batches of different sizes may follow each other.
+pub trait Session: Send {
+    /// Feeds `inputs` by name and returns the outputs named in `wanted`, in that order.
+    ///
+    /// # Errors
+    /// An unknown name, a shape or element type that the model does not take, or a failure inside the engine.
+    fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError>;
+}
