@@ -1,7 +1,7 @@
 //! Labelled samples in: readers (one file each), preprocessing, batches.
 //!
 //! A [`Reader`] opens a [`Spec`] as a [`DataSet`] with random access; [`Transform`] turns what a data set holds into
-//! what the model takes; [`Batches`] streams both, one batch ahead of the engine, in bounded memory.
+//! what the model takes; [`Stream`] delivers batches, one ahead of the engine, in bounded memory.
 //! A new format is one file here and one line in [`READERS`].
 
 mod batches;
@@ -14,9 +14,9 @@ mod preprocess;
 mod records;
 mod spec;
 
-pub use batches::{Batch, Batches};
+pub use batches::{Batch, Stream};
 pub use error::DataError;
-pub use perturb::Perturbed;
+pub use perturb::Perturbation;
 pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize, Transform};
 pub use spec::Spec;
 
