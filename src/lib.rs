@@ -1,1 +1,5 @@
 //! x
+pub mod linalg;
+pub mod model;
+pub mod progress;
+pub mod tensor;

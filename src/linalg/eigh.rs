@@ -1,0 +1,48 @@
+//! One self-adjoint eigendecomposition for every α: `Ŵ = (W U) diag(λ(α)) Uᵀ`.
+
+use super::boundary::{as_faer, from_faer, to_faer};
+use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, kept_share};
+use faer::{Mat, Side};
+use ndarray::Array2;
+
+pub(super) struct Eigh;
+
+pub(super) const EIGH: Eigh = Eigh;
+
+/// A weight in the basis of its inputs' eigenvectors.
+pub(super) struct Spectral {
+    /// Energies σ, of sum 1.
+    pub(super) energies: Vec<f64>,
+    /// U, [d, d], one eigenvector a column.
+    pub(super) vectors: Mat<f64>,
+    /// `W U`, [outputs, d].
+    pub(super) weight: Mat<f64>,
+}
+
+impl Solver for Eigh {
+    fn name(&self) -> &'static str {
+        "eigh"
+    }
+
+    fn summary(&self) -> &'static str {
+        "one self-adjoint eigendecomposition for all α (faer)"
+    }
+
+    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
+        let failed = |error| LinalgError::Failed { solver: EIGH.name(), reason: format!("{error:?}") };
+        let decomposition = to_faer(moment.matrix()).self_adjoint_eigen(Side::Lower).map_err(failed)?;
+        let energies = decomposition.S().column_vector().iter().copied().collect();
+        let vectors = decomposition.U().to_owned();
+        let weight = as_faer(&weight) * &vectors;
+        Ok(Box::new(Spectral { energies, vectors, weight }))
+    }
+}
+
+impl Factored for Spectral {
+    fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        let scaled = Mat::from_fn(self.weight.nrows(), self.weight.ncols(), |i, j| {
+            self.weight[(i, j)] * kept_share(alpha, self.energies[j])
+        });
+        Ok(from_faer((scaled * self.vectors.transpose()).as_ref()))
+    }
+}

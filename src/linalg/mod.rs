@@ -1,0 +1,231 @@
+//! The projection `Ŵ = W · Wp` with `Wp = U diag(λ) Uᵀ`, `λ = ασ / ((α−1)σ + 1)`, in float64.
+//!
+//! σ are the eigenvalues of a second moment of trace 1, U its eigenvectors (SAP, arXiv 2403.08618, equations for Λ and
+//! W_p). λ is a rational function of σ, so `Wp = α C ((α−1) C + I)⁻¹` needs no eigenvectors. The solvers compute the
+//! same matrix; a new one is a file here and a line in [`SOLVERS`].
+
+mod boundary;
+mod cholesky;
+mod eigh;
+mod moment;
+mod svd;
+
+pub use moment::UnitMoment;
+
+use ndarray::Array2;
+use serde::Serialize;
+use std::fmt;
+use std::str::FromStr;
+use thiserror::Error;
+
+/// The solvers, in the order in which `--help` lists them.
+pub const SOLVERS: &[&dyn Solver] = &[&cholesky::CHOLESKY, &eigh::EIGH, &svd::SVD];
+
+/// From this many values of α on, one eigendecomposition costs less than a Cholesky factorisation for each: measured
+/// 2.1 s against 0.8 s at d = 2304 (`docs/design.md`).
+const EIGH_PAYS_FROM: usize = 3;
+
+/// The scaling coefficient α of SAP: positive and finite. Large values leave the weights as they are.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Alpha(f64);
+
+impl Alpha {
+    /// α, where it is positive and finite.
+    pub fn new(value: f64) -> Option<Self> {
+        (value.is_finite() && value > 0.0).then_some(Self(value))
+    }
+
+    /// The number.
+    pub fn get(self) -> f64 {
+        self.0
+    }
+}
+
+impl fmt::Display for Alpha {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Three significant digits read well and still name grid points apart.
+        let digits = (2 - self.0.log10().floor() as i32).max(0) as usize;
+        let text = format!("{:.digits$}", self.0);
+        f.write_str(if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text })
+    }
+}
+
+impl FromStr for Alpha {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let value: f64 = text.trim().parse().map_err(|_| format!("{text:?} is not a number"))?;
+        Self::new(value).ok_or_else(|| format!("α must be a positive, finite number, not {text}"))
+    }
+}
+
+/// Failures of the linear algebra.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum LinalgError {
+    /// A second moment holds infinities or NaN.
+    #[error("the second moment of its inputs is not finite")]
+    NotFinite,
+    /// A factorisation gave up.
+    #[error("{solver} failed: {reason}")]
+    Failed {
+        /// The solver.
+        solver: &'static str,
+        /// The library's reason.
+        reason: String,
+    },
+}
+
+/// A way to compute the projection. All agree to rounding.
+pub trait Solver: Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+    /// One line for `--help`.
+    fn summary(&self) -> &'static str;
+    /// Prepares a weight `W [outputs, d]` and the moment `C [d, d]` of its inputs for any number of α.
+    ///
+    /// # Errors
+    /// [`LinalgError`] where a factorisation fails.
+    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError>;
+}
+
+/// A weight that can be projected for any α.
+pub trait Factored: Send + Sync {
+    /// `Ŵ [outputs, d]` for that α.
+    ///
+    /// # Errors
+    /// [`LinalgError`] where a factorisation fails.
+    fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError>;
+}
+
+/// `λ(σ)`, the share of a direction with energy σ that is kept.
+pub fn kept_share(alpha: Alpha, energy: f64) -> f64 {
+    let energy = energy.max(0.0);
+    alpha.get() * energy / ((alpha.get() - 1.0) * energy + 1.0)
+}
+
+/// The solver of that name.
+pub fn solver(name: &str) -> Option<&'static dyn Solver> {
+    SOLVERS.iter().copied().find(|solver| solver.name() == name)
+}
+
+/// The cheapest solver for that many values of α.
+pub fn cheapest(alphas: usize) -> &'static dyn Solver {
+    if alphas < EIGH_PAYS_FROM { &cholesky::CHOLESKY } else { &eigh::EIGH }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    /// The rows of a layer's inputs, fewer or more than their dimension, and a weight.
+    fn layer() -> impl Strategy<Value = (Array2<f64>, Array2<f64>)> {
+        (1..12_usize, 1..20_usize, 1..6_usize).prop_flat_map(|(d, rows, outputs)| {
+            let values = |count| prop::collection::vec(-3.0..3.0_f64, count);
+            (values(rows * d), values(outputs * d)).prop_map(move |(a, w)| {
+                (
+                    Array2::from_shape_vec((rows, d), a).unwrap(),
+                    Array2::from_shape_vec((outputs, d), w).unwrap(),
+                )
+            })
+        })
+    }
+
+    fn projected(solver: &dyn Solver, rows: &Array2<f64>, weight: &Array2<f64>, alpha: f64) -> Option<Array2<f64>> {
+        let moment = UnitMoment::from_sum(rows.t().dot(rows)).unwrap()?;
+        Some(solver.factor(moment, weight.clone()).unwrap().project(Alpha::new(alpha).unwrap()).unwrap())
+    }
+
+    fn largest_difference(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
+        (a - b).iter().fold(0.0, |most, difference| most.max(difference.abs()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        /// Source of truth: the definition, through nalgebra's SVD of the row matrix itself, as SAP's authors do it.
+        #[test]
+        fn every_solver_gives_the_definition((rows, weight) in layer(), exponent in -1.0..6.0_f64) {
+            let alpha = 10_f64.powf(exponent);
+            // Bordered with zeros, because nalgebra's way for 2 × 2 and 3 × 3 matrices is not exact enough.
+            let (n, d) = rows.dim();
+            let matrix = nalgebra::DMatrix::from_fn(n, d, |i, j| rows[(i, j)]).resize(n.max(4), d.max(4), 0.0);
+            let decomposition = matrix.svd(false, true);
+            let v = decomposition.v_t.unwrap();
+            let energy: f64 = decomposition.singular_values.iter().map(|s| s * s).sum();
+            prop_assume!(energy > 1e-6);
+            let mut wanted = Array2::<f64>::zeros(weight.dim());
+            for (k, s) in decomposition.singular_values.iter().enumerate() {
+                let share = kept_share(Alpha::new(alpha).unwrap(), s * s / energy);
+                for o in 0..weight.nrows() {
+                    let along: f64 = (0..weight.ncols()).map(|j| weight[(o, j)] * v[(k, j)]).sum();
+                    for j in 0..weight.ncols() {
+                        wanted[(o, j)] += share * along * v[(k, j)];
+                    }
+                }
+            }
+            for solver in SOLVERS {
+                let got = projected(*solver, &rows, &weight, alpha).unwrap();
+                // Rounding of C is ε of its trace, and λ's slope at 0 is α.
+                let tolerance = 1e-13 * (1.0 + alpha) * 30.0;
+                prop_assert!(largest_difference(&got, &wanted) < tolerance, "{} at α = {alpha}", solver.name());
+            }
+        }
+
+        #[test]
+        fn a_large_alpha_leaves_what_full_rank_inputs_see((rows, weight) in layer()) {
+            prop_assume!(rows.nrows() >= rows.ncols());
+            let moment = rows.t().dot(&rows);
+            let trace: f64 = moment.diag().sum();
+            let smallest = nalgebra::DMatrix::from_fn(rows.ncols(), rows.ncols(), |i, j| moment[(i, j)])
+                .symmetric_eigenvalues().min() / trace;
+            prop_assume!(smallest > 1e-4);
+            for solver in SOLVERS {
+                let got = projected(*solver, &rows, &weight, 1e12).unwrap();
+                prop_assert!(largest_difference(&got, &weight) < 1e-6, "{}", solver.name());
+            }
+        }
+
+        #[test]
+        fn moments_of_shards_add_up((rows, weight) in layer(), at in 0..20_usize) {
+            let at = at.min(rows.nrows());
+            let (a, b) = rows.view().split_at(ndarray::Axis(0), at);
+            let whole = UnitMoment::from_sum(rows.t().dot(&rows)).unwrap();
+            let parts = UnitMoment::from_sum(a.t().dot(&a) + b.t().dot(&b)).unwrap();
+            let (Some(whole), Some(parts)) = (whole, parts) else { return Ok(()) };
+            let alpha = Alpha::new(1000.0).unwrap();
+            let project = |moment| cholesky::CHOLESKY.factor(moment, weight.clone()).unwrap().project(alpha).unwrap();
+            prop_assert!(largest_difference(&project(whole), &project(parts)) < 1e-9);
+        }
+    }
+
+    #[test]
+    fn unseen_directions_are_removed_and_seen_ones_kept() {
+        // Only the first of two inputs is ever non-zero: σ = (1, 0), so λ = (1, 0) whatever α is.
+        let rows = ndarray::array![[2.0, 0.0], [-1.0, 0.0]];
+        let weight = ndarray::array![[3.0, 5.0]];
+        for solver in SOLVERS {
+            let got = projected(*solver, &rows, &weight, 1000.0).unwrap();
+            assert!(largest_difference(&got, &ndarray::array![[3.0, 0.0]]) < 1e-12, "{}", solver.name());
+        }
+    }
+
+    #[test]
+    fn zero_inputs_give_no_moment_and_infinite_ones_an_error() {
+        assert!(UnitMoment::from_sum(Array2::zeros((3, 3))).unwrap().is_none());
+        assert!(UnitMoment::from_sum(Array2::from_elem((2, 2), f64::NAN)).is_err());
+    }
+
+    #[test]
+    fn alpha_must_be_positive() {
+        for text in ["0", "-3", "inf", "nan", "many"] {
+            assert!(text.parse::<Alpha>().is_err(), "{text}");
+        }
+        assert_eq!("3e3".parse::<Alpha>().unwrap().to_string(), "3000");
+        assert_eq!(Alpha::new(562.341).unwrap().to_string(), "562");
+        assert_eq!(Alpha::new(0.5).unwrap().to_string(), "0.5");
+    }
+}

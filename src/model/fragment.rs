@@ -1,0 +1,119 @@
+//! Extra nodes for a model, appended to its bytes.
+//!
+//! Two serialised messages, one after the other, are the merge of both (Protocol Buffers, "Last One Wins": repeated
+//! fields concatenate, messages merge). So `model ++ fragment` is the model with more nodes, initializers, inputs and
+//! outputs, and not one byte of the model is decoded, copied field by field, or lost.
+
+use super::proto::{
+    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
+    TypeProto, ValueInfoProto,
+};
+use crate::tensor::ElementType;
+use bytes::Bytes;
+use prost::Message;
+
+/// What separates the names that a fragment makes from those of any model.
+const PREFIX: &str = "onnx_sap/";
+
+/// Nodes that read values of a model and add outputs to it.
+#[derive(Debug, Default)]
+pub struct Fragment {
+    graph: GraphProto,
+    names: usize,
+}
+
+/// `AttributeProto.AttributeType`.
+const INT: i32 = 2;
+const INTS: i32 = 7;
+const STRING: i32 = 3;
+
+impl Fragment {
+    fn fresh(&mut self) -> String {
+        self.names += 1;
+        format!("{PREFIX}{}", self.names)
+    }
+
+    /// Adds a node with one output, and returns the output's name.
+    pub fn node(&mut self, op_type: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
+        let output = self.fresh();
+        self.graph.node.push(NodeProto {
+            input: inputs.iter().map(|&name| name.to_owned()).collect(),
+            output: vec![output.clone()],
+            name: output.clone(),
+            op_type: op_type.to_owned(),
+            attribute: attributes,
+            domain: String::new(),
+        });
+        output
+    }
+
+    /// Adds a constant vector of integers, as shapes are given to Reshape.
+    pub fn integers(&mut self, values: &[i64]) -> String {
+        let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        self.initializer(&[values.len()], ElementType::Int64, raw)
+    }
+
+    /// Adds a constant from its little-endian bytes.
+    pub fn initializer(&mut self, dims: &[usize], element: ElementType, raw: Vec<u8>) -> String {
+        let name = self.fresh();
+        self.graph.initializer.push(TensorProto {
+            dims: dims.iter().map(|&dim| dim as i64).collect(),
+            data_type: element.onnx(),
+            name: name.clone(),
+            raw_data: Bytes::from(raw),
+            ..TensorProto::default()
+        });
+        name
+    }
+
+    /// Adds an input of unknown extents that must be fed.
+    pub fn input(&mut self, element: ElementType, rank: usize) -> String {
+        let name = self.fresh();
+        self.graph.input.push(value_info(&name, element, rank));
+        name
+    }
+
+    /// Makes a value an output.
+    pub fn output(&mut self, name: &str, element: ElementType, rank: usize) {
+        self.graph.output.push(value_info(name, element, rank));
+    }
+
+    /// The model with this fragment.
+    pub fn append_to(self, model: &[u8]) -> Vec<u8> {
+        let mut bytes = model.to_vec();
+        let addition = ModelProto { graph: Some(self.graph), ..ModelProto::default() };
+        bytes.extend(addition.encode_to_vec());
+        bytes
+    }
+}
+
+fn value_info(name: &str, element: ElementType, rank: usize) -> ValueInfoProto {
+    let dim = vec![DimensionProto::default(); rank];
+    let tensor_type = TensorTypeProto { elem_type: element.onnx(), shape: Some(TensorShapeProto { dim }) };
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+}
+
+/// An integer attribute.
+pub fn int(name: &str, value: i64) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), i: value, r#type: INT, ..AttributeProto::default() }
+}
+
+/// An attribute that is a list of integers.
+pub fn ints(name: &str, values: impl IntoIterator<Item = i64>) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        ints: values.into_iter().collect(),
+        r#type: INTS,
+        ..AttributeProto::default()
+    }
+}
+
+/// A string attribute.
+pub fn string(name: &str, value: &str) -> AttributeProto {
+    AttributeProto {
+        name: name.to_owned(),
+        s: Bytes::copy_from_slice(value.as_bytes()),
+        r#type: STRING,
+        ..AttributeProto::default()
+    }
+}

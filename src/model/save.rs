@@ -1,0 +1,182 @@
+//! Writing files so that nobody ever sees half of one.
+//!
+//! Everything is written and synced in a temporary folder beside the output, under its final name, so that what was
+//! verified there is what is moved into place: other files first, the model last. An older output that is replaced
+//! steps aside first, so that at no moment an old model finds new external data under its name.
+
+use super::{Model, ModelError, OutputPlan, wire};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use tempfile::TempDir;
+
+/// Output files that are complete and on disk, but not yet in their place.
+#[derive(Debug)]
+pub struct Staged {
+    staging: TempDir,
+    model: PathBuf,
+    moves: Vec<(PathBuf, PathBuf)>,
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
+}
+
+fn staging_folder(out: &Path) -> Result<TempDir, ModelError> {
+    tempfile::Builder::new()
+        .prefix(".onnx-sap-")
+        .tempdir_in(parent(out))
+        .map_err(|source| ModelError::Write { path: out.into(), source })
+}
+
+impl Model {
+    /// Checks before the work begins that `out` can be written when it is done, and is no file of this model.
+    ///
+    /// # Errors
+    /// [`ModelError::SameFile`], [`ModelError::Exists`] unless `replace`, [`ModelError::Write`].
+    pub fn check_output(&self, out: &Path, replace: bool) -> Result<(), ModelError> {
+        let own = self.external_files().iter().map(|location| self.external_path(location)).collect::<Vec<_>>();
+        for file in own.iter().map(PathBuf::as_path).chain([self.path()]) {
+            if let (Ok(file), Ok(target)) = (file.canonicalize(), out.canonicalize())
+                && file == target
+            {
+                return Err(ModelError::SameFile { path: out.into() });
+            }
+        }
+        check_target(out, replace)?;
+        staging_folder(out).map(drop)
+    }
+}
+
+fn check_target(path: &Path, replace: bool) -> Result<(), ModelError> {
+    if path.is_dir() {
+        let source = io::Error::from(io::ErrorKind::IsADirectory);
+        return Err(ModelError::Write { path: path.into(), source });
+    }
+    if !replace && path.symlink_metadata().is_ok() {
+        return Err(ModelError::Exists { path: path.into() });
+    }
+    Ok(())
+}
+
+impl Staged {
+    /// Writes the rewritten model and the external files that it needs, all in a temporary folder beside `out`.
+    ///
+    /// # Errors
+    /// [`ModelError::Write`] and [`ModelError::Read`].
+    pub fn write(model: &Model, plan: &OutputPlan, out: &Path) -> Result<Self, ModelError> {
+        let name = out.file_name().ok_or_else(|| ModelError::Write {
+            path: out.into(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, "it names no file"),
+        })?;
+        let staging = staging_folder(out)?;
+        let mut moves = Vec::new();
+        for (location, copy) in &plan.external {
+            let staged = staging.path().join(&copy.location);
+            copy_with_writes(&model.external_path(location), &staged, &copy.writes)?;
+            moves.push((staged, parent(out).join(&copy.location)));
+        }
+        let staged = staging.path().join(name);
+        write_file(&staged, |file| {
+            wire::write_spliced(model.bytes(), &plan.splices, file)?;
+            file.write_all(&plan.provenance)
+        })?;
+        moves.push((staged.clone(), out.into()));
+        Ok(Self { staging, model: staged, moves })
+    }
+
+    /// The rewritten model, complete and loadable where it lies.
+    pub fn model(&self) -> &Path {
+        &self.model
+    }
+
+    /// Moves everything into place.
+    ///
+    /// # Errors
+    /// [`ModelError::Exists`] unless `replace`, [`ModelError::Write`]; then what was there before is there again.
+    pub fn commit(self, replace: bool) -> Result<(), ModelError> {
+        for (_, target) in &self.moves {
+            check_target(target, replace)?;
+        }
+        let aside = self.staging.path().join(".replaced");
+        let mut done: Vec<(&Path, Option<PathBuf>)> = Vec::new();
+        let mut work = || -> Result<(), ModelError> {
+            // The model first out of the way, last into its place.
+            let order = self.moves.iter().rev().map(|(_, target)| target);
+            for (index, target) in order.enumerate() {
+                let old = aside.with_extension(index.to_string());
+                let existed = target.symlink_metadata().is_ok();
+                if existed {
+                    rename(target, &old)?;
+                }
+                done.push((target, existed.then_some(old)));
+            }
+            for (staged, target) in &self.moves {
+                fs::create_dir_all(parent(target)).map_err(|source| ModelError::Write { path: target.clone(), source })?;
+                rename(staged, target)?;
+                sync_folder(parent(target));
+            }
+            Ok(())
+        };
+        let result = work();
+        if result.is_err() {
+            for (target, old) in done {
+                // A best effort on a failing disk: the first error is what the user must hear of.
+                let _ = fs::remove_file(target);
+                if let Some(old) = old {
+                    let _ = fs::rename(old, target);
+                }
+            }
+        }
+        result
+    }
+}
+
+/// Writes a small file, such as a report, atomically.
+///
+/// # Errors
+/// [`ModelError::Write`].
+pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+    let failed = |source: io::Error| ModelError::Write { path: path.into(), source };
+    if path.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    let staging = staging_folder(path)?;
+    let staged = staging.path().join("file");
+    write_file(&staged, |file| file.write_all(bytes))?;
+    rename(&staged, path).map(|()| sync_folder(parent(path)))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), ModelError> {
+    fs::rename(from, to).map_err(|source| ModelError::Write { path: to.into(), source })
+}
+
+/// Makes a rename durable. Not every system lets a folder be synced; the files themselves already are.
+fn sync_folder(folder: &Path) {
+    let _ = File::open(folder).and_then(|folder| folder.sync_all());
+}
+
+fn write_file(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), ModelError> {
+    let write = || -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        content(&mut file)?;
+        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+    };
+    write().map_err(|source| ModelError::Write { path: path.into(), source })
+}
+
+fn copy_with_writes(from: &Path, to: &Path, writes: &[(u64, Vec<u8>)]) -> Result<(), ModelError> {
+    let failed = |source: io::Error| ModelError::Write { path: to.into(), source };
+    fs::create_dir_all(parent(to)).map_err(failed)?;
+    let mut original = File::open(from).map_err(|source| ModelError::Read { path: from.into(), source })?;
+    let mut write = || -> io::Result<()> {
+        let mut file = File::create(to)?;
+        io::copy(&mut original, &mut file)?;
+        for (offset, bytes) in writes {
+            file.seek(SeekFrom::Start(*offset))?;
+            file.write_all(bytes)?;
+        }
+        file.sync_all()
+    };
+    write().map_err(failed)
+}

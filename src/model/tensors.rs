@@ -1,0 +1,227 @@
+//! The values of a tensor: where its bytes are, decoding to float64, encoding with one rounding.
+//!
+//! Source for the storage forms: the comments of `TensorProto` in the ONNX specification.
+
+use super::proto::{EXTERNAL, TensorProto};
+use super::{Model, ModelError};
+use crate::tensor::ElementType;
+use half::{bf16, f16};
+use ndarray::{ArrayD, IxDyn};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Component, Path, PathBuf};
+
+/// A byte range of a file of external data.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct ExternalRange {
+    pub(super) location: String,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+}
+
+/// The file that a tensor's external data is in, as the model names it.
+pub(super) fn location(tensor: &TensorProto) -> Option<String> {
+    tensor.external_data.iter().find(|entry| entry.key == "location").map(|entry| entry.value.clone())
+}
+
+/// The extents of a tensor, refusing what no tensor can have.
+pub(super) fn dims(tensor: &TensorProto) -> Result<Vec<usize>, ModelError> {
+    let bad = |reason: &str| ModelError::Tensor { tensor: tensor.name.clone(), reason: reason.into() };
+    let dims: Result<Vec<usize>, _> = tensor.dims.iter().map(|&dim| usize::try_from(dim)).collect();
+    let dims = dims.map_err(|_| bad("a dimension is negative"))?;
+    let elements = dims.iter().try_fold(1_usize, |product, &dim| product.checked_mul(dim));
+    elements.and_then(|count| count.checked_mul(8)).ok_or_else(|| bad("its shape is too large"))?;
+    Ok(dims)
+}
+
+impl Model {
+    /// Checks that the bytes of a tensor are there and fit its shape.
+    pub(super) fn check(&self, tensor: &TensorProto) -> Result<(), ModelError> {
+        let elements: usize = dims(tensor)?.iter().product();
+        if tensor.data_location == EXTERNAL {
+            return self.external(tensor).map(drop);
+        }
+        let Some(element) = ElementType::from_onnx(tensor.data_type) else { return Ok(()) };
+        let wrong = |found: usize, unit: &str| {
+            Err(ModelError::Tensor {
+                tensor: tensor.name.clone(),
+                reason: format!("shape {:?} needs {elements} values of {element}, but {found} {unit} are there", tensor.dims),
+            })
+        };
+        let typed = match element {
+            ElementType::Float32 => tensor.float_data.len(),
+            ElementType::Float64 => tensor.double_data.len(),
+            ElementType::Float16 | ElementType::Bfloat16 => tensor.int32_data.len(),
+            // Integer tensors are never rewritten; the engines check them.
+            ElementType::Uint8 | ElementType::Int32 | ElementType::Int64 => return Ok(()),
+        };
+        match tensor.raw_data.len() {
+            0 if typed != elements => wrong(typed, "values"),
+            0 => Ok(()),
+            bytes if bytes != elements * element.size() => wrong(bytes, "bytes"),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where the external data of a tensor lies, confined to the model's folder and checked against the file.
+    pub(super) fn external(&self, tensor: &TensorProto) -> Result<ExternalRange, ModelError> {
+        let named = location(tensor).unwrap_or_default();
+        let bad = |reason: String| ModelError::External { tensor: tensor.name.clone(), location: named.clone(), reason };
+        let number = |key: &str| match tensor.external_data.iter().find(|entry| entry.key == key) {
+            Some(entry) => entry.value.parse::<u64>().map(Some).map_err(|_| bad(format!("has a malformed {key}"))),
+            None => Ok(None),
+        };
+        if !is_confined(Path::new(&named)) {
+            return Err(bad("must be a path inside the model's folder".into()));
+        }
+        let path = self.external_path(&named);
+        let size = match std::fs::metadata(&path) {
+            Ok(metadata) if metadata.is_file() => metadata.len(),
+            Ok(_) => return Err(bad("is not a file".into())),
+            Err(error) => return Err(bad(format!("cannot be read ({error}); it must lie beside the model"))),
+        };
+        let offset = number("offset")?.unwrap_or(0);
+        let length = match number("length")? {
+            Some(length) => length,
+            None => size.checked_sub(offset).ok_or_else(|| bad("starts past the end of the file".into()))?,
+        };
+        if offset.checked_add(length).is_none_or(|end| end > size) {
+            return Err(bad(format!("is too short: {length} bytes at {offset} were promised, the file has {size}")));
+        }
+        let elements = dims(tensor)?.iter().product::<usize>() as u64;
+        if let Some(element) = ElementType::from_onnx(tensor.data_type)
+            && length != elements * element.size() as u64
+        {
+            return Err(bad(format!("has {length} bytes, but its shape {:?} needs another number", tensor.dims)));
+        }
+        Ok(ExternalRange { location: named, offset, length })
+    }
+
+    /// The path of a file of external data.
+    pub(super) fn external_path(&self, location: &str) -> PathBuf {
+        self.folder.join(location)
+    }
+
+    /// The values of a float tensor, exactly, as float64.
+    pub(super) fn decode_values(&self, tensor: &TensorProto) -> Result<ArrayD<f64>, ModelError> {
+        self.check(tensor)?;
+        let bad = |reason: String| ModelError::Tensor { tensor: tensor.name.clone(), reason };
+        let element = ElementType::from_onnx(tensor.data_type)
+            .filter(|element| element.is_float())
+            .ok_or_else(|| bad("is not of a float type".into()))?;
+        let values: Vec<f64> = if tensor.data_location == EXTERNAL {
+            from_little_endian(&self.read_external(tensor)?, element)
+        } else if !tensor.raw_data.is_empty() {
+            from_little_endian(&tensor.raw_data, element)
+        } else {
+            match element {
+                ElementType::Float64 => tensor.double_data.clone(),
+                ElementType::Float16 => tensor.int32_data.iter().map(|&bits| f16::from_bits(bits as u16).to_f64()).collect(),
+                ElementType::Bfloat16 => tensor.int32_data.iter().map(|&bits| bf16::from_bits(bits as u16).to_f64()).collect(),
+                _ => tensor.float_data.iter().copied().map(f64::from).collect(),
+            }
+        };
+        ArrayD::from_shape_vec(IxDyn(&dims(tensor)?), values).map_err(|error| bad(error.to_string()))
+    }
+
+    fn read_external(&self, tensor: &TensorProto) -> Result<Vec<u8>, ModelError> {
+        let range = self.external(tensor)?;
+        let path = self.external_path(&range.location);
+        let mut bytes = vec![0; range.length as usize];
+        File::open(&path)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::Start(range.offset))?;
+                file.read_exact(&mut bytes)
+            })
+            .map_err(|source| ModelError::Read { path, source })?;
+        Ok(bytes)
+    }
+}
+
+fn is_confined(path: &Path) -> bool {
+    path != Path::new("") && path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
+fn from_little_endian(bytes: &[u8], element: ElementType) -> Vec<f64> {
+    fn read<const N: usize>(bytes: &[u8], value: impl Fn([u8; N]) -> f64) -> Vec<f64> {
+        bytes.as_chunks::<N>().0.iter().map(|&chunk| value(chunk)).collect()
+    }
+    match element {
+        ElementType::Float16 => read(bytes, |b| f16::from_le_bytes(b).to_f64()),
+        ElementType::Bfloat16 => read(bytes, |b| bf16::from_le_bytes(b).to_f64()),
+        ElementType::Float64 => read(bytes, f64::from_le_bytes),
+        _ => read(bytes, |b| f64::from(f32::from_le_bytes(b))),
+    }
+}
+
+/// `values` as little-endian bytes of a float type, each rounded once to the nearest (ties to even).
+pub(super) fn to_little_endian<'a>(values: impl Iterator<Item = &'a f64>, element: ElementType) -> Vec<u8> {
+    match element {
+        ElementType::Float64 => values.flat_map(|value| value.to_le_bytes()).collect(),
+        ElementType::Float16 => values.flat_map(|&v| f16::from_f32(to_odd(v)).to_le_bytes()).collect(),
+        ElementType::Bfloat16 => values.flat_map(|&v| bf16::from_f32(to_odd(v)).to_le_bytes()).collect(),
+        _ => values.flat_map(|&value| (value as f32).to_le_bytes()).collect(),
+    }
+}
+
+/// `value` rounded once to `element`, as float64: what a weight of that type can hold.
+pub fn round_to(value: f64, element: ElementType) -> f64 {
+    from_little_endian(&to_little_endian([value].iter(), element), element)[0]
+}
+
+/// Rounds to float32 so that a further rounding to 16 bits gives what rounding once would: towards zero, with the last
+/// bit set where anything was lost ("round to odd"; Boldo and Melquiond, 2008). `half` itself rounds twice.
+fn to_odd(value: f64) -> f32 {
+    let nearest = value as f32;
+    if nearest.is_nan() || f64::from(nearest) == value {
+        return nearest;
+    }
+    let bits = nearest.to_bits();
+    let towards_zero = if f64::from(nearest).abs() > value.abs() { bits - 1 } else { bits };
+    f32::from_bits(towards_zero | 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn half_precision_is_rounded_once() {
+        // Just above the midpoint of 1 and the next float16: float32 would round it to the midpoint, and then to even.
+        let above_the_tie = 1.0 + f64::from(f16::EPSILON) / 2.0 + 2_f64.powi(-40);
+        assert_eq!(round_to(above_the_tie, ElementType::Float16), 1.0 + f64::from(f16::EPSILON));
+        let tie = 1.0 + f64::from(f16::EPSILON) / 2.0;
+        assert_eq!(round_to(tie, ElementType::Float16), 1.0);
+    }
+
+    proptest! {
+        #[test]
+        fn rounding_goes_to_the_nearest(value in -70000.0_f64..70000.0, element in 0..2_usize) {
+            let element = [ElementType::Float16, ElementType::Bfloat16][element];
+            let rounded = round_to(value, element);
+            prop_assume!(rounded.is_finite());
+            let bytes = to_little_endian([value].iter(), element);
+            let bits = u16::from_le_bytes([bytes[0], bytes[1]]);
+            for neighbour in [bits.wrapping_sub(1), bits.wrapping_add(1)] {
+                let other = from_little_endian(&neighbour.to_le_bytes(), element)[0];
+                prop_assert!(other.is_nan() || (value - rounded).abs() <= (value - other).abs());
+            }
+        }
+
+        #[test]
+        fn what_a_type_can_hold_survives(bits in any::<u32>()) {
+            let value = f64::from(f32::from_bits(bits));
+            prop_assume!(!value.is_nan());
+            prop_assert_eq!(round_to(value, ElementType::Float32), value);
+        }
+    }
+
+    #[test]
+    fn paths_out_of_the_folder_are_not_confined() {
+        for path in ["../weights", "a/../../weights", "/etc/passwd", ""] {
+            assert!(!is_confined(Path::new(path)), "{path}");
+        }
+        assert!(is_confined(Path::new("sub/weights.bin")));
+    }
+}
