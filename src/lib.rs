@@ -1,4 +1,5 @@
 //! x
+pub mod layers;
 pub mod linalg;
 pub mod model;
 pub mod progress;

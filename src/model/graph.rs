@@ -38,10 +38,11 @@ pub struct Constant {
     pub element: Option<ElementType>,
 }
 
-/// The main graph, indexed by value name.
+/// The main graph, indexed by value name. An Identity of a constant counts as another name of it.
 pub struct GraphIndex<'a> {
     model: &'a Model,
     constants: BTreeMap<&'a str, Constant>,
+    aliases: BTreeMap<&'a str, &'a str>,
     users: BTreeMap<&'a str, Vec<NodeIndex>>,
     producers: BTreeMap<&'a str, NodeIndex>,
     pinned: BTreeSet<&'a str>,
@@ -57,6 +58,7 @@ impl<'a> GraphIndex<'a> {
         let mut index = Self {
             model,
             constants: BTreeMap::new(),
+            aliases: BTreeMap::new(),
             users: BTreeMap::new(),
             producers: BTreeMap::new(),
             pinned: graph.output.iter().map(|output| output.name.as_str()).collect(),
@@ -71,8 +73,16 @@ impl<'a> GraphIndex<'a> {
     }
 
     fn add_node(&mut self, at: NodeIndex, node: &'a NodeProto) -> Result<(), ModelError> {
+        if node.op_type == "Identity"
+            && node.is_standard()
+            && let ([input], [output]) = (node.input.as_slice(), node.output.as_slice())
+            && self.constants.contains_key(self.original(input))
+        {
+            self.aliases.insert(output, self.original(input));
+            return Ok(());
+        }
         for input in node.input.iter().filter(|name| !name.is_empty()) {
-            self.users.entry(input).or_default().push(at);
+            self.users.entry(self.original(input)).or_default().push(at);
         }
         for output in node.output.iter().filter(|name| !name.is_empty()) {
             self.producers.insert(output, at);
@@ -113,12 +123,19 @@ impl<'a> GraphIndex<'a> {
         self.model.graph().node.iter().enumerate().map(|(position, node)| (NodeIndex(position), node))
     }
 
-    /// The constant of that name.
-    pub fn constant(&self, name: &str) -> Option<&Constant> {
-        self.constants.get(name)
+    fn original<'n>(&self, name: &'n str) -> &'n str
+    where
+        'a: 'n,
+    {
+        self.aliases.get(name).copied().unwrap_or(name)
     }
 
-    /// The nodes that use a value, one entry for each use.
+    /// The constant of that name, or of which the name is an Identity.
+    pub fn constant(&self, name: &str) -> Option<&Constant> {
+        self.constants.get(self.original(name))
+    }
+
+    /// The nodes that use a value under any name, one entry for each use.
     pub fn users(&self, name: &str) -> &[NodeIndex] {
         self.users.get(name).map_or(&[], Vec::as_slice)
     }
@@ -130,7 +147,8 @@ impl<'a> GraphIndex<'a> {
 
     /// Whether a value is a graph output or used inside a subgraph, so that it must not change unseen.
     pub fn is_pinned(&self, name: &str) -> bool {
-        self.pinned.contains(name)
+        let other_names = self.aliases.iter().filter(|(_, original)| **original == name).map(|(alias, _)| *alias);
+        other_names.chain([name]).any(|name| self.pinned.contains(name))
     }
 }
 

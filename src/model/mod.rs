@@ -3,6 +3,7 @@
 //! A [`Model`] is the bytes of the file and a decoded view of them. Weights are found by [`Weight`], changed through
 //! [`WeightPatch`]es, and written by [`Staged`]; everything that no patch touches keeps its bytes (`wire.rs`).
 
+mod classifier;
 mod error;
 pub mod fragment;
 pub mod graph;
@@ -12,6 +13,7 @@ mod save;
 mod tensors;
 pub mod wire;
 
+pub use classifier::Classifier;
 pub use error::ModelError;
 pub use fragment::Fragment;
 pub use graph::{Constant, GraphIndex, NodeIndex, Place};

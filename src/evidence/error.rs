@@ -1,0 +1,86 @@
+//! What can go wrong while evidence is gathered.
+
+use crate::data::{DataError, SampleId};
+use crate::engine::EngineError;
+use thiserror::Error;
+
+/// Failures to score samples, to choose some, or to measure moments.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// Reading or preparing samples failed.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Running the model failed.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The model's output is not one row of logits a sample.
+    #[error("output {output} has shape {found:?} for {samples} samples; a classifier gives [samples, classes]")]
+    Logits {
+        /// The output.
+        output: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// How many samples were fed.
+        samples: usize,
+    },
+    /// The model's output for a sample is infinite or NaN.
+    #[error("the model's output for sample {sample} is not finite; check its preprocessing (--scale, --mean, --std)")]
+    NotFinite {
+        /// The sample.
+        sample: SampleId,
+    },
+    /// A label has no logit.
+    #[error("sample {sample} has label {label}, but the model knows only the classes 0 to {last}", last = .classes - 1)]
+    Label {
+        /// The sample.
+        sample: SampleId,
+        /// Its label.
+        label: usize,
+        /// The number of the model's outputs.
+        classes: usize,
+    },
+    /// A given id is not in the data.
+    #[error("trusted id {0:?} is not in the data; ids are those that `onnx-sap score` prints")]
+    UnknownId(String),
+    /// A given id stands twice.
+    #[error("trusted id {0:?} is given twice")]
+    DoubledId(String),
+    /// No sample would be trusted.
+    #[error("no samples to trust; --trusted must be at least 1 and a list of ids must not be empty")]
+    NoneTrusted,
+    /// A layer's input has a shape that does not fit its weight.
+    #[error("node {node}: its input {input} has shape {shape:?}, which its weight {weight} does not take")]
+    Shape {
+        /// The node.
+        node: String,
+        /// The input.
+        input: String,
+        /// The shape that was seen.
+        shape: Vec<usize>,
+        /// The weight.
+        weight: String,
+    },
+    /// A moment has an unexpected shape: a defect of an engine, or of this crate.
+    #[error("the engine gave a moment of shape {found:?} for {input} instead of {expected:?}")]
+    Moment {
+        /// The layer's input.
+        input: String,
+        /// What came.
+        found: Vec<usize>,
+        /// What was asked for.
+        expected: Vec<usize>,
+    },
+    /// Samples cannot be told apart in a layer's rows.
+    #[error("node {node}: rows of single samples cannot be picked, because its input {input} has shape {shape:?} for a batch of {batch}; use --max-rows all and as many trusted samples as fill whole batches")]
+    Batch {
+        /// The node.
+        node: String,
+        /// The input.
+        input: String,
+        /// The shape that was seen.
+        shape: Vec<usize>,
+        /// The batch size.
+        batch: usize,
+    },
+}

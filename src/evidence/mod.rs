@@ -1,0 +1,16 @@
+//! What the data says about the model: the loss of every sample, which samples to trust, and the second moments of
+//! every layer's inputs over those.
+
+mod error;
+mod forward;
+mod instrument;
+mod moments;
+mod scores;
+mod trusted;
+
+pub use error::EvidenceError;
+pub use forward::Forward;
+pub use instrument::{Instrumented, Measured, Source};
+pub use moments::{Moments, Pass, RowLimit, collect};
+pub use scores::{Prediction, Quality, Scores, predict, score};
+pub use trusted::{Ranking, Trusted};

@@ -1,0 +1,83 @@
+//! A model as a classifier: the one input that is fed and the value that holds the logits.
+
+use super::{Fragment, GraphIndex, Model, ModelError, Port};
+use crate::tensor::ElementType;
+use serde::Serialize;
+
+/// How a model is fed and read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Classifier {
+    /// The name of the input.
+    pub input: String,
+    /// The input's element type.
+    pub element: ElementType,
+    /// The batch size, where the model fixes it.
+    pub batch: Option<usize>,
+    /// The extents of one sample, `None` where they are dynamic.
+    pub sample: Vec<Option<usize>>,
+    /// The value that holds the logits, or the logarithms of probabilities, which serve as logits.
+    pub logits: String,
+    /// Whether that value has to be made an output first: the model's own output is a Softmax of it.
+    pub before_softmax: bool,
+}
+
+impl Classifier {
+    /// Finds input and logits of a model.
+    ///
+    /// # Errors
+    /// [`ModelError::Graph`] where there is not exactly one input to feed or one output to read, or where they are not
+    /// what a classifier has.
+    pub fn of(graph: &GraphIndex<'_>) -> Result<Self, ModelError> {
+        let model = graph.model();
+        let input = only(&model.inputs(), "input that must be fed")?;
+        let (batch, sample) = match input.shape.as_deref() {
+            Some([batch, sample @ ..]) if !sample.is_empty() => (*batch, sample.to_vec()),
+            _ => {
+                let described = input.describe();
+                let reason = format!("input {} is {described}; a classifier takes a batch of samples", input.name);
+                return Err(ModelError::Graph(reason));
+            }
+        };
+        let element = input.element.ok_or_else(|| {
+            ModelError::Graph(format!("input {} has an element type that cannot be fed", input.name))
+        })?;
+        if batch == Some(0) || sample.contains(&Some(0)) {
+            return Err(ModelError::Graph(format!("input {} is {}, which is empty", input.name, input.describe())));
+        }
+        let (logits, before_softmax) = logits(graph, &only(&model.outputs(), "output")?.name);
+        Ok(Self { input: input.name, element, batch, sample, logits, before_softmax })
+    }
+
+    /// The model's bytes with the logits among its outputs.
+    pub fn with_logits(&self, model: Vec<u8>) -> Vec<u8> {
+        if !self.before_softmax {
+            return model;
+        }
+        let mut fragment = Fragment::default();
+        fragment.output(&self.logits, self.element, 2);
+        fragment.append_to(&model)
+    }
+}
+
+fn only(ports: &[Port], what: &str) -> Result<Port, ModelError> {
+    match ports {
+        [port] => Ok(port.clone()),
+        [] => Err(ModelError::Graph(format!("the model has no {what}"))),
+        several => {
+            let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
+            Err(ModelError::Graph(format!("the model has more than one {what}: {}", names.join(", "))))
+        }
+    }
+}
+
+/// The logits behind an output: the input of a trailing Softmax, whose own values would lose the digits that a loss
+/// needs; otherwise the output. (A LogSoftmax has the same Softmax as its input, so it serves as it is.)
+fn logits(graph: &GraphIndex<'_>, output: &str) -> (String, bool) {
+    let producer = graph.producer(output).map(|at| graph.node(at));
+    match producer {
+        Some(node) if node.op_type == "Softmax" && node.is_standard() => {
+            node.input(0).map_or((output.to_owned(), false), |before| (before.to_owned(), true))
+        }
+        _ => (output.to_owned(), false),
+    }
+}
