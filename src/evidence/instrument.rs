@@ -18,7 +18,7 @@ pub struct Source {
     pub input: String,
     /// How it becomes rows.
     pub unfold: Unfold,
-    /// Its element type, which is that of the weight that it meets.
+    /// Its element type.
     pub element: ElementType,
 }
 
@@ -51,7 +51,7 @@ impl Instrumented {
 }
 
 /// A model with the shapes of all sources among its outputs, and the names of those outputs.
-pub fn with_shapes(model: &[u8], sources: &[Source]) -> (Vec<u8>, Vec<String>) {
+pub(super) fn with_shapes(model: &[u8], sources: &[Source]) -> (Vec<u8>, Vec<String>) {
     let mut fragment = Fragment::default();
     let shape = |source: &Source| {
         let name = fragment.node("Shape", &[&source.input], vec![]);

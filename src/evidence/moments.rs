@@ -129,11 +129,9 @@ fn sources(layers: &[Layer]) -> (Vec<Source>, Vec<Vec<usize>>) {
     let mut sources = Vec::new();
     let mut by_layer = Vec::new();
     for layer in layers {
-        // A layer's weight is of a float type, or it would be none.
-        let element = layer.weight.element.unwrap_or(crate::tensor::ElementType::Float32);
         let mut own = Vec::new();
         for site in &layer.sites {
-            let source = Source { input: site.input.clone(), unfold: site.unfold.clone(), element };
+            let source = Source { input: site.input.clone(), unfold: site.unfold.clone(), element: site.element };
             let next = sources.len();
             let index = *known.entry(source.clone()).or_insert(next);
             if index == next {

@@ -37,6 +37,6 @@ impl LayerRule for Conv {
             outputs: maps / groups,
             dim: window.dim(),
         };
-        Ok(Finding { weight: weight.clone(), layout, input: input.to_owned(), unfold: Unfold::Patches(window) })
+        Finding::new(graph, name, layout, input, Unfold::Patches(window))
     }
 }

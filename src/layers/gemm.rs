@@ -1,6 +1,6 @@
 //! Gemm: `Y = α A' B' + β C` with A' = A or Aᵀ, B' = B or Bᵀ (ONNX, Gemm-7 to -13); the weight is A or B.
 
-use super::{FeatureAxis, Finding, LayerRule, MatrixLayout, Orientation, Skip, Unfold, one_constant};
+use super::{FeatureAxis, Finding, LayerRule, MatrixLayout, Operands, Orientation, Skip, Unfold, operands};
 use crate::model::GraphIndex;
 use crate::model::proto::NodeProto;
 
@@ -16,19 +16,14 @@ impl LayerRule for Gemm {
     }
 
     fn examine(&self, node: &NodeProto, graph: &GraphIndex<'_>) -> Result<Finding, Skip> {
-        let (at, weight, input) = one_constant(node, graph, [0, 1])?;
-        let &[rows, columns] = weight.dims.as_slice() else { return Err(Skip::NotAMatrix(weight.dims.clone())) };
-        let transposed = [node.int("transA", 0) != 0, node.int("transB", 0) != 0];
-        // Outputs are the columns of B', or the rows of A'.
-        let outputs_first = if at == 1 { transposed[1] } else { !transposed[0] };
+        let Operands { constant_right, operand, dims, input } = operands(node, graph)?;
+        let [left_transposed, right_transposed] = ["transA", "transB"].map(|name| node.int(name, 0) != 0);
+        // Outputs are the columns of B' or the rows of A'; inputs the rows of A' or the columns of B'.
+        let (outputs_first, inputs_last) =
+            if constant_right { (right_transposed, !left_transposed) } else { (!left_transposed, right_transposed) };
         let orientation = if outputs_first { Orientation::OutputsByInputs } else { Orientation::InputsByOutputs };
-        // Inputs are the rows of A', or the columns of B'.
-        let last = if at == 1 { !transposed[0] } else { transposed[1] };
-        let axis = if last { FeatureAxis::Last } else { FeatureAxis::SecondLast };
-        let layout = MatrixLayout::of_matrix([rows, columns], orientation);
-        if rows * columns == 0 {
-            return Err(Skip::Empty(weight.dims.clone()));
-        }
-        Ok(Finding { weight: weight.clone(), layout, input, unfold: Unfold::Vectors { dim: layout.dim, axis } })
+        let axis = if inputs_last { FeatureAxis::Last } else { FeatureAxis::SecondLast };
+        let layout = MatrixLayout::of_matrix(dims, orientation);
+        Finding::new(graph, operand, layout, input, Unfold::Vectors { dim: layout.dim, axis })
     }
 }

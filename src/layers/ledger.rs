@@ -3,6 +3,7 @@
 use super::{Finding, LayerRule, MatrixLayout, RULES, Skip, Unfold};
 use crate::model::proto::NodeProto;
 use crate::model::{Constant, GraphIndex, graph};
+use crate::tensor::ElementType;
 use regex::Regex;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,6 +28,8 @@ pub struct Site {
     pub op_type: String,
     /// The value that meets the weight.
     pub input: String,
+    /// That value's element type.
+    pub element: ElementType,
     /// How that value becomes rows.
     pub unfold: Unfold,
 }
@@ -140,7 +143,7 @@ fn rule(node: &NodeProto) -> Option<&'static dyn LayerRule> {
 
 /// A weight large enough to carry what was learnt: a float matrix or more. Biases and scales are vectors.
 fn carries_weights(constant: &Constant) -> bool {
-    constant.dims.len() >= 2 && constant.element.is_some_and(crate::tensor::ElementType::is_float)
+    constant.dims.len() >= 2 && constant.element.is_some_and(ElementType::is_float)
 }
 
 struct Surveyor<'a, 'g> {
@@ -238,9 +241,6 @@ impl<'g> Surveyor<'_, 'g> {
     fn obstacle(&self, findings: &[(&NodeProto, Finding)]) -> Option<Skip> {
         let (_, first) = findings.first()?;
         let weight = &first.weight;
-        if !weight.element.is_some_and(crate::tensor::ElementType::is_float) {
-            return Some(Skip::not_float(weight.element));
-        }
         if self.graph.is_pinned(&weight.name) {
             return Some(Skip::Pinned);
         }
@@ -260,6 +260,7 @@ fn layer(findings: Vec<(&NodeProto, Finding)>) -> Layer {
         node: node.label().to_owned(),
         op_type: node.op_type.clone(),
         input: finding.input,
+        element: finding.element,
         unfold: finding.unfold,
     };
     Layer { weight, layout, sites: findings.into_iter().map(site).collect() }

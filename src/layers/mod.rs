@@ -19,6 +19,7 @@ pub use unfold::{FeatureAxis, Padding, Unfold, Window};
 
 use crate::model::proto::NodeProto;
 use crate::model::{Constant, GraphIndex};
+use crate::tensor::ElementType;
 
 /// The rules, in the order in which `--help` and the docs list them.
 pub const RULES: &[&dyn LayerRule] = &[&conv::Conv, &gemm::Gemm, &matmul::MatMul];
@@ -45,22 +46,56 @@ pub struct Finding {
     pub layout: MatrixLayout,
     /// The value that meets the weight.
     pub input: String,
+    /// That value's element type: the weight's, or what a Cast of the weight makes of it.
+    pub element: ElementType,
     /// How that value becomes rows.
     pub unfold: Unfold,
 }
 
-/// The constant operands at the given inputs of a node, and the names of the others.
-fn one_constant<'g>(
-    node: &NodeProto,
-    graph: &'g GraphIndex<'_>,
-    operands: [usize; 2],
-) -> Result<(usize, &'g Constant, String), Skip> {
-    let name = |index: usize| node.input(index).ok_or(Skip::MissingInput(index));
-    let [left, right] = [name(operands[0])?, name(operands[1])?];
-    match (graph.constant(left), graph.constant(right)) {
-        (Some(_), Some(_)) => Err(Skip::BothConstant),
-        (Some(constant), None) => Ok((operands[0], constant, right.to_owned())),
-        (None, Some(constant)) => Ok((operands[1], constant, left.to_owned())),
-        (None, None) => Err(Skip::NoConstant),
+impl Finding {
+    /// A weight that the node reads under the name `operand`.
+    fn new(
+        graph: &GraphIndex<'_>,
+        operand: &str,
+        layout: MatrixLayout,
+        input: &str,
+        unfold: Unfold,
+    ) -> Result<Self, Skip> {
+        let weight = graph.constant(operand).ok_or_else(|| Skip::Computed(operand.to_owned()))?.clone();
+        let float = |element: &ElementType| element.is_float();
+        match (weight.element.filter(float), graph.operand_element(operand).filter(float)) {
+            (Some(_), Some(element)) => Ok(Self { weight, layout, input: input.to_owned(), element, unfold }),
+            _ => Err(Skip::not_float(weight.element)),
+        }
     }
+}
+
+/// Of two operands the constant one and the other.
+struct Operands<'g> {
+    /// Whether the constant is the right-hand operand.
+    constant_right: bool,
+    /// The name under which the node reads the constant.
+    operand: &'g str,
+    /// The constant's shape, `[rows, columns]`.
+    dims: [usize; 2],
+    /// The other operand.
+    input: &'g str,
+}
+
+/// The operands of a product of two inputs, of which one must be a constant matrix.
+fn operands<'g>(node: &'g NodeProto, graph: &'g GraphIndex<'_>) -> Result<Operands<'g>, Skip> {
+    let name = |index: usize| node.input(index).ok_or(Skip::MissingInput(index));
+    let (left, right) = (name(0)?, name(1)?);
+    let (constant, constant_right) = match (graph.constant(left), graph.constant(right)) {
+        (Some(_), Some(_)) => return Err(Skip::BothConstant),
+        (None, None) => return Err(Skip::NoConstant),
+        (Some(constant), None) => (constant, false),
+        (None, Some(constant)) => (constant, true),
+    };
+    let &[rows, columns] = constant.dims.as_slice() else { return Err(Skip::NotAMatrix(constant.dims.clone())) };
+    if rows * columns == 0 {
+        return Err(Skip::Empty(constant.dims.clone()));
+    }
+    let (operand, input) = if constant_right { (right, left) } else { (left, right) };
+    Ok(Operands { constant_right, operand, dims: [rows, columns], input })
 }

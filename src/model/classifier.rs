@@ -1,6 +1,6 @@
 //! A model as a classifier: the one input that is fed and the value that holds the logits.
 
-use super::{Fragment, GraphIndex, Model, ModelError, Port};
+use super::{Fragment, GraphIndex, ModelError, Port};
 use crate::tensor::ElementType;
 use serde::Serialize;
 

@@ -38,11 +38,18 @@ pub struct Constant {
     pub element: Option<ElementType>,
 }
 
-/// The main graph, indexed by value name. An Identity of a constant counts as another name of it.
+/// Another name of a constant: the output of an Identity, or of a Cast from one float type to another.
+#[derive(Clone, Copy, Debug)]
+struct Alias<'a> {
+    original: &'a str,
+    element: ElementType,
+}
+
+/// The main graph, indexed by value name. An Identity or Cast of a constant counts as another name of it.
 pub struct GraphIndex<'a> {
     model: &'a Model,
     constants: BTreeMap<&'a str, Constant>,
-    aliases: BTreeMap<&'a str, &'a str>,
+    aliases: BTreeMap<&'a str, Alias<'a>>,
     users: BTreeMap<&'a str, Vec<NodeIndex>>,
     producers: BTreeMap<&'a str, NodeIndex>,
     pinned: BTreeSet<&'a str>,
@@ -73,12 +80,8 @@ impl<'a> GraphIndex<'a> {
     }
 
     fn add_node(&mut self, at: NodeIndex, node: &'a NodeProto) -> Result<(), ModelError> {
-        if node.op_type == "Identity"
-            && node.is_standard()
-            && let ([input], [output]) = (node.input.as_slice(), node.output.as_slice())
-            && self.constants.contains_key(self.original(input))
-        {
-            self.aliases.insert(output, self.original(input));
+        if let Some((output, alias)) = self.alias(node) {
+            self.aliases.insert(output, alias);
             return Ok(());
         }
         for input in node.input.iter().filter(|name| !name.is_empty()) {
@@ -127,7 +130,25 @@ impl<'a> GraphIndex<'a> {
     where
         'a: 'n,
     {
-        self.aliases.get(name).copied().unwrap_or(name)
+        self.aliases.get(name).map_or(name, |alias| alias.original)
+    }
+
+    /// The name that a node gives to a constant, where it does no more than that.
+    fn alias(&self, node: &'a NodeProto) -> Option<(&'a str, Alias<'a>)> {
+        let ([input], [output]) = (node.input.as_slice(), node.output.as_slice()) else { return None };
+        let held = self.operand_element(input)?;
+        let element = match node.op_type.as_str() {
+            "Identity" => held,
+            "Cast" => ElementType::from_onnx(i32::try_from(node.int("to", 0)).ok()?)?,
+            _ => return None,
+        };
+        let kept = element == held || (element.is_float() && held.is_float());
+        (node.is_standard() && kept).then(|| (output.as_str(), Alias { original: self.original(input), element }))
+    }
+
+    /// The element type that a constant has where it is used under that name: after a Cast another than it is stored in.
+    pub fn operand_element(&self, name: &str) -> Option<ElementType> {
+        self.aliases.get(name).map(|alias| alias.element).or_else(|| self.constants.get(name)?.element)
     }
 
     /// The constant of that name, or of which the name is an Identity.
@@ -147,7 +168,7 @@ impl<'a> GraphIndex<'a> {
 
     /// Whether a value is a graph output or used inside a subgraph, so that it must not change unseen.
     pub fn is_pinned(&self, name: &str) -> bool {
-        let other_names = self.aliases.iter().filter(|(_, original)| **original == name).map(|(alias, _)| *alias);
+        let other_names = self.aliases.iter().filter(|(_, alias)| alias.original == name).map(|(alias, _)| *alias);
         other_names.chain([name]).any(|name| self.pinned.contains(name))
     }
 }

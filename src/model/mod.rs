@@ -19,7 +19,7 @@ pub use fragment::Fragment;
 pub use graph::{Constant, GraphIndex, NodeIndex, Place};
 pub use patch::{ExternalCopy, OutputPlan, PROVENANCE_PREFIX, WeightPatch};
 pub use save::{Staged, write_atomically};
-pub use tensors::round_to;
+pub use tensors::rounded;
 
 use crate::tensor::ElementType;
 use bytes::Bytes;

@@ -164,9 +164,10 @@ pub(super) fn to_little_endian<'a>(values: impl Iterator<Item = &'a f64>, elemen
     }
 }
 
-/// `value` rounded once to `element`, as float64: what a weight of that type can hold.
-pub fn round_to(value: f64, element: ElementType) -> f64 {
-    from_little_endian(&to_little_endian([value].iter(), element), element)[0]
+/// `values` rounded once to a float type, as float64: what a weight of that type holds of them.
+pub fn rounded(values: &ArrayD<f64>, element: ElementType) -> ArrayD<f64> {
+    let held = from_little_endian(&to_little_endian(values.iter(), element), element);
+    ArrayD::from_shape_vec(values.raw_dim(), held).expect("one value for each value")
 }
 
 /// Rounds to float32 so that a further rounding to 16 bits gives what rounding once would: towards zero, with the last
@@ -185,6 +186,10 @@ fn to_odd(value: f64) -> f32 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn round_to(value: f64, element: ElementType) -> f64 {
+        rounded(&ndarray::arr0(value).into_dyn(), element)[[]]
+    }
 
     #[test]
     fn half_precision_is_rounded_once() {

@@ -1,0 +1,83 @@
+//! Corrections: evidence in, weight patches out. Pure: no file, no engine, no clock.
+//!
+//! A [`Method`] turns evidence into a [`Family`] of corrections with one strength, which `search/` chooses on
+//! validation data. A new method is one file here and one line in [`METHODS`].
+
+mod sap;
+
+use crate::evidence::Moments;
+use crate::layers::Layer;
+use crate::linalg::{Alpha, LinalgError, Solver};
+use crate::model::{Model, ModelError, WeightPatch};
+use thiserror::Error;
+
+/// The methods, the default first.
+pub const METHODS: &[&dyn Method] = &[&sap::Sap];
+
+/// What a method may look at.
+#[derive(Clone, Copy)]
+pub struct Evidence<'a> {
+    /// The model, for its present weights.
+    pub model: &'a Model,
+    /// The weights to rewrite.
+    pub layers: &'a [Layer],
+    /// The second moments of those layers' inputs over the trusted samples.
+    pub moments: &'a Moments,
+    /// How projections are computed.
+    pub solver: &'a dyn Solver,
+}
+
+/// A way to correct a model.
+pub trait Method: Sync {
+    /// The name on the command line.
+    fn name(&self) -> &'static str;
+    /// One line for `--help`.
+    fn summary(&self) -> &'static str;
+    /// Prepares the corrections of every strength.
+    ///
+    /// # Errors
+    /// [`MethodError`], naming the weight.
+    fn prepare(&self, evidence: Evidence<'_>) -> Result<Box<dyn Family>, MethodError>;
+}
+
+/// Corrections of one model that differ in strength.
+pub trait Family: Send + Sync {
+    /// The correction for that α.
+    ///
+    /// # Errors
+    /// [`MethodError`], naming the weight.
+    fn correction(&self, alpha: Alpha) -> Result<Vec<WeightPatch>, MethodError>;
+    /// What was learnt about each layer, in the order of the evidence's layers.
+    fn facts(&self) -> &[LayerFacts];
+}
+
+/// What a method learns about a layer.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerFacts {
+    /// The participation ratio of the inputs' energies, the mean over groups; nothing where all inputs are zero.
+    pub effective_rank: Option<f64>,
+    /// Groups whose inputs are all zero, so that their part of the weight stays.
+    pub idle_groups: usize,
+}
+
+/// Failures of a method.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum MethodError {
+    /// A weight could not be read.
+    #[error(transparent)]
+    Model(#[from] ModelError),
+    /// The linear algebra failed for a weight.
+    #[error("weight {weight}: {source}")]
+    Linalg {
+        /// The weight.
+        weight: String,
+        /// Why.
+        source: LinalgError,
+    },
+}
+
+/// The method of that name.
+pub fn method(name: &str) -> Option<&'static dyn Method> {
+    METHODS.iter().copied().find(|method| method.name() == name)
+}

@@ -1,0 +1,99 @@
+//! Scaled Activation Projection: `Ŵ = W · Wp` for every layer (arXiv 2403.08618); biases stay.
+
+use super::{Evidence, Family, LayerFacts, Method, MethodError};
+use crate::layers::{Layer, MatrixLayout};
+use crate::linalg::{Alpha, Factored, LinalgError, Solver, UnitMoment};
+use crate::model::{Constant, WeightPatch};
+use ndarray::Array2;
+use rayon::prelude::*;
+
+pub(super) struct Sap;
+
+impl Method for Sap {
+    fn name(&self) -> &'static str {
+        "sap"
+    }
+
+    fn summary(&self) -> &'static str {
+        "scaled activation projection (arXiv 2403.08618)"
+    }
+
+    fn prepare(&self, evidence: Evidence<'_>) -> Result<Box<dyn Family>, MethodError> {
+        // Each layer is solved by one thread alone, so the result does not depend on how many there are.
+        let layers: Vec<Projectable> = (0..evidence.layers.len())
+            .into_par_iter()
+            .map(|index| Projectable::new(evidence, index))
+            .collect::<Result<_, _>>()?;
+        let facts = layers.iter().map(|layer| layer.facts.clone()).collect();
+        Ok(Box::new(Projections { layers, facts }))
+    }
+}
+
+/// One weight, ready for any α.
+struct Projectable {
+    weight: Constant,
+    layout: MatrixLayout,
+    groups: Vec<Group>,
+    facts: LayerFacts,
+}
+
+/// The part of a weight that one group's inputs meet.
+enum Group {
+    Seen(Box<dyn Factored>),
+    /// All inputs were zero: nothing to project onto.
+    Idle(Array2<f64>),
+}
+
+impl Projectable {
+    fn new(evidence: Evidence<'_>, index: usize) -> Result<Self, MethodError> {
+        let Layer { weight, layout, .. } = &evidence.layers[index];
+        let matrices = layout.matrices(&evidence.model.values(weight)?);
+        let mut groups = Vec::with_capacity(matrices.len());
+        let mut ranks = Vec::new();
+        for (matrix, sum) in matrices.into_iter().zip(evidence.moments.sums(index)) {
+            let (group, rank) = group(evidence.solver, sum, matrix).map_err(|source| failed(weight, source))?;
+            groups.push(group);
+            ranks.extend(rank);
+        }
+        let idle_groups = groups.len() - ranks.len();
+        let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
+        let facts = LayerFacts { effective_rank, idle_groups };
+        Ok(Self { weight: weight.clone(), layout: *layout, groups, facts })
+    }
+
+    fn patch(&self, alpha: Alpha) -> Result<WeightPatch, MethodError> {
+        let project = |group: &Group| match group {
+            Group::Seen(factored) => factored.project(alpha),
+            Group::Idle(matrix) => Ok(matrix.clone()),
+        };
+        let matrices: Result<Vec<_>, _> = self.groups.iter().map(project).collect();
+        let matrices = matrices.map_err(|source| failed(&self.weight, source))?;
+        let values = self.layout.tensor(&matrices, &self.weight.dims);
+        Ok(WeightPatch { constant: self.weight.clone(), values })
+    }
+}
+
+fn group(solver: &dyn Solver, sum: Array2<f64>, matrix: Array2<f64>) -> Result<(Group, Option<f64>), LinalgError> {
+    let Some(moment) = UnitMoment::from_sum(sum)? else { return Ok((Group::Idle(matrix), None)) };
+    let rank = moment.effective_rank();
+    Ok((Group::Seen(solver.factor(moment, matrix)?), Some(rank)))
+}
+
+fn failed(weight: &Constant, source: LinalgError) -> MethodError {
+    MethodError::Linalg { weight: weight.name.clone(), source }
+}
+
+struct Projections {
+    layers: Vec<Projectable>,
+    facts: Vec<LayerFacts>,
+}
+
+impl Family for Projections {
+    fn correction(&self, alpha: Alpha) -> Result<Vec<WeightPatch>, MethodError> {
+        self.layers.par_iter().map(|layer| layer.patch(alpha)).collect()
+    }
+
+    fn facts(&self) -> &[LayerFacts] {
+        &self.facts
+    }
+}

@@ -1,0 +1,100 @@
+//! The data on which models are compared, and the data on which they are only reported.
+
+use super::job::{Job, Validation};
+use super::prepared::Prepared;
+use crate::data::Perturbation;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::evidence::{Forward, Quality, predict};
+use crate::model::{Classifier, Model};
+use crate::report::Held;
+
+/// Validation and test data of a run.
+pub struct HeldOut<'a> {
+    validation: ValidationData<'a>,
+    test: Option<Prepared>,
+    batch: Option<usize>,
+}
+
+enum ValidationData<'a> {
+    /// Held out from training.
+    Separate(Prepared),
+    /// Training images, flipped and shifted.
+    Perturbed { training: &'a Prepared, samples: Vec<usize>, perturbation: Perturbation },
+}
+
+impl<'a> HeldOut<'a> {
+    /// Opens what the job names; without a name the training set's own validation split, else perturbed images.
+    ///
+    /// # Errors
+    /// Those of opening a data set; training data that are no images and have no validation split.
+    pub fn open(job: &Job, training: &'a Prepared, classifier: &Classifier) -> Result<Self, Error> {
+        let open = |spec| Prepared::open(spec, &job.preprocessing, classifier);
+        let separate = match &job.validation {
+            Validation::Given(spec) => Some(spec.clone()),
+            Validation::Own => job.data.validation(),
+            Validation::Perturb => None,
+        };
+        let validation = match separate {
+            Some(spec) => ValidationData::Separate(open(&spec)?),
+            None => {
+                Perturbation::check(&training.transform)?;
+                let perturbation = Perturbation { seed: job.seed };
+                ValidationData::Perturbed { training, samples: training.perturbed(job.seed), perturbation }
+            }
+        };
+        Ok(Self { validation, test: job.test.as_ref().map(open).transpose()?, batch: job.runner.batch })
+    }
+
+    /// What the report and the table call the validation data.
+    pub fn describe(&self) -> String {
+        match &self.validation {
+            ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
+            ValidationData::Perturbed { samples, .. } => format!("{} perturbed training images", samples.len()),
+        }
+    }
+
+    /// What the table calls the test data.
+    pub fn describe_test(&self) -> Option<String> {
+        self.test.as_ref().map(|data| format!("{} ({} samples)", data.spec, data.set.len()))
+    }
+
+    /// How well a model predicts the validation labels.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub fn validate(&self, forward: &mut Forward<'_>) -> Result<Quality, Error> {
+        let predictions = match &self.validation {
+            ValidationData::Separate(data) => predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?,
+            ValidationData::Perturbed { training, samples, perturbation } => {
+                predict(forward, &training.stream(Some(*perturbation)), samples, training.batch(self.batch))?
+            }
+        };
+        Ok(Quality::of(&predictions))
+    }
+
+    /// How well a model predicts the test labels, where there is test data.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub fn test(&self, forward: &mut Forward<'_>) -> Result<Option<Quality>, Error> {
+        let Some(data) = &self.test else { return Ok(None) };
+        let predictions = predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?;
+        Ok(Some(Quality::of(&predictions)))
+    }
+
+    /// Both, for the bytes of a model.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub fn judge(
+        &self,
+        engine: &dyn Engine,
+        classifier: &Classifier,
+        model: &Model,
+        bytes: Vec<u8>,
+    ) -> Result<Held, Error> {
+        let mut forward = Forward::load(engine, classifier, bytes, model.folder())?;
+        Ok(Held { validation: self.validate(&mut forward)?, test: self.test(&mut forward)? })
+    }
+}

@@ -1,0 +1,133 @@
+//! A resolved configuration of the main command: every option with its value, nothing left to parse.
+
+use crate::data::{Preprocessing, SampleId, Spec};
+use crate::engine::{Device, EngineName};
+use crate::evidence::{Ranking, RowLimit};
+use crate::layers::Selection;
+use crate::linalg::Solver;
+use crate::methods::Method;
+use crate::search::AlphaChoice;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// What a run of the main command does.
+pub struct Job {
+    /// The model to correct.
+    pub input: PathBuf,
+    /// Where the corrected model goes.
+    pub output: PathBuf,
+    /// The noisy training data.
+    pub data: Spec,
+    /// On what candidates are compared.
+    pub validation: Validation,
+    /// On what before and after are only reported.
+    pub test: Option<Spec>,
+    /// The user's preprocessing; the presets of the data sets fill what it leaves open.
+    pub preprocessing: Preprocessing,
+    /// The correction.
+    pub method: &'static dyn Method,
+    /// Its strengths.
+    pub alpha: AlphaChoice,
+    /// Which samples are trusted.
+    pub trusted: TrustedChoice,
+    /// How many rows enter the moments.
+    pub rows: RowLimit,
+    /// How projections are computed; the cheapest way where it is not given.
+    pub solver: Option<&'static dyn Solver>,
+    /// Which layers are rewritten.
+    pub selection: Selection,
+    /// What runs the model, and where.
+    pub runner: Runner,
+    /// Draws rows and perturbations.
+    pub seed: u64,
+    /// Where the report goes.
+    pub report: PathBuf,
+    /// Do everything but write the model.
+    pub dry_run: bool,
+    /// Write even where nothing beats the original; replace an existing output.
+    pub force: bool,
+}
+
+/// What runs a model.
+#[derive(Clone, Copy, Debug)]
+pub struct Runner {
+    /// The engine.
+    pub engine: EngineName,
+    /// The device.
+    pub device: Device,
+    /// The batch size, where the user chose one.
+    pub batch: Option<usize>,
+    /// The number of threads, where the user chose one.
+    pub threads: Option<usize>,
+}
+
+/// On what candidates are compared.
+#[derive(Clone, Debug)]
+pub enum Validation {
+    /// The set's own validation split; else as [`Validation::Perturb`].
+    Own,
+    /// This data.
+    Given(Spec),
+    /// Training images, flipped and shifted so that memorised labels do not help.
+    Perturb,
+}
+
+/// Which samples are trusted.
+#[derive(Clone, Debug)]
+pub enum TrustedChoice {
+    /// Those of lowest loss.
+    Lowest {
+        /// How many.
+        count: usize,
+        /// Per class or over all.
+        ranking: Ranking,
+    },
+    /// These.
+    Given(Vec<SampleId>),
+}
+
+impl Job {
+    /// Every option as the report shows it.
+    pub fn params(&self, solver: &dyn Solver) -> BTreeMap<&'static str, Value> {
+        let text = |spec: &Spec| spec.to_string();
+        let patterns = |list: &[regex::Regex]| list.iter().map(|regex| regex.as_str().to_owned()).collect::<Vec<_>>();
+        let alpha = match &self.alpha {
+            AlphaChoice::Auto => json!("auto"),
+            AlphaChoice::One(alpha) => json!(alpha),
+            AlphaChoice::Grid(grid) => json!(grid),
+        };
+        let (trusted, selection) = match &self.trusted {
+            TrustedChoice::Lowest { count, ranking } => (*count, ranking.to_string()),
+            TrustedChoice::Given(ids) => (ids.len(), "given".to_owned()),
+        };
+        let validation = match &self.validation {
+            Validation::Own => "own".to_owned(),
+            Validation::Given(spec) => text(spec),
+            Validation::Perturb => "perturb".to_owned(),
+        };
+        let rows = match self.rows {
+            RowLimit::All => json!("all"),
+            RowLimit::AtMost(rows) => json!(rows),
+        };
+        BTreeMap::from([
+            ("method", json!(self.method.name())),
+            ("alpha", alpha),
+            ("val", json!(validation)),
+            ("test", json!(self.test.as_ref().map(text))),
+            ("trusted", json!(trusted)),
+            ("selection", json!(selection)),
+            ("max_rows", rows),
+            ("solver", json!(solver.name())),
+            ("include", json!(patterns(&self.selection.include))),
+            ("exclude", json!(patterns(&self.selection.exclude))),
+            ("engine", json!(self.runner.engine.to_string())),
+            ("device", json!(self.runner.device.to_string())),
+            ("batch", json!(self.runner.batch)),
+            ("threads", json!(self.runner.threads)),
+            ("seed", json!(self.seed)),
+            ("dry_run", json!(self.dry_run)),
+            ("force", json!(self.force)),
+        ])
+    }
+}

@@ -1,0 +1,205 @@
+//! The run as data: one structure, written as JSON and shown by the command line.
+
+mod memory;
+
+pub use memory::peak_resident_bytes;
+
+use crate::data::{SampleId, Transform};
+use crate::engine::EngineInfo;
+use crate::evidence::Quality;
+use crate::linalg::Alpha;
+use crate::model::{Model, Port};
+use crate::search::{Candidate, Verdict};
+use crate::verify::Verification;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The version of this structure; it changes where a script that reads the report would have to.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// A run of the main command.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Of this program and the libraries that computed.
+    pub versions: BTreeMap<&'static str, String>,
+    /// What ran the model.
+    pub engine: EngineInfo,
+    /// The input model.
+    pub model: ModelReport,
+    /// The training data.
+    pub data: DataReport,
+    /// Every resolved option.
+    pub params: BTreeMap<&'static str, serde_json::Value>,
+    /// How well the original fits the training labels.
+    pub scores: Quality,
+    /// The trusted samples.
+    pub trusted: TrustedReport,
+    /// Every weight: rewritten or skipped.
+    pub layers: Vec<LayerReport>,
+    /// What was tried.
+    pub candidates: Vec<CandidateReport>,
+    /// What was chosen.
+    pub chosen: Chosen,
+    /// The original on held-out data.
+    pub before: Held,
+    /// The rewritten model on the same data.
+    pub after: Held,
+    /// What was verified; nothing where no candidate was to be written.
+    pub verify: Option<Verification>,
+    /// The written file; nothing where none was.
+    pub output: Option<OutputReport>,
+    /// How long each phase took, in seconds.
+    pub seconds: BTreeMap<&'static str, f64>,
+    /// The largest resident set of the process, where the system tells.
+    pub peak_rss_bytes: Option<u64>,
+}
+
+/// The input model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ModelReport {
+    /// The file.
+    pub path: PathBuf,
+    /// Its digest.
+    pub sha256: String,
+    /// The version of ONNX's operator set.
+    pub opset: i64,
+    /// The version of the file format.
+    pub ir_version: i64,
+    /// What must be fed.
+    pub inputs: Vec<Port>,
+    /// What is computed.
+    pub outputs: Vec<Port>,
+}
+
+impl ModelReport {
+    /// Of a model.
+    pub fn of(model: &Model) -> Self {
+        Self {
+            path: model.path().to_path_buf(),
+            sha256: model.sha256(),
+            opset: model.opset(),
+            ir_version: model.header().ir_version,
+            inputs: model.inputs(),
+            outputs: model.outputs(),
+        }
+    }
+}
+
+/// The training data.
+#[derive(Clone, Debug, Serialize)]
+pub struct DataReport {
+    /// As it was named.
+    pub spec: String,
+    /// The number of samples.
+    pub samples: usize,
+    /// The number of classes that the model knows.
+    pub classes: usize,
+    /// The names of the classes, where the data carries them.
+    pub class_names: Option<Vec<String>>,
+    /// SHA-256 over ids, labels and prepared inputs.
+    pub sha256: String,
+    /// How samples become inputs.
+    pub preprocessing: Transform,
+    /// Samples that could not be used. This version stops at the first one, so there are none.
+    pub quarantined: Vec<SampleId>,
+}
+
+/// The trusted samples.
+#[derive(Clone, Debug, Serialize)]
+pub struct TrustedReport {
+    /// How many.
+    pub count: usize,
+    /// `balanced`, `global` or `given`.
+    pub selection: String,
+    /// Their ids, in the order used.
+    pub ids: Vec<SampleId>,
+    /// How many of each class.
+    pub per_class: Vec<usize>,
+}
+
+/// What became of a weight.
+#[derive(Clone, Debug, Serialize)]
+pub struct LayerReport {
+    /// Its name.
+    pub weight: Option<String>,
+    /// The (first) node that uses it.
+    pub node: String,
+    /// The node's operator.
+    pub op: String,
+    /// Its shape.
+    pub shape: Option<Vec<usize>>,
+    /// The dimension of a row of inputs, of one group.
+    pub dim: Option<usize>,
+    /// Groups with moments of their own.
+    pub groups: Option<usize>,
+    /// How many nodes use it as a layer.
+    pub users: usize,
+    /// Rows that entered the second moment (of each group).
+    pub rows: Option<usize>,
+    /// What became of it.
+    pub status: LayerStatus,
+    /// Why it stays, or what to know about how it was rewritten.
+    pub reason: Option<String>,
+    /// The participation ratio of its inputs' energies, `1 / Σσ²`.
+    pub effective_rank: Option<f64>,
+    /// `‖Ŵ − W‖ / ‖W‖` (Frobenius) for the chosen candidate.
+    pub relative_change: Option<f64>,
+}
+
+/// What became of a weight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LayerStatus {
+    /// It has new values.
+    Rewritten,
+    /// It stays.
+    Skipped,
+}
+
+/// A correction that was tried.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct CandidateReport {
+    /// Its strength.
+    pub alpha: Alpha,
+    /// The share of validation labels that it predicts.
+    pub val_accuracy: f64,
+    /// Its mean cross-entropy on validation data, in nats.
+    pub val_loss: f64,
+}
+
+impl From<&Candidate> for CandidateReport {
+    fn from(candidate: &Candidate) -> Self {
+        let Quality { accuracy, mean_loss, .. } = candidate.validation;
+        Self { alpha: candidate.alpha, val_accuracy: accuracy, val_loss: mean_loss }
+    }
+}
+
+/// The chosen correction.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Chosen {
+    /// Its strength.
+    pub alpha: Alpha,
+    /// Whether it does better than the original on validation data.
+    pub verdict: Verdict,
+}
+
+/// A model on held-out data.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Held {
+    /// On the data on which candidates are compared.
+    pub validation: Quality,
+    /// On the data that is only reported.
+    pub test: Option<Quality>,
+}
+
+/// The written file.
+#[derive(Clone, Debug, Serialize)]
+pub struct OutputReport {
+    /// Where.
+    pub path: PathBuf,
+    /// Its digest.
+    pub sha256: String,
+}
