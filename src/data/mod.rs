@@ -8,17 +8,23 @@ mod batches;
 mod error;
 mod folder;
 mod idx;
+mod labels;
+mod npy;
 mod npz;
 mod perturb;
+mod pixels;
 mod preprocess;
 mod records;
+mod resolve;
 mod spec;
+mod transform;
 
 pub use batches::{Batch, Stream};
 pub use error::DataError;
 pub use perturb::Perturbation;
-pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize, Transform};
+pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize};
 pub use spec::Spec;
+pub use transform::Transform;
 
 use image::DynamicImage;
 use ndarray::ArrayD;
