@@ -37,6 +37,8 @@ impl Stream<'_> {
     /// Calls `consume` on this thread with the samples `indices` in batches of `batch`, in order; the last one may be
     /// smaller.
     ///
+    /// Samples are prepared on rayon's pool, so call this from outside of it: a worker that waits here prepares nothing.
+    ///
     /// # Errors
     /// The first error of a sample in that order, or of `consume`.
     pub fn for_each<E: From<DataError>>(

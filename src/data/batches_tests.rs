@@ -5,16 +5,17 @@ use super::super::{Content, Preprocessing, SampleId};
 use super::*;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Sample `i` holds the value `i` twice; one of them may be unreadable.
+/// Sample `i` holds the values `i` and up; one of them may be unreadable.
 struct Counting {
     length: usize,
     broken: Option<usize>,
+    shape: Vec<usize>,
     read: AtomicUsize,
 }
 
 impl Counting {
     fn new(length: usize, broken: Option<usize>) -> Self {
-        Self { length, broken, read: AtomicUsize::new(0) }
+        Self { length, broken, shape: vec![2], read: AtomicUsize::new(0) }
     }
 }
 
@@ -40,7 +41,9 @@ impl DataSet for Counting {
         if self.broken == Some(index) {
             return Err(DataError::sample(&self.id(index), "it is broken", "repair it"));
         }
-        Ok(Content::Values(ArrayD::from_elem(IxDyn(&[2]), index as f32)))
+        let count = self.shape.iter().product::<usize>();
+        let values = (index..index + count).map(|value| value as f32).collect();
+        Ok(Content::Values(ArrayD::from_shape_vec(IxDyn(&self.shape), values).unwrap()))
     }
 }
 
@@ -61,7 +64,8 @@ fn samples_come_in_the_order_asked_for_and_the_last_batch_is_the_rest() {
     stream(&set, &transform)
         .for_each(&order, 3, |batch| {
             assert_eq!(batch.input.shape(), [batch.indices.len(), 2]);
-            let expected: Vec<_> = batch.indices.iter().flat_map(|index| [*index as f64; 2]).collect();
+            let expected: Vec<_> =
+                batch.indices.iter().flat_map(|index| [*index as f64, *index as f64 + 1.0]).collect();
             assert_eq!(batch.input.to_f64().into_iter().collect::<Vec<_>>(), expected);
             assert_eq!(batch.labels, batch.indices.iter().map(|index| index % 3).collect::<Vec<_>>());
             seen.push(batch.indices);
@@ -81,6 +85,35 @@ fn the_input_has_the_element_type_of_the_model() {
             Ok::<_, DataError>(())
         };
         stream.for_each(&[1, 2], 2, consume).unwrap();
+    }
+}
+
+#[test]
+fn a_perturbed_sample_keeps_its_label_and_does_not_depend_on_its_batch() {
+    let set = Counting { shape: vec![1, 20, 20], ..Counting::new(12, None) };
+    let example = set.content(0).unwrap();
+    let transform = Transform::resolve(&Preprocessing::default(), &[None, Some(20), Some(20)], &example).unwrap();
+    let run = |perturbation, order: &[usize], batch| {
+        let mut samples = std::collections::BTreeMap::new();
+        let stream = Stream { perturbation, ..stream(&set, &transform) };
+        let consume = |batch: Batch| {
+            let values = batch.input.to_f64();
+            for ((sample, index), label) in values.outer_iter().zip(batch.indices).zip(batch.labels) {
+                samples.insert(index, (sample.to_owned(), label));
+            }
+            Ok::<_, DataError>(())
+        };
+        stream.for_each(order, batch, consume).unwrap();
+        samples
+    };
+    let forward: Vec<_> = (0..12).collect();
+    let backward: Vec<_> = (0..12).rev().collect();
+    let perturbation = Some(Perturbation { seed: 3 });
+    let perturbed = run(perturbation, &forward, 5);
+    assert_eq!(perturbed, run(perturbation, &backward, 1));
+    for (index, (values, label)) in run(None, &forward, 12) {
+        assert_ne!(values, perturbed[&index].0);
+        assert_eq!(label, perturbed[&index].1);
     }
 }
 

@@ -1,7 +1,8 @@
 //! `folder:DIR`: one sub-folder a class, with png, jpeg and webp files in it, at any depth.
 //!
 //! The names of the sub-folders, sorted, are the labels from 0 on. Where DIR has a sub-folder `train` and one of `val`,
-//! `valid` and `test`, these are splits: `train` is the default, `val` (or `valid`) is the set's own validation split.
+//! `valid` and `test`, these are splits under these names: `train` is the default, `val` or else `valid` is the set's
+//! own validation split.
 //! Then the classes are those of `train` in every split, so that a class without samples in one does not shift the
 //! labels of the others. A sample's id is its path relative to DIR. Names that begin with a dot are passed over.
 
@@ -20,6 +21,8 @@ pub(super) static FOLDER: Folder = Folder;
 pub(super) struct Folder;
 
 const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp"];
+const SPLITS: &[&str] = &["train", VALIDATION[0], VALIDATION[1], "test"];
+const VALIDATION: [&str; 2] = ["val", "valid"];
 const ADVICE: &str = "give a folder with one sub-folder a class and png, jpeg or webp files in them";
 
 /// A decoded image may not take more than this, whatever its header says.
@@ -66,24 +69,24 @@ impl Reader for Folder {
     }
 
     fn validation_split(&self, path: &Path) -> Option<&'static str> {
-        (has_splits(path) && split_folder(path, "val").is_ok()).then_some("val")
+        VALIDATION.into_iter().find(|name| has_splits(path) && path.join(name).is_dir())
     }
 }
 
 fn has_splits(root: &Path) -> bool {
-    root.join("train").is_dir() && ["val", "valid", "test"].iter().any(|name| root.join(name).is_dir())
+    root.join("train").is_dir() && SPLITS.iter().any(|name| *name != "train" && root.join(name).is_dir())
 }
 
 fn split_folder(root: &Path, split: &str) -> Result<PathBuf, DataError> {
-    let names: &[&str] = match split {
-        "train" => &["train"],
-        "val" | "valid" => &["val", "valid"],
-        "test" => &["test"],
-        _ => &[],
-    };
-    names.iter().map(|name| root.join(name)).find(|path| path.is_dir()).ok_or_else(|| {
-        DataError::file(root, format_args!("there is no split `{split}`"), "use train, val or test, if it is there")
-    })
+    let there: Vec<_> = SPLITS.iter().copied().filter(|name| root.join(name).is_dir()).collect();
+    if !there.contains(&split) {
+        return Err(DataError::file(
+            root,
+            format_args!("there is no split `{split}`"),
+            format_args!("use one of {}", there.join(", ")),
+        ));
+    }
+    Ok(root.join(split))
 }
 
 /// The visible entries of a folder with their names, sorted by name.
@@ -187,7 +190,10 @@ impl DataSet for FolderSet {
     }
 
     fn content(&self, index: usize) -> Result<Content, DataError> {
-        let id = self.id(index);
+        let Some(id) = self.ids.get(index).cloned().map(SampleId) else {
+            let reason = format!("sample {index} was asked for, and the set has {}", self.len());
+            return Err(DataError::request(reason, "name samples that are in the set"));
+        };
         let path = self.root.join(&id.0);
         let failed = |error: &dyn std::fmt::Display| {
             DataError::sample(

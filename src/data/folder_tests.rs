@@ -41,6 +41,7 @@ fn classes_and_files_are_sorted_and_ids_are_relative_paths() {
         let [red, green, _] = image.into_rgb8().get_pixel(1, 1).0;
         assert!(red > 180 && green < 30, "{}", set.id(index));
     }
+    assert!(set.content(set.len()).is_err());
     assert!(FOLDER.open(root, Some("val")).is_err());
     assert_eq!(FOLDER.validation_split(root), None);
 }
@@ -54,12 +55,15 @@ fn train_beside_val_or_test_are_splits_that_share_the_classes_of_train() {
     }
     let open = |split| FOLDER.open(root, split).map(|set| ids(&*set)).unwrap();
     assert_eq!(open(None), expected(&[("train/a/1.png", 0), ("train/b/1.png", 1), ("train/c/1.png", 2)]));
-    assert_eq!(open(Some("val")), expected(&[("valid/c/9.png", 2)]));
+    assert_eq!(open(Some("valid")), expected(&[("valid/c/9.png", 2)]));
     assert_eq!(open(Some("test")), expected(&[("test/b/5.png", 1)]));
-    assert_eq!(FOLDER.validation_split(root), Some("val"));
-    assert!(FOLDER.open(root, Some("other")).is_err());
+    assert_eq!(FOLDER.validation_split(root), Some("valid"));
+    for absent in ["val", "other", "../train", ""] {
+        let message = FOLDER.open(root, Some(absent)).err().unwrap().to_string();
+        assert!(message.contains("use one of train, valid, test"), "{message}");
+    }
     paint(root, "valid/unknown/1.png", [0; 3]);
-    let message = FOLDER.open(root, Some("val")).err().unwrap().to_string();
+    let message = FOLDER.open(root, Some("valid")).err().unwrap().to_string();
     assert!(message.contains("unknown"), "{message}");
 }
 

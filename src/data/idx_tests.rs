@@ -102,6 +102,18 @@ fn damaged_files_are_errors() {
 }
 
 #[test]
+fn a_packed_file_whose_checksum_or_end_is_wrong_is_an_error() {
+    let whole = packed(&images());
+    let mut flipped = whole.clone();
+    let checksum = flipped.len() - 6;
+    flipped[checksum] ^= 1;
+    for bytes in [flipped, whole[..whole.len() - 1].to_vec(), [whole.as_slice(), b"rest"].concat()] {
+        let folder = folder(&[("train-images-idx3-ubyte.gz", bytes), ("train-labels-idx1-ubyte", idx(&[3], &[0; 3]))]);
+        assert!(MNIST.open(folder.path(), None).is_err());
+    }
+}
+
+#[test]
 fn no_mutation_of_the_bytes_makes_it_panic() {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     let (images, labels) = (images(), idx(&[3], &[7, 0, 9]));

@@ -56,6 +56,8 @@ pub enum Content {
 }
 
 /// Labelled samples with random access. Implementations hold file handles and offsets, not the samples.
+///
+/// `id` and `label` take indices below `len` and panic beyond, as slices do; `content` reports an error.
 pub trait DataSet: Send + Sync {
     /// The number of samples, at least 1.
     fn len(&self) -> usize;

@@ -10,7 +10,7 @@ use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 fn npy(descr: &str, fortran: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
-    let extents = shape.iter().map(|extent| format!("{extent},")).collect::<String>();
+    let extents = shape.iter().fold(String::new(), |text, extent| text + &format!("{extent},"));
     let order = if fortran { "True" } else { "False" };
     let text = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': ({extents}), }}\n");
     let mut bytes = b"\x93NUMPY\x01\x00".to_vec();

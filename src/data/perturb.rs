@@ -108,7 +108,7 @@ mod tests {
             for row in 0..20 {
                 for column in 0..30 {
                     let source = (row - down).clamp(0, 19) * 30 + 29 - (column - right).clamp(0, 29);
-                    assert_eq!(moved[[0, row as usize, column as usize]], source as f32);
+                    assert_eq!(moved[[0, row as usize, column as usize]] as i64, source);
                 }
             }
         }

@@ -9,7 +9,7 @@ use image::{DynamicImage, GrayImage, ImageBuffer, Luma, Pixel};
 pub(super) const BYTE_SCALE: f32 = 1.0 / 255.0;
 
 /// The most pixels that an image may have once it is resized; only absurd proportions get there.
-const MOST_PIXELS: u64 = 1 << 26;
+const MOST_PIXELS: u64 = 1 << 25;
 
 /// What each byte becomes, for one channel.
 pub(super) type Table = Vec<f32>;
@@ -74,12 +74,12 @@ fn resized_size(from: ImageSize, size: ImageSize, resize: Resize) -> Result<Imag
     let resized = match resize {
         Resize::None => Some(from),
         Resize::Exact(exact) => Some(exact),
-        Resize::Shorter(side) if from.height <= from.width => with_height(from, side),
-        Resize::Shorter(side) => with_width(from, side),
+        Resize::Shorter(length) if from.height <= from.width => with_height(from, length),
+        Resize::Shorter(length) => with_width(from, length),
         Resize::Cover { from: numerator, to } => {
-            let scaled = |side: u32| {
-                let (side, numerator, to) = (u64::from(side), u64::from(numerator), u64::from(to.max(1)));
-                u32::try_from((side * numerator + to / 2) / to).unwrap_or(u32::MAX).max(1)
+            let scaled = |length: u32| {
+                let (product, to) = (u64::from(length) * u64::from(numerator), u64::from(to.max(1)));
+                u32::try_from((product + to / 2) / to).unwrap_or(u32::MAX).max(1)
             };
             // The axis that needs the larger factor decides; the other one then covers its side by itself.
             let by_height =

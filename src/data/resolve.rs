@@ -17,8 +17,8 @@ struct Target {
     channels: Option<usize>,
     height: Option<usize>,
     width: Option<usize>,
-    /// The number of values, where the input is a vector.
-    flat: Option<Option<usize>>,
+    /// The number of values, where the input is a vector that fixes it.
+    flat: Option<usize>,
 }
 
 /// A transform for images.
@@ -30,8 +30,8 @@ pub(super) fn for_image(
     let target = target(options, shape)?;
     let channels = channels(options, target, example)?;
     let size = match target.flat {
-        Some(Some(total)) => size_of_flat(options, total, channels, example)?,
-        _ => size(options, target, example)?,
+        Some(total) => size_of_flat(options, total, channels, example)?,
+        None => size(options, target, example)?,
     };
     let resize = resize(options, size)?;
     let order = target.layout.or(options.layout).unwrap_or(InputLayout::Nchw);
@@ -55,7 +55,7 @@ pub(super) fn for_image(
 fn target(options: &Preprocessing, shape: &[Option<usize>]) -> Resolved<Target> {
     let open = Target { layout: None, channels: None, height: None, width: None, flat: None };
     match *shape {
-        [total] => Ok(Target { flat: Some(total), ..open }),
+        [total] => Ok(Target { flat: total, ..open }),
         [height, width] => match options.layout {
             None => Ok(Target { channels: Some(1), height, width, ..open }),
             Some(layout) => Err(DataError::preprocessing(
@@ -183,7 +183,7 @@ fn size_of_flat(
 fn resize(options: &Preprocessing, size: ImageSize) -> Resolved<Resize> {
     let resize = options.resize.unwrap_or(Resize::TO_SIZE);
     let too_small = match resize {
-        Resize::Shorter(side) => side < size.height.min(size.width),
+        Resize::Shorter(length) => length < size.height.min(size.width),
         Resize::Exact(exact) => exact.height < size.height || exact.width < size.width,
         Resize::None | Resize::Cover { .. } => false,
     };
@@ -248,10 +248,10 @@ pub(super) fn for_values(options: &Preprocessing, model: &[Option<usize>], examp
     if shape.contains(&0) {
         return Err(DataError::preprocessing("the samples hold no values", "give samples with at least one value"));
     }
-    let layout = layout_of_values(options, &shape)?;
-    let geometry = layout
-        .and_then(|layout| geometry(layout, &shape))
-        .or_else(|| layout_of_values(options, example).ok()?.and_then(|layout| geometry(layout, example)));
+    let as_image = |shape: &[usize]| layout_of_values(options, shape).and_then(|layout| geometry(layout, shape));
+    // Values that the model takes flattened are still an image where the data stores them as one.
+    let geometry = as_image(&shape).or_else(|| as_image(example));
+    let layout = layout_of_values(options, &shape);
     Ok(Transform { shape, layout, geometry, image: None })
 }
 
@@ -273,17 +273,17 @@ fn refuse_image_options(options: &Preprocessing) -> Resolved<()> {
     }
 }
 
-/// Values of three axes are an image where one of the outer axes can only be the channels.
-fn layout_of_values(options: &Preprocessing, shape: &[usize]) -> Resolved<Option<InputLayout>> {
+/// Values of three axes are an image where --layout says so, or where one of the outer axes can only be the channels.
+fn layout_of_values(options: &Preprocessing, shape: &[usize]) -> Option<InputLayout> {
     let channels = |extent: usize| matches!(extent, 1 | 3);
     match (shape, options.layout) {
-        ([_, _, _], Some(_)) => layout(options, &shape.iter().copied().map(Some).collect::<Vec<_>>()).map(Some),
-        (&[first, _, last], None) => Ok(match (channels(first), channels(last)) {
+        ([_, _, _], Some(layout)) => Some(layout),
+        (&[first, _, last], None) => match (channels(first), channels(last)) {
             (true, false) => Some(InputLayout::Nchw),
             (false, true) => Some(InputLayout::Nhwc),
             _ => None,
-        }),
-        _ => Ok(None),
+        },
+        _ => None,
     }
 }
 

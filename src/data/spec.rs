@@ -129,6 +129,19 @@ mod tests {
     }
 
     #[test]
+    fn the_validation_split_is_found_where_the_set_has_one_and_is_not_that_split_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!("folder:{}", folder.path().display());
+        assert!(parse(&text).unwrap().validation().is_none());
+        for class in ["train/cat", "val/cat"] {
+            std::fs::create_dir_all(folder.path().join(class)).unwrap();
+        }
+        let validation = parse(&text).unwrap().validation().unwrap();
+        assert_eq!(validation.to_string(), format!("{text}#val"));
+        assert!(validation.validation().is_none());
+    }
+
+    #[test]
     fn every_reader_has_a_name_that_survives_a_specification() {
         for reader in READERS {
             assert!(!reader.name().contains([':', '#']) && !reader.summary().contains('\n'));

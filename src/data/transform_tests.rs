@@ -131,6 +131,9 @@ fn values_are_taken_as_they_are_or_reshaped_where_that_is_unambiguous() {
     ] {
         assert!(resolve(&open(), model, &values(example)).is_err(), "{model:?} {example:?}");
     }
+    let options = Preprocessing { layout: Some(InputLayout::Nchw), ..open() };
+    assert!(!resolve(&open(), &[Some(4), Some(8), Some(8)], &values(&[4, 8, 8])).unwrap().is_image());
+    assert!(resolve(&options, &[Some(4), Some(8), Some(8)], &values(&[4, 8, 8])).unwrap().is_image());
     let options = Preprocessing { mean: Some(vec![0.5]), ..open() };
     assert!(resolve(&options, &[Some(4)], &values(&[4])).unwrap_err().to_string().contains("--mean"));
 }
