@@ -8,17 +8,23 @@ mod batches;
 mod error;
 mod folder;
 mod idx;
+mod labels;
+mod npy;
 mod npz;
 mod perturb;
+mod pixels;
 mod preprocess;
 mod records;
+mod resolve;
 mod spec;
+mod transform;
 
 pub use batches::{Batch, Stream};
 pub use error::DataError;
 pub use perturb::Perturbation;
-pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize, Transform};
+pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize};
 pub use spec::Spec;
+pub use transform::Transform;
 
 use image::DynamicImage;
 use ndarray::ArrayD;
@@ -50,6 +56,8 @@ pub enum Content {
 }
 
 /// Labelled samples with random access. Implementations hold file handles and offsets, not the samples.
+///
+/// `id` and `label` take indices below `len` and panic beyond, as slices do; `content` reports an error.
 pub trait DataSet: Send + Sync {
     /// The number of samples, at least 1.
     fn len(&self) -> usize;

@@ -1,0 +1,134 @@
+//! Flipped and shifted images: the same objects to a person, new samples to a network that memorised the originals.
+
+use super::{DataError, InputLayout, Transform};
+use ndarray::{ArrayD, ArrayView3, IxDyn};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+/// Flips every image horizontally and shifts it by up to a tenth of its size in both directions, repeating its edge.
+/// The shift depends on the seed and the index of the sample only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Perturbation {
+    /// Chooses the shifts.
+    pub seed: u64,
+}
+
+impl Perturbation {
+    /// Whether samples of `transform` can be perturbed.
+    ///
+    /// # Errors
+    /// [`DataError::Request`] where they are not images.
+    pub fn check(transform: &Transform) -> Result<(), DataError> {
+        transform.geometry.map(|_| ()).ok_or_else(|| {
+            DataError::request(
+                "only images can be flipped and shifted, and the samples are not known to be images",
+                "give held-out data with --val SPEC, or --layout where they are images",
+            )
+        })
+    }
+
+    /// The perturbed values of sample `index`, which `transform` has prepared.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn apply(self, index: usize, values: &ArrayD<f32>, transform: &Transform) -> Result<ArrayD<f32>, DataError> {
+        Self::check(transform)?;
+        let Some(geometry) = transform.geometry else {
+            return Ok(values.clone());
+        };
+        let (height, width) = (geometry.height, geometry.width);
+        let extents = match geometry.layout {
+            InputLayout::Nchw => (geometry.channels, height, width),
+            InputLayout::Nhwc => (height, width, geometry.channels),
+        };
+        let mismatch = |error| DataError::request(error, "prepare the sample with the same transform");
+        let flat: Vec<f32> = values.iter().copied().collect();
+        let image = ArrayView3::from_shape(extents, &flat).map_err(mismatch)?;
+        let mut random = ChaCha8Rng::seed_from_u64(self.seed);
+        random.set_stream(index as u64);
+        let rows = sources(height, &mut random, false);
+        let columns = sources(width, &mut random, true);
+        let moved = match geometry.layout {
+            InputLayout::Nchw => image.select(ndarray::Axis(1), &rows).select(ndarray::Axis(2), &columns),
+            InputLayout::Nhwc => image.select(ndarray::Axis(0), &rows).select(ndarray::Axis(1), &columns),
+        };
+        ArrayD::from_shape_vec(IxDyn(values.shape()), moved.iter().copied().collect()).map_err(mismatch)
+    }
+}
+
+/// Which row or column of the original each one of the result is.
+fn sources(size: usize, random: &mut ChaCha8Rng, flip: bool) -> Vec<usize> {
+    let last = size.saturating_sub(1) as i64;
+    let reach = ((size as f64 / 10.0).round() as i64).max(1);
+    let offset = random.random_range(-reach..=reach);
+    (0..size as i64)
+        .map(|position| {
+            let source = (position - offset).clamp(0, last);
+            (if flip { last - source } else { source }) as usize
+        })
+        .collect()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+mod tests {
+    use super::super::{Content, Preprocessing};
+    use super::*;
+
+    fn values(shape: &[usize]) -> ArrayD<f32> {
+        let count = shape.iter().product::<usize>();
+        ArrayD::from_shape_vec(IxDyn(shape), (0..count).map(|value| value as f32).collect()).unwrap()
+    }
+
+    fn transform(shape: &[usize]) -> Transform {
+        let model: Vec<_> = shape.iter().copied().map(Some).collect();
+        Transform::resolve(&Preprocessing::default(), &model, &Content::Values(values(shape))).unwrap()
+    }
+
+    #[test]
+    fn the_same_seed_and_index_give_the_same_image_and_others_differ() {
+        let (image, transform) = (values(&[1, 40, 40]), transform(&[1, 40, 40]));
+        let apply = |seed, index| Perturbation { seed }.apply(index, &image, &transform).unwrap();
+        assert_eq!(apply(7, 3), apply(7, 3));
+        assert!((0..20).any(|index| apply(7, index) != apply(7, 0)));
+        assert!((0..20).any(|index| apply(8, index) != apply(7, index)));
+    }
+
+    #[test]
+    fn an_image_is_flipped_shifted_by_whole_pixels_and_filled_from_its_edge() {
+        let (image, transform) = (values(&[1, 20, 30]), transform(&[1, 20, 30]));
+        let mut seen = std::collections::BTreeSet::new();
+        for index in 0..200 {
+            let moved = Perturbation { seed: 0 }.apply(index, &image, &transform).unwrap();
+            // From the middle, which no shift reaches the edge from, the offset can be read off.
+            let middle = moved[[0, 10, 15]] as i64;
+            let (down, right) = (10 - middle / 30, 15 - (29 - middle % 30));
+            assert!(down.abs() <= 2 && right.abs() <= 3, "{down} {right}");
+            seen.insert((down, right));
+            for row in 0..20 {
+                for column in 0..30 {
+                    let source = (row - down).clamp(0, 19) * 30 + 29 - (column - right).clamp(0, 29);
+                    assert_eq!(moved[[0, row as usize, column as usize]] as i64, source);
+                }
+            }
+        }
+        assert!(seen.len() > 20, "all offsets should turn up, and only {} did", seen.len());
+    }
+
+    #[test]
+    fn both_layouts_move_alike() {
+        let first = values(&[3, 16, 12]);
+        let last = first.clone().permuted_axes(IxDyn(&[1, 2, 0]));
+        let perturbation = Perturbation { seed: 5 };
+        let moved_first = perturbation.apply(9, &first, &transform(&[3, 16, 12])).unwrap();
+        let moved_last = perturbation.apply(9, &last, &transform(&[16, 12, 3])).unwrap();
+        assert_eq!(moved_first.permuted_axes(IxDyn(&[1, 2, 0])), moved_last);
+    }
+
+    #[test]
+    fn what_is_no_image_is_refused_with_the_way_out() {
+        let vector = values(&[10]);
+        let message = Perturbation { seed: 0 }.apply(0, &vector, &transform(&[10])).unwrap_err().to_string();
+        assert!(message.contains("--val"), "{message}");
+    }
+}
