@@ -1,2 +1,5 @@
-//! x
-fn main() {}
+//! The command `onnx-sap`.
+
+fn main() -> std::process::ExitCode {
+    onnx_sap::cli::main()
+}

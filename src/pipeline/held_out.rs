@@ -2,15 +2,14 @@
 
 use super::job::{Job, Validation};
 use super::prepared::Prepared;
-use crate::data::Perturbation;
-use crate::engine::Engine;
+use crate::data::{Perturbation, Spec};
 use crate::error::Error;
 use crate::evidence::{Forward, Quality, predict};
-use crate::model::{Classifier, Model};
+use crate::model::Classifier;
 use crate::report::Held;
 
 /// Validation and test data of a run.
-pub struct HeldOut<'a> {
+pub(super) struct HeldOut<'a> {
     validation: ValidationData<'a>,
     test: Option<Prepared>,
     batch: Option<usize>,
@@ -28,8 +27,8 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of opening a data set; training data that are no images and have no validation split.
-    pub fn open(job: &Job, training: &'a Prepared, classifier: &Classifier) -> Result<Self, Error> {
-        let open = |spec| Prepared::open(spec, &job.preprocessing, classifier);
+    pub(super) fn open(job: &Job, training: &'a Prepared, classifier: &Classifier) -> Result<Self, Error> {
+        let open = |spec: &Spec| Prepared::open(spec, &job.preprocessing, classifier);
         let separate = match &job.validation {
             Validation::Given(spec) => Some(spec.clone()),
             Validation::Own => job.data.validation(),
@@ -47,7 +46,7 @@ impl<'a> HeldOut<'a> {
     }
 
     /// What the report and the table call the validation data.
-    pub fn describe(&self) -> String {
+    pub(super) fn describe(&self) -> String {
         match &self.validation {
             ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
             ValidationData::Perturbed { samples, .. } => format!("{} perturbed training images", samples.len()),
@@ -55,7 +54,7 @@ impl<'a> HeldOut<'a> {
     }
 
     /// What the table calls the test data.
-    pub fn describe_test(&self) -> Option<String> {
+    pub(super) fn describe_test(&self) -> Option<String> {
         self.test.as_ref().map(|data| format!("{} ({} samples)", data.spec, data.set.len()))
     }
 
@@ -63,7 +62,7 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of data and engine.
-    pub fn validate(&self, forward: &mut Forward<'_>) -> Result<Quality, Error> {
+    pub(super) fn validate(&self, forward: &mut Forward<'_>) -> Result<Quality, Error> {
         let predictions = match &self.validation {
             ValidationData::Separate(data) => predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?,
             ValidationData::Perturbed { training, samples, perturbation } => {
@@ -77,24 +76,17 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of data and engine.
-    pub fn test(&self, forward: &mut Forward<'_>) -> Result<Option<Quality>, Error> {
+    pub(super) fn test(&self, forward: &mut Forward<'_>) -> Result<Option<Quality>, Error> {
         let Some(data) = &self.test else { return Ok(None) };
         let predictions = predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?;
         Ok(Some(Quality::of(&predictions)))
     }
 
-    /// Both, for the bytes of a model.
+    /// Both.
     ///
     /// # Errors
     /// Those of data and engine.
-    pub fn judge(
-        &self,
-        engine: &dyn Engine,
-        classifier: &Classifier,
-        model: &Model,
-        bytes: Vec<u8>,
-    ) -> Result<Held, Error> {
-        let mut forward = Forward::load(engine, classifier, bytes, model.folder())?;
-        Ok(Held { validation: self.validate(&mut forward)?, test: self.test(&mut forward)? })
+    pub(super) fn judge(&self, forward: &mut Forward<'_>) -> Result<Held, Error> {
+        Ok(Held { validation: self.validate(forward)?, test: self.test(forward)? })
     }
 }

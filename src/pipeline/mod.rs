@@ -10,20 +10,20 @@ mod record;
 pub use job::{Job, Runner, TrustedChoice, Validation};
 pub use prepared::Prepared;
 
-use crate::engine::{Engine, choose};
+use crate::engine::choose;
 use crate::error::Error;
 use crate::evidence::{Forward, Pass, Scores, Trusted, collect, score};
 use crate::layers::Ledger;
 use crate::linalg::cheapest;
-use crate::methods::{Evidence, Family};
-use crate::model::{Classifier, GraphIndex, Model};
+use crate::methods::Evidence;
+use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
 use crate::progress::Observer;
 use crate::report::{Held, Report};
-use crate::search::{Search, Verdict, search};
+use crate::search::{Verdict, search};
 use clock::Clock;
-use export::Exported;
+use export::{Broken, Exported, Target};
 use held_out::HeldOut;
-use record::Record;
+use record::{Findings, Record};
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub struct Outcome {
 pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut clock = Clock::default();
     let model = Model::open(&job.input)?;
-    model.check_output(&job.output, job.force || job.dry_run)?;
+    check_outputs(job, &model)?;
     let graph = GraphIndex::new(&model)?;
     let classifier = Classifier::of(&graph)?;
     let ledger = Ledger::survey(&graph, &job.selection).map_err(Error::Usage)?;
@@ -67,66 +67,95 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier)?;
     let held_out = HeldOut::open(job, &data, &classifier)?;
     let choice = choose(job.runner.engine, job.runner.device, job.runner.threads, observer)?;
+    observer.note(&choice.why);
     let engine = choice.engine.as_ref();
     clock.lap("load");
 
     let mut original = Forward::load(engine, &classifier, model.bytes().to_vec(), model.folder())?;
     let scores = score(&mut original, &data.stream(None), data.batch(job.runner.batch), observer)?;
-    let trusted = trusted(job, &scores, &data)?;
+    let trusted = trust(job, &scores, &data)?;
     clock.lap("score");
-    let before = Held { validation: held_out.validate(&mut original)?, test: held_out.test(&mut original)? };
+    let before = held_out.judge(&mut original)?;
     drop(original);
     clock.lap("before");
 
-    let stream = data.stream(None);
-    let pass =
-        Pass { stream, samples: &trusted.samples, rows: job.rows, seed: job.seed, batch: job.runner.batch };
+    let samples = trusted.samples.as_slice();
+    let pass = Pass { stream: data.stream(None), samples, rows: job.rows, seed: job.seed, batch: job.runner.batch };
     let moments = collect(engine, &model, &classifier, &ledger.layers, &pass, observer)?;
     clock.lap("moments");
 
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
-    let evidence = Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver };
-    let family = job.method.prepare(evidence)?;
+    let family = job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver })?;
     clock.lap("solve");
 
-    let judge = |bytes| held_out.judge(engine, &classifier, &model, bytes);
-    let found = compare(job, &model, family.as_ref(), &before, engine, &classifier, &held_out, observer)?;
+    let load = |patches: &[WeightPatch]| -> Result<Forward<'_>, Error> {
+        Ok(Forward::load(engine, &classifier, model.with_patches(patches)?, model.folder())?)
+    };
+    observer.begin("candidates", job.alpha.expected(), "candidates");
+    let found = search(&job.alpha, &before.validation, |alpha| {
+        let quality = held_out.validate(&mut load(&family.correction(alpha)?)?);
+        observer.advance(1);
+        quality
+    })?;
+    observer.end();
     let alpha = found.candidates[found.chosen].alpha;
     let patches = family.correction(alpha)?;
+    let validation = found.candidates[found.chosen].validation;
+    let after = Held { validation, test: held_out.test(&mut load(&patches)?)? };
     clock.lap("search");
 
-    let after = judge(model.with_patches(&patches)?)?;
-    clock.lap("after");
+    let engine_info = engine.info();
     let record =
-        Record { job, model: &model, data: &data, solver, engine: engine.info(), scores: &scores, trusted: &trusted };
-    let wanted = found.verdict != Verdict::NotBetter || job.force;
-    let exported = wanted.then(|| {
-        let provenance = record.provenance(alpha);
-        let samples = export::samples(&data, &trusted)?;
-        Exported::stage(&model, &classifier, &patches, &provenance, &job.output, engine, &samples)
-    });
-    let exported = exported.transpose()?;
+        Record { job, model: &model, data: &data, solver, engine: engine_info, scores: &scores, trusted: &trusted };
+    let exported = match found.verdict {
+        Verdict::NotBetter if !job.force => None,
+        _ => {
+            let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
+            Some(target.stage(&patches, &record.provenance(alpha), &export::samples(&data, &trusted)?)?)
+        }
+    };
     clock.lap("verify");
 
-    let layers = record.layers(&ledger, &moments, family.facts(), &patches)?;
-    let ending = match &exported {
-        None => Ending::NotBetter,
-        Some(exported) => match exported.failure() {
-            Some(reason) => Ending::Unverified(reason),
-            None if job.dry_run => Ending::DryRun,
-            None => Ending::Written,
-        },
+    let ending = ending(job, exported.as_ref());
+    let exported = exported.and_then(Result::ok);
+    let findings = Findings {
+        layers: record.layers(&ledger, &moments, family.facts(), &patches)?,
+        before,
+        after,
+        verify: exported.as_ref().map(|exported| exported.verification().clone()),
+        output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
+        seconds: clock.seconds(),
     };
-    let output = exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output));
-    let verify = exported.as_ref().map(Exported::verification);
-    let report = record.report(&classifier, layers, &found, before, after, verify, output.transpose()?, clock.seconds());
+    let report = record.report(&found, findings);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
 }
 
-fn trusted(job: &Job, scores: &Scores, data: &Prepared) -> Result<Trusted, Error> {
+/// Refuses outputs that could not be written, or would destroy an input, before hours of work are spent.
+fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
+    model.check_output(&job.output, job.force || job.dry_run)?;
+    model.check_output(&job.report, true)?;
+    if job.report == job.output {
+        return Err(Error::Usage(format!("{} cannot be both model and report", job.output.display())));
+    }
+    Ok(())
+}
+
+fn trust(job: &Job, scores: &Scores, data: &Prepared) -> Result<Trusted, Error> {
     Ok(match &job.trusted {
         TrustedChoice::Lowest { count, ranking } => Trusted::lowest(scores, *count, *ranking)?,
         TrustedChoice::Given(ids) => Trusted::from_ids(ids, data.set.as_ref())?,
     })
+}
+
+fn ending(job: &Job, exported: Option<&Result<Exported, Broken>>) -> Ending {
+    match exported {
+        None => Ending::NotBetter,
+        Some(Err(Broken(difference))) => Ending::Unverified(difference.clone()),
+        Some(Ok(exported)) => match exported.verification().failure() {
+            Some(reason) => Ending::Unverified(reason),
+            None if job.dry_run => Ending::DryRun,
+            None => Ending::Written,
+        },
+    }
 }

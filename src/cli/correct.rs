@@ -1,0 +1,256 @@
+//! The main command: `onnx-sap IN.onnx OUT.onnx --data SPEC`.
+
+use super::options::{DataArgs, RunnerArgs};
+use super::ui::{Ui, table};
+use super::Answer;
+use crate::data::SampleId;
+use crate::error::Error;
+use crate::evidence::{Quality, Ranking, RowLimit};
+use crate::layers::Selection;
+use crate::linalg::{self, Alpha, SOLVERS};
+use crate::methods::{self, METHODS};
+use crate::pipeline::{self, Ending, Job, Outcome, TrustedChoice, Validation};
+use crate::report::{LayerStatus, Report};
+use crate::search::AlphaChoice;
+use crate::verify::AgreementStatus;
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use regex::Regex;
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+#[derive(Args)]
+pub(super) struct CorrectArgs {
+    /// The model to correct; it is never changed
+    #[arg(value_name = "IN.onnx")]
+    input: PathBuf,
+    /// Where the corrected model goes
+    #[arg(value_name = "OUT.onnx")]
+    output: PathBuf,
+    #[command(flatten)]
+    data: DataArgs,
+    /// On what candidates are compared: held-out data (labels may be noisy), or `perturb` [default: the set's own
+    /// validation split, else `perturb`: flipped and shifted training images]
+    #[arg(long, value_name = "SPEC|perturb", help_heading = "Data")]
+    val: Option<String>,
+    /// Data on which before and after are only reported
+    #[arg(long, value_name = "SPEC", help_heading = "Data")]
+    test: Option<String>,
+    /// The correction
+    #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| m.name())), help_heading = "Correction")]
+    method: String,
+    /// The scaling coefficient: auto, one value (applied as it is), or a grid
+    #[arg(long, value_name = "auto|A|A,B,C", default_value = "auto", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
+    alpha: AlphaChoice,
+    /// How many samples of low loss are trusted
+    #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "trusted_ids", help_heading = "Correction")]
+    trusted: usize,
+    /// Trust exactly the samples with these ids, one a line
+    #[arg(long, value_name = "FILE", help_heading = "Correction")]
+    trusted_ids: Option<PathBuf>,
+    /// Lowest losses of each class (balanced) or over all (global)
+    #[arg(long, value_name = "balanced|global", default_value = "balanced", help_heading = "Correction")]
+    selection: Ranking,
+    /// Rows of a layer's inputs that enter its second moment: `all` is exact, N draws that many by the seed
+    #[arg(long, value_name = "N|all", default_value = "all", value_parser = row_limit, help_heading = "Correction")]
+    max_rows: RowLimit,
+    /// How the projection is computed; all agree
+    #[arg(long, value_name = "NAME", default_value = "auto", value_parser = PossibleValuesParser::new(["auto"].into_iter().chain(SOLVERS.iter().map(|s| s.name()))), help_heading = "Correction")]
+    solver: String,
+    /// Rewrite only layers whose weight or node matches; may be repeated
+    #[arg(long, value_name = "REGEX", help_heading = "Correction")]
+    include: Vec<Regex>,
+    /// Leave layers whose weight or node matches; may be repeated
+    #[arg(long, value_name = "REGEX", help_heading = "Correction")]
+    exclude: Vec<Regex>,
+    /// Draws rows and perturbations
+    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Correction")]
+    seed: u64,
+    #[command(flatten)]
+    runner: RunnerArgs,
+    /// The run as JSON [default: OUT.report.json]
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    report: Option<PathBuf>,
+    /// Do everything but write OUT
+    #[arg(long, help_heading = "Output")]
+    dry_run: bool,
+    /// Write OUT even where no candidate beats the original; replace an existing OUT
+    #[arg(long, help_heading = "Output")]
+    force: bool,
+}
+
+fn alpha_choice(text: &str) -> Result<AlphaChoice, String> {
+    if text == "auto" {
+        return Ok(AlphaChoice::Auto);
+    }
+    let values: Vec<Alpha> = text.split(',').map(Alpha::from_str).collect::<Result<_, _>>()?;
+    Ok(match values.as_slice() {
+        [alpha] => AlphaChoice::One(*alpha),
+        _ => AlphaChoice::Grid(values),
+    })
+}
+
+fn row_limit(text: &str) -> Result<RowLimit, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(RowLimit::All),
+        Ok(rows) if rows > 0 => Ok(RowLimit::AtMost(rows)),
+        _ => Err("give a positive number of rows, or `all`".into()),
+    }
+}
+
+pub(super) fn run(args: &CorrectArgs, ui: &Ui) -> Result<Answer, Error> {
+    let job = args.job()?;
+    let outcome = pipeline::run(&job, ui)?;
+    ui.table(&summary(&job, &outcome));
+    let kept = format!("{} is not written", job.output.display());
+    match &outcome.ending {
+        Ending::Written | Ending::DryRun => Ok(Answer::Yes),
+        Ending::NotBetter => {
+            ui.refusal(&format!("no candidate beats the original on {}; {kept} (--force writes it)", outcome.validation));
+            Ok(Answer::No)
+        }
+        Ending::Unverified(reason) => {
+            ui.refusal(&format!("verification failed: {reason}; {kept}"));
+            Ok(Answer::No)
+        }
+    }
+}
+
+impl CorrectArgs {
+    fn job(&self) -> Result<Job, Error> {
+        let unknown = |what: &str, name: &str| Error::Usage(format!("there is no {what} {name:?}"));
+        let validation = match self.val.as_deref() {
+            None => Validation::Own,
+            Some("perturb") => Validation::Perturb,
+            Some(spec) => Validation::Given(self.data.spec(spec)?),
+        };
+        let trusted = match &self.trusted_ids {
+            Some(file) => TrustedChoice::Given(read_ids(file)?),
+            None => TrustedChoice::Lowest { count: self.trusted, ranking: self.selection },
+        };
+        let solver = match self.solver.as_str() {
+            "auto" => None,
+            name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
+        };
+        Ok(Job {
+            input: self.input.clone(),
+            output: self.output.clone(),
+            data: self.data.data()?,
+            validation,
+            test: self.test.as_deref().map(|spec| self.data.spec(spec)).transpose()?,
+            preprocessing: self.data.preprocessing(),
+            method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
+            alpha: self.alpha.clone(),
+            trusted,
+            rows: self.max_rows,
+            solver,
+            selection: Selection { include: self.include.clone(), exclude: self.exclude.clone() },
+            runner: self.runner.runner()?,
+            seed: self.seed,
+            report: self.report.clone().unwrap_or_else(|| self.output.with_extension("report.json")),
+            dry_run: self.dry_run,
+            force: self.force,
+        })
+    }
+}
+
+fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
+    let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.into(), source })?;
+    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| SampleId(line.to_owned())).collect())
+}
+
+/// What a person sees at the end.
+fn summary(job: &Job, outcome: &Outcome) -> String {
+    let report = &outcome.report;
+    let mut text = layers(report);
+    let _ = writeln!(text, "\n{}", candidates(report));
+    let _ = writeln!(text, "{}", before_and_after(outcome));
+    let mut fact = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<9} {value}");
+    };
+    fact("trusted", format!("{} of {} samples, {}", report.trusted.count, report.data.samples, report.trusted.selection));
+    fact("engine", format!("{} {}, {} on {}", report.engine.name, report.engine.version, report.engine.provider, report.engine.device));
+    if let Some(verification) = &report.verify {
+        fact("verified", verified(verification));
+    }
+    match &outcome.ending {
+        Ending::Written => fact("model", job.output.display().to_string()),
+        Ending::DryRun => fact("model", format!("{} (dry run: not written)", job.output.display())),
+        Ending::NotBetter | Ending::Unverified(_) => {}
+    }
+    fact("report", job.report.display().to_string());
+    text
+}
+
+fn layers(report: &Report) -> String {
+    let row = |layer: &crate::report::LayerReport| {
+        let number = |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
+        vec![
+            layer.weight.clone().unwrap_or_default(),
+            layer.op.clone(),
+            layer.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
+            layer.dim.map_or(String::new(), |dim| dim.to_string()),
+            layer.rows.map_or(String::new(), |rows| rows.to_string()),
+            number(layer.effective_rank, 1),
+            number(layer.relative_change, 3),
+            layer.reason.clone().unwrap_or_default(),
+        ]
+    };
+    let rewritten = report.layers.iter().filter(|layer| layer.status == LayerStatus::Rewritten);
+    let header = ["layer", "op", "shape", "d", "rows", "eff. rank", "change", ""];
+    let mut text = table(&header, &[3, 4, 5, 6], rewritten.map(row));
+    let skipped = report.layers.iter().filter(|layer| layer.status == LayerStatus::Skipped).count();
+    if skipped > 0 {
+        let _ = writeln!(text, "{skipped} other weights and products stay as they are: see the report, or `onnx-sap inspect`");
+    }
+    text
+}
+
+/// `64×3×7×7`.
+pub(super) fn shape_text(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
+}
+
+fn candidates(report: &Report) -> String {
+    let rows = report.candidates.iter().map(|candidate| {
+        let mark = if candidate.alpha == report.chosen.alpha { "chosen" } else { "" };
+        vec![
+            candidate.alpha.to_string(),
+            percent(candidate.val_accuracy),
+            format!("{:.3}", candidate.val_loss),
+            mark.to_owned(),
+        ]
+    });
+    table(&["α", "val. accuracy", "val. loss", ""], &[0, 1, 2], rows)
+}
+
+fn before_and_after(outcome: &Outcome) -> String {
+    let (before, after) = (&outcome.report.before, &outcome.report.after);
+    let row = |name: String, before: Quality, after: Quality| {
+        let change = 100.0 * (after.accuracy - before.accuracy);
+        vec![name, percent(before.accuracy), percent(after.accuracy), format!("{change:+.1}")]
+    };
+    let mut rows = vec![row(outcome.validation.clone(), before.validation, after.validation)];
+    if let (Some(name), Some(before), Some(after)) = (&outcome.test, before.test, after.test) {
+        rows.push(row(name.clone(), before, after));
+    }
+    table(&["accuracy on", "before", "after", "points"], &[1, 2, 3], rows)
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
+fn verified(verification: &crate::verify::Verification) -> String {
+    let tract = &verification.tract;
+    let second = match (tract.status, tract.max_abs_diff, &tract.reason) {
+        (AgreementStatus::Agrees, Some(difference), _) => {
+            format!("tract agrees within {difference:.1e} on {} samples", tract.samples)
+        }
+        (AgreementStatus::Unsupported, _, Some(reason)) => format!("tract cannot run it ({reason})"),
+        (_, _, Some(reason)) => reason.clone(),
+        _ => "tract was not asked".to_owned(),
+    };
+    format!("only {} weights differ; {second}", verification.structure.weights)
+}

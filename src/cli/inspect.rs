@@ -1,0 +1,103 @@
+//! `onnx-sap inspect`: every weight of a model, rewritten or skipped, and why.
+
+use super::Answer;
+use super::correct::shape_text;
+use super::ui::{Ui, table};
+use crate::error::Error;
+use crate::layers::{Entry, Ledger, Selection};
+use crate::model::{GraphIndex, Model, Port};
+use crate::report::ModelReport;
+use clap::{Args, ValueEnum};
+use regex::Regex;
+use serde::Serialize;
+use std::collections::BTreeSet;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// List every Conv, Gemm and MatMul of a model, and whatever else carries weights: rewritten or skipped, and why
+#[derive(Args)]
+pub(super) struct InspectArgs {
+    /// The model
+    #[arg(value_name = "IN.onnx")]
+    input: PathBuf,
+    /// How to show it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    /// Rewrite only layers whose weight or node matches; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    include: Vec<Regex>,
+    /// Leave layers whose weight or node matches; may be repeated
+    #[arg(long, value_name = "REGEX")]
+    exclude: Vec<Regex>,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+#[derive(Serialize)]
+struct Inspection {
+    model: ModelReport,
+    external_files: BTreeSet<String>,
+    layers: Vec<Line>,
+}
+
+#[derive(Serialize)]
+struct Line {
+    status: &'static str,
+    #[serde(flatten)]
+    entry: Entry,
+}
+
+pub(super) fn run(args: &InspectArgs, ui: &Ui) -> Result<Answer, Error> {
+    let model = Model::open(&args.input)?;
+    let graph = GraphIndex::new(&model)?;
+    let selection = Selection { include: args.include.clone(), exclude: args.exclude.clone() };
+    let entries = Ledger::survey(&graph, &selection).map_err(Error::Usage)?.entries();
+    let line = |entry: Entry| Line { status: if entry.reason.is_none() { "rewritten" } else { "skipped" }, entry };
+    let inspection = Inspection {
+        model: ModelReport::of(&model),
+        external_files: model.external_files(),
+        layers: entries.into_iter().map(line).collect(),
+    };
+    match args.format {
+        Format::Text => ui.result(&text(&inspection)),
+        Format::Json => {
+            let json = serde_json::to_string_pretty(&inspection);
+            ui.result(&(json.map_err(|error| Error::Usage(error.to_string()))? + "\n"));
+        }
+    }
+    Ok(Answer::Yes)
+}
+
+fn text(inspection: &Inspection) -> String {
+    let model = &inspection.model;
+    let mut text = String::new();
+    let _ = writeln!(text, "model    {}, opset {}, IR version {}", model.path.display(), model.opset, model.ir_version);
+    for (name, ports) in [("input", &model.inputs), ("output", &model.outputs)] {
+        for Port { name: port, .. } in ports {
+            let described = ports.iter().find(|p| p.name == *port).map(Port::describe).unwrap_or_default();
+            let _ = writeln!(text, "{name:<8} {port}: {described}");
+        }
+    }
+    for file in &inspection.external_files {
+        let _ = writeln!(text, "external {file}");
+    }
+    text.push('\n');
+    let rows = inspection.layers.iter().map(|line| {
+        let entry = &line.entry;
+        vec![
+            entry.weight.clone().unwrap_or_default(),
+            entry.op.clone(),
+            entry.node.clone(),
+            entry.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
+            entry.dim.map_or(String::new(), |dim| dim.to_string()),
+            entry.groups.map_or(String::new(), |groups| groups.to_string()),
+            entry.users.to_string(),
+            entry.reason.as_ref().map_or("rewritten".to_owned(), |reason| format!("skipped: {reason}")),
+        ]
+    });
+    text + &table(&["weight", "op", "node", "shape", "d", "groups", "users", ""], &[4, 5, 6], rows)
+}

@@ -1,0 +1,125 @@
+//! Options that several commands share, and the parts of `--help` that come from the registries.
+
+use crate::data::{Channels, DataError, ImageSize, InputLayout, Preprocessing, READERS, Resize, Spec};
+use crate::engine::{Device, EngineName};
+use crate::error::Error;
+use crate::layers::RULES;
+use crate::linalg::SOLVERS;
+use crate::methods::METHODS;
+use crate::pipeline::Runner;
+use clap::Args;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+/// What both kinds of help end with.
+pub(super) const EXAMPLES: &str = "Example:
+  onnx-sap model.onnx better.onnx --data fashion-mnist:data/noisy --val fashion-mnist:data/noisy#val
+
+Exit codes: 0 done; 1 it ran, and the answer is no (nothing is written); 2 it could not run.";
+
+/// The end of the long help: every registry, and the examples.
+pub(super) fn long_help() -> String {
+    let mut text = String::new();
+    let mut section = |title: &str, lines: Vec<(&str, &str)>| {
+        let width = lines.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+        let _ = writeln!(text, "{title}:");
+        for (name, summary) in lines {
+            let _ = writeln!(text, "  {name:width$}  {summary}");
+        }
+        text.push('\n');
+    };
+    section("Data sets (SPEC is NAME[:PATH][#SPLIT])", READERS.iter().map(|r| (r.name(), r.summary())).collect());
+    section("Methods", METHODS.iter().map(|method| (method.name(), method.summary())).collect());
+    section("Solvers", SOLVERS.iter().map(|solver| (solver.name(), solver.summary())).collect());
+    section("Operators whose weights are rewritten", RULES.iter().map(|r| (r.op_type(), r.summary())).collect());
+    text + EXAMPLES
+}
+
+/// Where data lies and how it becomes inputs.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Data")]
+pub(super) struct DataArgs {
+    /// The noisy training set
+    #[arg(long, value_name = "SPEC")]
+    data: String,
+    /// Where a data set without a path is looked for
+    #[arg(long, value_name = "DIR", env = "ONNX_SAP_DATA", default_value = "./data")]
+    data_root: PathBuf,
+    /// Size of the model's images: 224 or HEIGHTxWIDTH
+    #[arg(long, value_name = "SIZE", help_heading = "Preprocessing")]
+    size: Option<ImageSize>,
+    /// Resize before the centre crop: none, 256 (shorter side), HEIGHTxWIDTH, or 256/224 (share of the image)
+    #[arg(long, value_name = "RESIZE", help_heading = "Preprocessing")]
+    resize: Option<Resize>,
+    /// Subtracted after scaling: one value, or one a channel
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_negative_numbers = true, help_heading = "Preprocessing")]
+    mean: Option<Vec<f32>>,
+    /// Divided by at the end: one value, or one a channel
+    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_negative_numbers = true, help_heading = "Preprocessing")]
+    std: Option<Vec<f32>>,
+    /// Multiplied with pixels of 0 to 255 [default: 1/255]
+    #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Preprocessing")]
+    scale: Option<f32>,
+    /// Channels and their order: rgb, bgr or gray
+    #[arg(long, value_name = "CHANNELS", help_heading = "Preprocessing")]
+    channels: Option<Channels>,
+    /// Where the channel axis is: nchw or nhwc
+    #[arg(long, value_name = "LAYOUT", help_heading = "Preprocessing")]
+    layout: Option<InputLayout>,
+}
+
+impl DataArgs {
+    /// The training set.
+    pub(super) fn data(&self) -> Result<Spec, DataError> {
+        self.spec(&self.data)
+    }
+
+    /// Another set, looked for in the same place.
+    pub(super) fn spec(&self, text: &str) -> Result<Spec, DataError> {
+        Spec::parse(text, &self.data_root)
+    }
+
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        Preprocessing {
+            size: self.size,
+            usual_size: None,
+            resize: self.resize,
+            mean: self.mean.clone(),
+            std: self.std.clone(),
+            scale: self.scale,
+            channels: self.channels,
+            layout: self.layout,
+        }
+    }
+}
+
+/// What runs the model.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Running")]
+pub(super) struct RunnerArgs {
+    /// Where the model runs: auto, cpu, cuda or cuda:N
+    #[arg(long, value_name = "DEVICE", default_value = "auto")]
+    device: Device,
+    /// What runs the model: auto, ort or tract
+    #[arg(long, value_name = "ENGINE", default_value = "auto")]
+    engine: EngineName,
+    /// Samples that run at once [default: by their size and the memory that they need]
+    #[arg(long, value_name = "N")]
+    batch: Option<std::num::NonZeroUsize>,
+    /// Threads [default: all cores]
+    #[arg(long, value_name = "N")]
+    threads: Option<std::num::NonZeroUsize>,
+}
+
+impl RunnerArgs {
+    /// The runner, with the thread pool of this process sized for it.
+    pub(super) fn runner(&self) -> Result<Runner, Error> {
+        let threads = self.threads.map(std::num::NonZeroUsize::get);
+        rayon::ThreadPoolBuilder::new()
+            .num_threads(threads.unwrap_or(0))
+            .build_global()
+            .map_err(|error| Error::Usage(format!("no threads can be started: {error}")))?;
+        let batch = self.batch.map(std::num::NonZeroUsize::get);
+        Ok(Runner { engine: self.engine, device: self.device, batch, threads })
+    }
+}

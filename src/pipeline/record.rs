@@ -1,0 +1,151 @@
+//! The report and the provenance of a run, from what the run holds.
+
+use super::job::{Job, TrustedChoice};
+use super::prepared::Prepared;
+use crate::engine::EngineInfo;
+use crate::error::Error;
+use crate::evidence::{Moments, Scores, Trusted};
+use crate::layers::{Entry, Layer, Ledger};
+use crate::linalg::{Alpha, Solver};
+use crate::methods::LayerFacts;
+use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
+use crate::report::{
+    CandidateReport, Chosen, DataReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport, Report,
+    SCHEMA_VERSION, TrustedReport, peak_resident_bytes,
+};
+use crate::search::Search;
+use crate::verify::Verification;
+use std::collections::BTreeMap;
+
+/// What is known before a candidate is chosen.
+pub(super) struct Record<'a> {
+    pub(super) job: &'a Job,
+    pub(super) model: &'a Model,
+    pub(super) data: &'a Prepared,
+    pub(super) solver: &'a dyn Solver,
+    pub(super) engine: &'a EngineInfo,
+    pub(super) scores: &'a Scores,
+    pub(super) trusted: &'a Trusted,
+}
+
+/// What is known at the end.
+pub(super) struct Findings {
+    pub(super) layers: Vec<LayerReport>,
+    pub(super) before: Held,
+    pub(super) after: Held,
+    pub(super) verify: Option<Verification>,
+    pub(super) output: Option<OutputReport>,
+    pub(super) seconds: BTreeMap<&'static str, f64>,
+}
+
+impl Record<'_> {
+    /// Who made the model, of what: it stands in the model's metadata. No time and no path, so that the same run gives
+    /// the same bytes.
+    pub(super) fn provenance(&self, alpha: Alpha) -> Vec<(String, String)> {
+        let entries = [
+            ("version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("method", self.job.method.name().to_owned()),
+            ("alpha", alpha.get().to_string()),
+            ("source_sha256", self.model.sha256()),
+            ("trusted_sha256", self.trusted.sha256(self.data.set.as_ref())),
+            ("data_sha256", self.scores.data_sha256.clone()),
+        ];
+        entries.into_iter().map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value)).collect()
+    }
+
+    /// Every weight and what became of it, had `patches` been applied.
+    pub(super) fn layers(
+        &self,
+        ledger: &Ledger,
+        moments: &Moments,
+        facts: &[LayerFacts],
+        patches: &[WeightPatch],
+    ) -> Result<Vec<LayerReport>, Error> {
+        let mut layers = Vec::new();
+        for (index, ((layer, facts), patch)) in ledger.layers.iter().zip(facts).zip(patches).enumerate() {
+            let idle = (facts.idle_groups > 0).then(|| {
+                let (idle, groups) = (facts.idle_groups, layer.layout.groups);
+                format!("the inputs of {idle} of {groups} groups are all zero; their weights stay")
+            });
+            layers.push(LayerReport {
+                rows: Some(moments.rows(index)),
+                status: LayerStatus::Rewritten,
+                reason: idle,
+                effective_rank: facts.effective_rank,
+                relative_change: Some(self.relative_change(layer, patch)?),
+                ..skipped(&layer.entry())
+            });
+        }
+        layers.extend(ledger.skipped.iter().map(skipped));
+        Ok(layers)
+    }
+
+    fn relative_change(&self, layer: &Layer, patch: &WeightPatch) -> Result<f64, Error> {
+        let norm = |values: &ndarray::ArrayD<f64>| values.iter().map(|value| value * value).sum::<f64>().sqrt();
+        let old = self.model.values(&layer.weight)?;
+        let size = norm(&old);
+        Ok(if size > 0.0 { norm(&(&patch.values - &old)) / size } else { 0.0 })
+    }
+
+    /// The whole run.
+    pub(super) fn report(&self, found: &Search, result: Findings) -> Report {
+        let set = self.data.set.as_ref();
+        let selection = match &self.job.trusted {
+            TrustedChoice::Lowest { ranking, .. } => ranking.to_string(),
+            TrustedChoice::Given(_) => "given".to_owned(),
+        };
+        Report {
+            schema_version: SCHEMA_VERSION,
+            versions: BTreeMap::from([
+                ("onnx-sap", env!("CARGO_PKG_VERSION").to_owned()),
+                (self.engine.name, self.engine.version.clone()),
+            ]),
+            engine: self.engine.clone(),
+            model: ModelReport::of(self.model),
+            data: DataReport {
+                spec: self.data.spec.to_string(),
+                samples: set.len(),
+                classes: self.scores.classes,
+                class_names: set.class_names().map(<[String]>::to_vec),
+                sha256: self.scores.data_sha256.clone(),
+                preprocessing: self.data.transform.clone(),
+                quarantined: Vec::new(),
+            },
+            params: self.job.params(self.solver),
+            scores: self.scores.quality(),
+            trusted: TrustedReport {
+                count: self.trusted.samples.len(),
+                selection,
+                ids: self.trusted.samples.iter().map(|&sample| set.id(sample)).collect(),
+                per_class: self.trusted.per_class(set, self.scores.classes),
+            },
+            layers: result.layers,
+            candidates: found.candidates.iter().map(CandidateReport::from).collect(),
+            chosen: Chosen { alpha: found.candidates[found.chosen].alpha, verdict: found.verdict },
+            before: result.before,
+            after: result.after,
+            verify: result.verify,
+            output: result.output,
+            seconds: result.seconds,
+            peak_rss_bytes: peak_resident_bytes(),
+        }
+    }
+}
+
+/// A line of the ledger as a weight that stays.
+fn skipped(entry: &Entry) -> LayerReport {
+    LayerReport {
+        weight: entry.weight.clone(),
+        node: entry.node.clone(),
+        op: entry.op.clone(),
+        shape: entry.shape.clone(),
+        dim: entry.dim,
+        groups: entry.groups,
+        users: entry.users,
+        rows: None,
+        status: LayerStatus::Skipped,
+        reason: entry.reason.clone(),
+        effective_rank: None,
+        relative_change: None,
+    }
+}
