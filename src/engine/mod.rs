@@ -9,8 +9,10 @@ pub mod tract;
 
 mod choose;
 mod error;
+mod names;
+mod panics;
 
-pub use choose::{Choice, Device, EngineName, choose};
+pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
 pub use error::EngineError;
 
 use crate::tensor::Tensor;
