@@ -63,3 +63,6 @@ pub trait Session: Send {
     /// An unknown name, a shape or element type that the model does not take, or a failure inside the engine.
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError>;
 }
+
+#[cfg(test)]
+mod tests;

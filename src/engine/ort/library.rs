@@ -1,6 +1,7 @@
 //! Asks a shared library whether it is an ONNX Runtime that this build can use, without committing the process to it.
 
 use crate::engine::{names::one_line, panics};
+use std::error::Error;
 use std::path::Path;
 
 /// The version that the library at `path` reports, or the reason why it cannot be used.
@@ -17,7 +18,7 @@ pub(in crate::engine) fn version(path: &Path) -> Result<String, String> {
 /// The loader's own words: it names the file, and the library that is missing where another one needs it.
 fn why_not(path: &Path) -> String {
     match ::ort::util::preload_dylib(path) {
-        Err(error) => one_line(error),
+        Err(error) => error.source().map_or_else(|| one_line(&error), one_line),
         Ok(()) => "it is a shared library, but not ONNX Runtime 1.x".into(),
     }
 }

@@ -22,7 +22,8 @@ use std::thread;
 
 const NAME: &str = "onnxruntime";
 const INSTALL: &str = "run `onnx-sap runtime install`, or use `--engine tract`";
-const USE_CPU: &str = "see `onnx-sap runtime status`, run `onnx-sap runtime install --cuda`, or use `--device cpu`";
+const INSTALL_CUDA: &str = "run `onnx-sap runtime install --cuda`, or use `--device cpu`";
+const INSTALL_LIBRARIES: &str = "install what `onnx-sap runtime status` shows as missing, or use `--device cpu`";
 
 /// Where ONNX Runtime looks for external data when a model comes from memory.
 const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
@@ -76,19 +77,22 @@ impl OrtEngine {
         if self.device.is_none() {
             return Ok(());
         }
-        let refuse = |reason: String| EngineError::Device { device: device.to_string(), reason, advice: USE_CPU };
+        let refuse = |reason, advice| EngineError::Device { device: device.to_string(), reason, advice };
+        let library = self.info.library.as_deref().unwrap_or(Path::new(""));
         if !panics::catch(ep::CUDA::is_available).is_ok_and(|available| available.unwrap_or(false)) {
-            let library = self.info.library.as_deref().unwrap_or(Path::new("")).display();
-            return Err(refuse(format!("the ONNX Runtime in {library} was built without CUDA")));
+            return Err(refuse(format!("{} was built without CUDA", library.display()), INSTALL_CUDA));
         }
-        runtime::preload_cuda(self.info.library.as_deref(), |path| {
+        runtime::preload_cuda(library, |path| {
             drop(::ort::util::preload_dylib(path));
         });
-        let model = Runnable { bytes: TRIAL, folder: Path::new(".") };
-        self.load(model).map(drop).map_err(|error| match error {
-            EngineError::Unsupported { reason, .. } => refuse(reason),
-            other => other,
-        })
+        match self.load(Runnable { bytes: TRIAL, folder: Path::new(".") }) {
+            Err(EngineError::Unsupported { reason, .. }) => {
+                let missing = runtime::missing_for_cuda(library);
+                let missing = if missing.is_empty() { missing } else { format!("; not found: {missing}") };
+                Err(refuse(format!("{reason}{missing}"), INSTALL_LIBRARIES))
+            }
+            other => other.map(drop),
+        }
     }
 
     fn builder(&self, folder: &Path) -> Result<SessionBuilder, String> {
@@ -119,7 +123,7 @@ impl Engine for OrtEngine {
         let work = || self.builder(model.folder)?.commit_from_memory(model.bytes).map_err(|error| error.to_string());
         match panics::catch(work).unwrap_or_else(Err) {
             Ok(session) => Ok(Box::new(Running { session })),
-            Err(reason) => Err(EngineError::Unsupported { engine: NAME, reason: one_line(reason) }),
+            Err(reason) => Err(EngineError::Unsupported { engine: NAME, reason: plain(&reason) }),
         }
     }
 }
@@ -139,7 +143,7 @@ impl Session for Running {
         }
         panics::catch(|| run(&mut self.session, inputs, wanted))
             .unwrap_or_else(Err)
-            .map_err(|reason| EngineError::Run { engine: NAME, reason: one_line(reason) })
+            .map_err(|reason| EngineError::Run { engine: NAME, reason: plain(&reason) })
     }
 }
 
@@ -214,7 +218,36 @@ fn load_library(library: &Path) -> Result<Loaded, EngineError> {
     Ok(slot.insert(Loaded { environment, library: library.to_path_buf(), version }).clone())
 }
 
+/// ONNX Runtime's message on one line, without the places in its source code that lead to it.
+fn plain(message: &str) -> String {
+    let line = one_line(message);
+    let cause = line.rsplit_once("[ONNXRuntimeError] : ").and_then(|(_, coded)| coded.splitn(3, " : ").nth(2));
+    cause.map_or_else(|| line.clone(), ToString::to_string)
+}
+
 fn unavailable(library: &Path, reason: impl AsRef<str>) -> EngineError {
     let reason = format!("{}: {}", library.display(), one_line(reason.as_ref()));
     EngineError::Unavailable { engine: NAME, reason, advice: INSTALL }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_lose_the_source_code() {
+        let message = "/src/a.cc:20 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : no library\nx : y";
+        assert_eq!(plain(message), "no library x : y");
+        assert_eq!(plain("as it is"), "as it is");
+    }
+
+    /// A device is judged by this model, so it must be one.
+    #[test]
+    fn the_trial_model_loads() {
+        let library = runtime::locate(&crate::progress::Silent, true).expect("the tests need ONNX Runtime");
+        let engine = OrtEngine::open(&library.path, Device::Cpu, Some(1)).expect("it opens");
+        let mut session = engine.load(Runnable { bytes: TRIAL, folder: Path::new(".") }).expect("it loads");
+        let x = Tensor::zeros(&[1]);
+        assert_eq!(session.run(&[("x", &x)], &["y"]).expect("it runs"), [x]);
+    }
 }

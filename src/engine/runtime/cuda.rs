@@ -1,8 +1,8 @@
 //! The NVIDIA libraries that ONNX Runtime's CUDA provider needs, and where they lie.
 //!
 //! The provider fails to load with the name of the first library that is missing, and only of that one; this check
-//! names all of them. The libraries of pip's NVIDIA packages, which PyTorch also installs, are not on the loader's path:
-//! [`preload`] loads them by their full names, after which the loader takes those.
+//! names all of them. The libraries of pip's NVIDIA packages, which many a Python environment has, are not on the
+//! loader's path: [`preload`] loads them by their full names, after which the loader takes those.
 
 use super::places::Places;
 use super::{folder_of, locate};
@@ -50,12 +50,19 @@ pub fn cuda_libraries() -> Vec<CudaLibrary> {
 }
 
 /// Loads what was found, so that the provider finds it too. What fails here, the provider names when it fails.
-pub(in crate::engine) fn preload(library: Option<&Path>, load: impl Fn(&Path)) {
-    for needed in libraries(library).iter().filter(|needed| !DRIVER.contains(&needed.name)) {
+pub(in crate::engine) fn preload(library: &Path, load: impl Fn(&Path)) {
+    for needed in libraries(Some(library)).iter().filter(|needed| !DRIVER.contains(&needed.name)) {
         if let Some(path) = &needed.found {
             load(path);
         }
     }
+}
+
+/// The names of the libraries that were not found, separated by commas.
+pub(in crate::engine) fn missing(library: &Path) -> String {
+    let all = libraries(Some(library));
+    let missing: Vec<&str> = all.iter().filter(|needed| needed.found.is_none()).map(|needed| needed.name).collect();
+    missing.join(", ")
 }
 
 /// The CUDA provider beside an ONNX Runtime library.

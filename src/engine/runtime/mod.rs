@@ -10,7 +10,7 @@ mod wheel;
 pub use cuda::{CudaLibrary, cuda_libraries};
 pub use wheel::VERSION;
 
-pub(super) use cuda::preload as preload_cuda;
+pub(super) use cuda::{missing as missing_for_cuda, preload as preload_cuda};
 
 use super::{Device, EngineError, ort};
 use crate::progress::Observer;
@@ -163,15 +163,20 @@ fn fetch(
     places: &Places,
     observer: &dyn Observer,
     may_fetch: bool,
-    mut unusable: Vec<String>,
+    mut reasons: Vec<String>,
 ) -> Result<Located, EngineError> {
     if may_fetch {
-        let path = wheel::install(places, false, observer)?;
-        let version = ort::version(&path).map_err(|reason| unavailable(reason, ADVICE))?;
-        return Ok(Located { source: Source::Cache, path, version });
+        match wheel::install(places, false, observer) {
+            Ok(path) => {
+                let version = ort::version(&path).map_err(|reason| unavailable(reason, ADVICE))?;
+                return Ok(Located { source: Source::Cache, path, version });
+            }
+            Err(EngineError::Unavailable { reason, .. }) => reasons.push(reason),
+            Err(other) => return Err(other),
+        }
     }
-    unusable.insert(0, "no library was found that can be used".into());
-    Err(unavailable(unusable.join("; "), ADVICE))
+    reasons.insert(0, "no library was found that can be used".into());
+    Err(unavailable(reasons.join("; "), ADVICE))
 }
 
 /// Fetches the pinned ONNX Runtime into the user's cache, the build for CUDA where `cuda`. Does nothing where it is

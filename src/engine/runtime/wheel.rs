@@ -227,8 +227,8 @@ fn kept(entry: &str) -> Option<&str> {
         return Some(inside);
     }
     let name = inside.strip_prefix("capi/").filter(|name| !name.contains(['/', '\\']))?;
-    let library = name.starts_with("libonnxruntime") || (name.starts_with("onnxruntime") && name.ends_with(".dll"));
-    (library && !name.contains("tensorrt")).then_some(name)
+    let windows = name.starts_with("onnxruntime") && name.rsplit_once('.').is_some_and(|(_, kind)| kind == "dll");
+    ((windows || name.starts_with("libonnxruntime")) && !name.contains("tensorrt")).then_some(name)
 }
 
 /// Moves a complete folder to its final name. Where another process came first, its folder is as good.

@@ -4,6 +4,7 @@
 //! shapes and wanted outputs; the last [`KEPT_PLANS`] plans stay. A graph that tract cannot plan is therefore
 //! `Unsupported` either when it is loaded or when it first runs. tract may panic on odd graphs: that is an error too.
 
+mod gemm;
 mod values;
 
 use super::names::{self, one_line};
@@ -92,7 +93,8 @@ impl Running {
         let proto: ModelProto =
             prost::Message::decode(model.bytes).map_err(|error| format!("no ONNX model: {error}"))?;
         // Exporters leave symbolic and stale shapes there, which contradict the concrete shape of a batch.
-        let onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
+        let mut onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
+        onnx.op_register.insert("Gemm", gemm::build);
         let folder = folder_name(model.folder)?;
         let parsed = onnx.with_ignore_output_types(true).parse(&proto, Some(folder)).map_err(chain)?;
         if let Some(name) = parsed.unresolved_inputs.first() {
