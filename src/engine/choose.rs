@@ -86,7 +86,7 @@ fn tract(device: Device, why: String) -> Result<Choice, EngineError> {
 }
 
 fn onnx_runtime(device: Device, threads: Option<usize>, observer: &dyn Observer) -> Result<Choice, EngineError> {
-    let located = runtime::locate_for(device, observer, true)?;
+    let located = locate(device, observer)?;
     let found = format!("ONNX Runtime {} found {}", located.version, located.source.explain());
     let open = |device| OrtEngine::open(&located.path, device, threads);
     match device {
@@ -101,6 +101,19 @@ fn onnx_runtime(device: Device, threads: Option<usize>, observer: &dyn Observer)
         Device::Auto => Ok(choice(open(Device::Cpu)?, format!("{found}, a build for the CPU"))),
         Device::Cpu | Device::Cuda(_) => Ok(choice(open(device)?, format!("{found}; device {device} was asked for"))),
     }
+}
+
+/// For a CUDA device the build for the CPU, which is what would be fetched, is of no use.
+fn locate(device: Device, observer: &dyn Observer) -> Result<runtime::Located, EngineError> {
+    let explicit = matches!(device, Device::Cuda(_));
+    runtime::locate_for(device, observer, !explicit).map_err(|error| match error {
+        EngineError::Unavailable { reason, .. } if explicit && !runtime::named() => EngineError::Device {
+            device: device.to_string(),
+            reason,
+            advice: "run `onnx-sap runtime install --cuda`, or use `--device cpu`",
+        },
+        other => other,
+    })
 }
 
 fn choice(engine: OrtEngine, why: String) -> Choice {

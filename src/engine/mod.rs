@@ -60,7 +60,8 @@ pub trait Session: Send {
     /// Feeds `inputs` by name and returns the outputs named in `wanted`, in that order.
     ///
     /// # Errors
-    /// An unknown name, a shape or element type that the model does not take, or a failure inside the engine.
+    /// [`EngineError::Run`]: an unknown name, a shape or element type that the model does not take, or a failure inside
+    /// the engine. [`EngineError::Unsupported`], on the first run with new shapes, from an engine that plans for them.
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError>;
 }
 

@@ -2,24 +2,48 @@
 
 use crate::engine::{names::one_line, panics};
 use std::error::Error;
+use std::fmt;
 use std::path::Path;
 
-/// The version that the library at `path` reports, or the reason why it cannot be used.
-pub(in crate::engine) fn version(path: &Path) -> Result<String, String> {
-    let Some(minor) = panics::catch(|| ::ort::util::probe(path))? else {
+/// Why a library cannot be used.
+#[derive(Debug)]
+pub(in crate::engine) enum Refusal {
+    /// The loader has no such library, or cannot load it; in its words, which name the file.
+    NotLoaded(String),
+    /// It was loaded, and is not what is needed.
+    Wrong(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Self::NotLoaded(reason) | Self::Wrong(reason)) = self;
+        f.write_str(reason)
+    }
+}
+
+/// The version that the library at `path` reports, or the reason, which names the library, why it cannot be used.
+pub(in crate::engine) fn version(path: &Path) -> Result<String, Refusal> {
+    let name = path.display();
+    let probed = panics::catch(|| ::ort::util::probe(path));
+    let Some(minor) = probed.map_err(|panic| Refusal::Wrong(format!("{name}: {panic}")))? else {
         return Err(why_not(path));
     };
     if minor < ::ort::MINOR_VERSION {
-        return Err(format!("it is ONNX Runtime 1.{minor}, and 1.{} or later is needed", ::ort::MINOR_VERSION));
+        let needed = ::ort::MINOR_VERSION;
+        return Err(Refusal::Wrong(format!("{name} is ONNX Runtime 1.{minor}, and 1.{needed} or later is needed")));
     }
     Ok(full_version(path, minor))
 }
 
-/// The loader's own words: it names the file, and the library that is missing where another one needs it.
-fn why_not(path: &Path) -> String {
+/// The loader's words name the file, and the library that is missing where another one needs it.
+fn why_not(path: &Path) -> Refusal {
+    let name = path.display().to_string();
     match ::ort::util::preload_dylib(path) {
-        Err(error) => error.source().map_or_else(|| one_line(&error), one_line),
-        Ok(()) => "it is a shared library, but not ONNX Runtime 1.x".into(),
+        Err(error) => {
+            let words = error.source().map_or_else(|| one_line(&error), one_line);
+            Refusal::NotLoaded(if words.contains(&name) { words } else { format!("{name}: {words}") })
+        }
+        Ok(()) => Refusal::Wrong(format!("{name} is a shared library, but not ONNX Runtime 1.x")),
     }
 }
 
@@ -55,7 +79,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let fake = folder.path().join("libonnxruntime.so");
         std::fs::write(&fake, b"not a library").expect("writing a file");
-        let reason = version(&fake).expect_err("a text file is no library");
+        let reason = version(&fake).expect_err("a text file is no library").to_string();
         assert!(reason.contains("libonnxruntime.so"), "{reason}");
     }
 }

@@ -1,13 +1,13 @@
 //! ONNX Runtime as an engine, on the CPU or on a CUDA device.
 //!
-//! ONNX Runtime is one per process: the library, once loaded, stays, and it has one environment. [`LOADED`] holds both,
+//! ONNX Runtime is one per process: the library, once loaded, stays, and it has one environment. `LOADED` holds both,
 //! the crate's one piece of global state, because the thing it stands for is global itself. Any number of engines and
 //! sessions share it; a second library in the same process is refused.
 
 mod library;
 mod values;
 
-pub(super) use library::version;
+pub(super) use library::{Refusal, version};
 
 use super::names::{self, one_line};
 use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, panics, runtime};
@@ -207,7 +207,7 @@ fn load_library(library: &Path) -> Result<Loaded, EngineError> {
         }
         return Err(unavailable(library, format!("this process already runs {}", loaded.library.display())));
     }
-    let version = library::version(library).map_err(|reason| unavailable(library, reason))?;
+    let version = library::version(library).map_err(|refusal| unavailable(library, refusal.to_string()))?;
     let builder = ::ort::init_from(library).map_err(|error| unavailable(library, error.to_string()))?;
     let environment = builder
         .with_name(env!("CARGO_PKG_NAME"))
@@ -226,7 +226,8 @@ fn plain(message: &str) -> String {
 }
 
 fn unavailable(library: &Path, reason: impl AsRef<str>) -> EngineError {
-    let reason = format!("{}: {}", library.display(), one_line(reason.as_ref()));
+    let (name, reason) = (library.display().to_string(), one_line(reason.as_ref()));
+    let reason = if reason.contains(&name) { reason } else { format!("{name}: {reason}") };
     EngineError::Unavailable { engine: NAME, reason, advice: INSTALL }
 }
 

@@ -143,10 +143,12 @@ fn locate_in(
                 }
                 first.get_or_insert(located);
             }
-            (Outcome::Unusable { reason }, path) => {
-                let reason = format!("{}: {reason}", path.unwrap_or_default().display());
+            (Outcome::Unusable { reason }, _) => {
                 if source == Source::Environment {
-                    return Err(unavailable(format!("ORT_DYLIB_PATH names {reason}"), "correct or unset the variable"));
+                    return Err(unavailable(
+                        format!("ORT_DYLIB_PATH is of no use: {reason}"),
+                        "correct or unset the variable",
+                    ));
                 }
                 unusable.push(reason);
             }
@@ -165,18 +167,23 @@ fn fetch(
     may_fetch: bool,
     mut reasons: Vec<String>,
 ) -> Result<Located, EngineError> {
+    let mut advice = ADVICE;
     if may_fetch {
         match wheel::install(places, false, observer) {
             Ok(path) => {
-                let version = ort::version(&path).map_err(|reason| unavailable(reason, ADVICE))?;
+                let version = ort::version(&path).map_err(|refusal| unavailable(refusal.to_string(), ADVICE))?;
                 return Ok(Located { source: Source::Cache, path, version });
             }
-            Err(EngineError::Unavailable { reason, .. }) => reasons.push(reason),
+            Err(EngineError::Unavailable { reason, advice: other, .. }) => {
+                advice = other;
+                reasons.retain(|known| !reason.contains(known.as_str()));
+                reasons.push(reason);
+            }
             Err(other) => return Err(other),
         }
     }
-    reasons.insert(0, "no library was found that can be used".into());
-    Err(unavailable(reasons.join("; "), ADVICE))
+    reasons.insert(0, "no ONNX Runtime library was found that can be used".into());
+    Err(unavailable(reasons.join("; "), advice))
 }
 
 /// Fetches the pinned ONNX Runtime into the user's cache, the build for CUDA where `cuda`. Does nothing where it is
@@ -218,10 +225,18 @@ fn in_folder(source: Source, folder: Option<PathBuf>) -> Candidate {
     }
 }
 
-/// The loader may know the library under its plain name, or only under that of its interface's version.
+/// The loader may know the library under its plain name, or only under that of its interface's version. That it does
+/// not know a name is the normal case; an old version that came with the system is worth telling.
 fn loader() -> Candidate {
-    let candidates = places::LOADER_NAMES.iter().map(|name| tried(Source::Loader, PathBuf::from(name)));
-    let found = candidates.into_iter().find(|candidate| matches!(candidate.outcome, Outcome::Usable { .. }));
+    let mut found = None;
+    for name in places::LOADER_NAMES {
+        let path = PathBuf::from(name);
+        match ort::version(&path) {
+            Ok(_) => return tried(Source::Loader, path),
+            Err(ort::Refusal::Wrong(_)) => found = Some(tried(Source::Loader, path)),
+            Err(ort::Refusal::NotLoaded(_)) => {}
+        }
+    }
     let name = places::LOADER_NAMES.first().map(PathBuf::from);
     found.unwrap_or(Candidate { source: Source::Loader, path: name, outcome: Outcome::Absent })
 }
@@ -229,7 +244,7 @@ fn loader() -> Candidate {
 fn tried(source: Source, path: PathBuf) -> Candidate {
     let outcome = match ort::version(&path) {
         Ok(version) => Outcome::Usable { version },
-        Err(reason) => Outcome::Unusable { reason },
+        Err(refusal) => Outcome::Unusable { reason: refusal.to_string() },
     };
     Candidate { source, path: Some(path), outcome }
 }

@@ -12,7 +12,10 @@ fn nowhere(cache: Option<PathBuf>) -> Places {
 fn a_named_library_that_cannot_be_used_is_an_error() {
     let places = Places { named: Some("/nowhere/libonnxruntime.so".into()), ..nowhere(None) };
     let error = locate_in(&places, Device::Auto, &Silent, true).expect_err("there is no such file").to_string();
-    assert!(error.contains("ORT_DYLIB_PATH names /nowhere/libonnxruntime.so") && error.contains("unset"), "{error}");
+    assert!(
+        error.contains("ORT_DYLIB_PATH is of no use: /nowhere/libonnxruntime.so") && error.contains("unset"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -22,7 +25,7 @@ fn offline_is_an_error_that_says_so() {
     let error = locate_in(&places, Device::Auto, &Silent, true).expect_err("nothing may be fetched").to_string();
     assert!(error.contains("ONNX_SAP_OFFLINE"), "{error}");
     let error = locate_in(&places, Device::Auto, &Silent, false).expect_err("nothing is there").to_string();
-    assert!(error.contains("no library was found"), "{error}");
+    assert!(error.contains("no ONNX Runtime library was found"), "{error}");
 }
 
 #[test]

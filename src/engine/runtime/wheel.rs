@@ -81,7 +81,15 @@ const WHEELS: &[Wheel] = &[
         arch: "x86_64",
         platform: "win_amd64",
         sha256: "fd98341ba71c093153f0dcfc53eb69d57f706866fb45e94e5b0cde5d97a50dbf",
-        megabytes: 200,
+        megabytes: 168,
+    },
+    Wheel {
+        cuda: true,
+        os: "linux",
+        arch: "aarch64",
+        platform: "manylinux_2_34_aarch64",
+        sha256: "dc878916611b8a816000ffedacc5f5988f77bb93bf9655ad20144ee3acb08e55",
+        megabytes: 212,
     },
 ];
 
@@ -135,7 +143,7 @@ pub(super) fn install(places: &Places, cuda: bool, observer: &dyn Observer) -> R
 fn check(library: PathBuf) -> Result<PathBuf, String> {
     match ort::version(&library) {
         Ok(_) => Ok(library),
-        Err(reason) => Err(format!("{} cannot be loaded: {reason}", library.display())),
+        Err(refusal) => Err(format!("what is in the cache cannot be loaded: {refusal}")),
     }
 }
 
@@ -182,7 +190,7 @@ fn download(pythons: &[PathBuf], wheel: &Wheel, work: &Path) -> Result<PathBuf, 
 /// The working folder is the empty one: Python would run a `pip` that lies in the user's.
 fn pip(python: &Path, wheel: &Wheel, work: &Path) -> io::Result<Output> {
     Command::new(python)
-        .args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"])
+        .args(["-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check", "--retries=1"])
         .args(["--no-deps", "--only-binary=:all:", "--require-hashes"])
         .args(["--python-version", "3.11", "--implementation", "cp", "--abi", "cp311"])
         .args(["--platform", wheel.platform, "--dest", ".", "--requirement", "requirements.txt"])

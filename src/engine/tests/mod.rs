@@ -220,6 +220,36 @@ fn every_integer_type_passes_through() {
 }
 
 #[test]
+fn bfloat16_runs_or_is_refused() {
+    let x = Tensor::from_f32(arr1(&[1.5, -2.0]).into_dyn().view(), ElementType::Bfloat16);
+    let graph = Graph::new().input("x", x.element_type(), &["N"]).node("Identity", &["x"], "y", vec![]);
+    let model = graph.output("y", x.element_type()).bytes();
+    let [onnx_runtime, tract] = engines().try_into().unwrap_or_else(|_| unreachable!("there are two engines"));
+    let mut session = load(onnx_runtime.as_ref(), &model).expect("it loads");
+    assert_eq!(session.run(&[("x", &x)], &["y"]).expect("it runs"), [x]);
+    let error = load(tract.as_ref(), &model).err().expect("tract has no bfloat16");
+    assert!(matches!(error, EngineError::Unsupported { .. }), "{error:?}");
+}
+
+/// As exporters did it before ONNX's IR version 4.
+#[test]
+fn a_weight_that_is_listed_as_an_input_need_not_be_fed() {
+    let model = Graph::new()
+        .input("x", FLOAT, &["N", "3"])
+        .input("w", FLOAT, &["3", "2"])
+        .weight("w", &float(Array::ones((3, 2))))
+        .node("MatMul", &["x", "w"], "y", vec![])
+        .output("y", FLOAT)
+        .output("x", FLOAT)
+        .bytes();
+    let x = float(arr2(&[[1.0, 2.0, 3.0]]));
+    each(&model, &[("x", &x)], &["x", "y"], |engine, outputs| {
+        assert_eq!(outputs[0], x, "{engine}");
+        close(engine, &outputs[1], &float(arr2(&[[6.0, 6.0]])), 0.0);
+    });
+}
+
+#[test]
 fn external_data_is_found_beside_the_model() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let weight = numbers(&[3, 200]);

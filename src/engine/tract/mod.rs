@@ -1,7 +1,7 @@
 //! tract as an engine: pure Rust, always there, CPU only, on one thread.
 //!
 //! tract plans for concrete shapes, so a session keeps the parsed model and optimises it once for each set of input
-//! shapes and wanted outputs; the last [`KEPT_PLANS`] plans stay. A graph that tract cannot plan is therefore
+//! shapes and wanted outputs; the last `KEPT_PLANS` plans stay. A graph that tract cannot plan is therefore
 //! `Unsupported` either when it is loaded or when it first runs. tract may panic on odd graphs: that is an error too.
 
 mod gemm;
