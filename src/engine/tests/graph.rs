@@ -72,6 +72,14 @@ impl Graph {
         self
     }
 
+    /// The last node is of another domain than ONNX's own.
+    pub(super) fn of_domain(mut self, domain: &str) -> Self {
+        if let Some(node) = self.proto.node.last_mut() {
+            node.domain = domain.into();
+        }
+        self
+    }
+
     pub(super) fn bytes(self) -> Vec<u8> {
         let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
         let model =

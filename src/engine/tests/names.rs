@@ -69,6 +69,7 @@ fn graphs_that_cannot_run_are_refused() {
     let input = || Graph::new().input("x", FLOAT, &["N", "3"]);
     let models = [
         input().node("NoSuchOperator", &["x"], "y", vec![]).output("y", FLOAT).bytes(),
+        input().node("Relu", &["x"], "y", vec![]).of_domain("my.own").output("y", FLOAT).bytes(),
         input().node("Relu", &["nowhere"], "y", vec![]).output("y", FLOAT).bytes(),
         input().node("Relu", &["x"], "y", vec![]).output("elsewhere", FLOAT).bytes(),
         input().node("MatMul", &["x", "x"], "y", vec![]).output("y", FLOAT).bytes(),

@@ -29,6 +29,9 @@ const VERSION: &str = "0.23.9";
 /// One for the batches of full size, one for the last, smaller batch.
 const KEPT_PLANS: usize = 2;
 
+/// The domains that tract's operators are of.
+const DOMAINS: &[&str] = &["", "ai.onnx", "ai.onnx.ml", "com.microsoft"];
+
 /// tract on the CPU.
 pub struct TractEngine {
     info: EngineInfo,
@@ -92,6 +95,7 @@ impl Running {
     fn parse(model: Runnable<'_>) -> Result<Self, String> {
         let proto: ModelProto =
             prost::Message::decode(model.bytes).map_err(|error| format!("no ONNX model: {error}"))?;
+        refuse_unknown_domains(&proto)?;
         // Exporters leave symbolic and stale shapes there, which contradict the concrete shape of a batch.
         let mut onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
         onnx.op_register.insert("Gemm", gemm::build);
@@ -201,6 +205,13 @@ fn declared_inputs(model: &InferenceModel) -> TractResult<Vec<Input>> {
         Ok(Input { name: model.node(outlet.node).name.clone(), declared })
     };
     model.input_outlets()?.iter().map(input).collect()
+}
+
+/// tract looks an operator up by its name alone, and would take one of another domain for the standard one.
+fn refuse_unknown_domains(model: &ModelProto) -> Result<(), String> {
+    let nodes = model.graph.iter().flat_map(|graph| &graph.node);
+    let unknown = nodes.into_iter().find(|node| !DOMAINS.contains(&node.domain.as_str()));
+    unknown.map_or(Ok(()), |node| Err(format!("tract lacks {}.{} (node `{}`)", node.domain, node.op_type, node.name)))
 }
 
 /// Names every operator that tract lacks, before anything is computed.
