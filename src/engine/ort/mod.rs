@@ -218,11 +218,31 @@ fn load_library(library: &Path) -> Result<Loaded, EngineError> {
     Ok(slot.insert(Loaded { environment, library: library.to_path_buf(), version }).clone())
 }
 
-/// ONNX Runtime's message on one line, without the places in its source code that lead to it.
+/// ONNX Runtime's message on one line, without the place in its source code (file, line and signature) before it.
 fn plain(message: &str) -> String {
     let line = one_line(message);
-    let cause = line.rsplit_once("[ONNXRuntimeError] : ").and_then(|(_, coded)| coded.splitn(3, " : ").nth(2));
+    if let Some(cause) = line.rsplit_once("[ONNXRuntimeError] : ").and_then(|(_, coded)| coded.splitn(3, " : ").nth(2))
+    {
+        return cause.into();
+    }
+    let number = |place: &str| place.rsplit_once(':').is_some_and(|(_, number)| number.parse::<u32>().is_ok());
+    let signature = line.split_once(' ').filter(|(place, _)| number(place)).map(|(_, signature)| signature);
+    let cause = signature.and_then(after_parentheses).filter(|cause| !cause.is_empty());
     cause.map_or_else(|| line.clone(), ToString::to_string)
+}
+
+/// What follows the first pair of parentheses, which may hold others.
+fn after_parentheses(text: &str) -> Option<&str> {
+    let mut depth = 0;
+    for (position, character) in text.char_indices() {
+        match character {
+            '(' => depth += 1,
+            ')' if depth == 1 => return Some(text[position + 1..].trim_start()),
+            ')' => depth -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 fn unavailable(library: &Path, reason: impl AsRef<str>) -> EngineError {
@@ -239,6 +259,8 @@ mod tests {
     fn messages_lose_the_source_code() {
         let message = "/src/a.cc:20 Provider& Get() [ONNXRuntimeError] : 1 : FAIL : no library\nx : y";
         assert_eq!(plain(message), "no library x : y");
+        assert_eq!(plain("/src/b.cc:256 Model::Model(f(int) const&, x) Unsupported (14)"), "Unsupported (14)");
+        assert_eq!(plain("/src/b.cc:256 ) ("), "/src/b.cc:256 ) (");
         assert_eq!(plain("as it is"), "as it is");
     }
 
