@@ -118,11 +118,12 @@ fn a_second_library_is_refused() {
 
 #[test]
 fn a_device_that_is_not_there_is_an_error() {
-    engines();
-    for (name, number) in [(EngineName::Tract, 0), (EngineName::Ort, 31)] {
-        let error = choose(name, Device::Cuda(number), None, &Silent).err().expect("there is no such device");
-        assert!(matches!(error, EngineError::Device { .. }), "{error:?}");
-        assert!(error.to_string().contains(&format!("cuda:{number}")), "{error}");
+    let library = engines()[0].info().library.clone().expect("ONNX Runtime is a library");
+    let onnx_runtime = OrtEngine::open(&library, Device::Cuda(31), None).err();
+    let tract = choose(EngineName::Tract, Device::Cuda(31), None, &Silent).err();
+    for error in [onnx_runtime, tract] {
+        let error = error.expect("there is no such device");
+        assert!(matches!(error, EngineError::Device { .. }) && error.to_string().contains("cuda:31"), "{error:?}");
     }
 }
 
