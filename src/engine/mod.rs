@@ -9,8 +9,10 @@ pub mod tract;
 
 mod choose;
 mod error;
+mod names;
+mod panics;
 
-pub use choose::{Choice, Device, EngineName, choose};
+pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
 pub use error::EngineError;
 
 use crate::tensor::Tensor;
@@ -58,6 +60,10 @@ pub trait Session: Send {
     /// Feeds `inputs` by name and returns the outputs named in `wanted`, in that order.
     ///
     /// # Errors
-    /// An unknown name, a shape or element type that the model does not take, or a failure inside the engine.
+    /// [`EngineError::Run`]: an unknown name, a shape or element type that the model does not take, or a failure inside
+    /// the engine. [`EngineError::Unsupported`], on the first run with new shapes, from an engine that plans for them.
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError>;
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,141 @@
+//! The NVIDIA libraries that ONNX Runtime's CUDA provider needs, and where they lie.
+//!
+//! The provider fails to load with the name of the first library that is missing, and only of that one; this check
+//! names all of them. The libraries of pip's NVIDIA packages, which many a Python environment has, are not on the
+//! loader's path: [`preload`] loads them by their full names, after which the loader takes those.
+
+use super::places::Places;
+use super::{folder_of, locate};
+use crate::progress::Silent;
+use serde::Serialize;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// What the provider of the pinned version needs, each after what it needs itself.
+const NEEDED: &[&str] = if cfg!(windows) {
+    &["nvcuda.dll", "cudart64_13.dll", "cublasLt64_13.dll", "cublas64_13.dll", "curand64_10.dll", "cudnn64_9.dll"]
+} else {
+    &[
+        "libcuda.so.1",
+        "libcudart.so.13",
+        "libcublasLt.so.13",
+        "libcublas.so.13",
+        "libcurand.so.10",
+        "libcufft.so.12",
+        "libnvrtc.so.13",
+        "libcudnn.so.9",
+    ]
+};
+
+/// The driver's own library, which must be the system's.
+const DRIVER: &[&str] = &["libcuda.so.1", "nvcuda.dll"];
+
+/// A library that the CUDA provider needs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct CudaLibrary {
+    /// Its file name.
+    pub name: &'static str,
+    /// Where it was found.
+    pub found: Option<PathBuf>,
+    /// The folders that were searched, in order.
+    pub looked_in: Vec<PathBuf>,
+}
+
+/// Whether each library that the CUDA provider needs is there, for `runtime status`.
+pub fn cuda_libraries() -> Vec<CudaLibrary> {
+    let library = locate(&Silent, false).ok().map(|located| located.path);
+    libraries(library.as_deref())
+}
+
+/// Loads what was found, so that the provider finds it too. What fails here, the provider names when it fails.
+pub(in crate::engine) fn preload(library: &Path, load: impl Fn(&Path)) {
+    for needed in libraries(Some(library)).iter().filter(|needed| !DRIVER.contains(&needed.name)) {
+        if let Some(path) = &needed.found {
+            load(path);
+        }
+    }
+}
+
+/// The names of the libraries that were not found, separated by commas.
+pub(in crate::engine) fn missing(library: &Path) -> String {
+    let all = libraries(Some(library));
+    let missing: Vec<&str> = all.iter().filter(|needed| needed.found.is_none()).map(|needed| needed.name).collect();
+    missing.join(", ")
+}
+
+/// The CUDA provider beside an ONNX Runtime library.
+pub(super) fn provider_beside(library: &Path) -> Option<PathBuf> {
+    let name = if cfg!(windows) { "onnxruntime_providers_cuda.dll" } else { "libonnxruntime_providers_cuda.so" };
+    Some(folder_of(library)?.join(name)).filter(|path| path.is_file())
+}
+
+fn libraries(library: Option<&Path>) -> Vec<CudaLibrary> {
+    let folders = folders(library);
+    let known = loader_cache();
+    let find = |name: &&'static str| {
+        let listed = known.iter().find(|path| path.file_name().is_some_and(|file| file == *name));
+        let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
+        CudaLibrary { name, found: found.or_else(|| listed.cloned()), looked_in: folders.clone() }
+    };
+    NEEDED.iter().map(find).collect()
+}
+
+/// Beside ONNX Runtime, the loader's variable, the toolkit, the system's folders, and pip's NVIDIA packages.
+fn folders(library: Option<&Path>) -> Vec<PathBuf> {
+    let beside = library.and_then(folder_of).map(Path::to_path_buf);
+    let variable = if cfg!(windows) { "PATH" } else { "LD_LIBRARY_PATH" };
+    let listed = env::var_os(variable).map(|value| env::split_paths(&value).collect::<Vec<_>>()).unwrap_or_default();
+    let toolkit = ["CUDA_PATH", "CUDA_HOME"].into_iter().filter_map(env::var_os).map(PathBuf::from);
+    let toolkit = toolkit.chain(Some("/usr/local/cuda".into())).flat_map(|root| [root.join("lib64"), root.join("bin")]);
+    let multiarch = format!("{}-linux-gnu", env::consts::ARCH);
+    let system = [format!("/usr/lib/{multiarch}"), format!("/lib/{multiarch}"), "/usr/lib64".into(), "/usr/lib".into()];
+    let all = beside.into_iter().chain(listed).chain(toolkit).chain(system.into_iter().map(PathBuf::from));
+    let mut folders: Vec<PathBuf> = Vec::new();
+    for folder in all.chain(python_packages()) {
+        if folder.is_absolute() && folder.is_dir() && !folders.contains(&folder) {
+            folders.push(folder);
+        }
+    }
+    folders
+}
+
+/// `nvidia/*/lib` (on Windows `bin`) of the active Python environment.
+fn python_packages() -> Vec<PathBuf> {
+    let root = Places::from_environment().python_site().map(|site| site.join("nvidia"));
+    let entries = root.and_then(|root| fs::read_dir(root).ok()).into_iter().flatten();
+    let inside = |entry: Result<fs::DirEntry, std::io::Error>| {
+        entry.map(|entry| [entry.path().join("lib"), entry.path().join("bin")]).ok()
+    };
+    let mut packages: Vec<PathBuf> = entries.filter_map(inside).flatten().collect();
+    packages.sort();
+    packages
+}
+
+/// What Linux's loader knows from its configuration; empty elsewhere.
+fn loader_cache() -> Vec<PathBuf> {
+    if !cfg!(target_os = "linux") {
+        return Vec::new();
+    }
+    let listing = |program: &str| Command::new(program).arg("-p").stdin(Stdio::null()).output().ok();
+    let Some(output) = listing("ldconfig").or_else(|| listing("/sbin/ldconfig")) else { return Vec::new() };
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().filter_map(|line| line.split_once(" => ")).map(|(_, path)| PathBuf::from(path.trim())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_beside_the_runtime_is_found() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let name = NEEDED[1];
+        fs::write(folder.path().join(name), b"").expect("writing a file");
+        let found = libraries(Some(&folder.path().join("libonnxruntime.so")));
+        let library = found.iter().find(|library| library.name == name).expect("it is needed");
+        assert_eq!(library.found, Some(folder.path().join(name)));
+        assert!(found.iter().all(|library| library.looked_in.first().is_some_and(|first| first == folder.path())));
+    }
+}
