@@ -1,7 +1,7 @@
 //! The values that cross the boundary to an engine: a dense array with an ONNX element type.
 
 use half::{bf16, f16};
-use ndarray::{ArrayD, ArrayViewD, IxDyn};
+use ndarray::{ArrayD, IxDyn};
 use serde::Serialize;
 use std::fmt;
 
@@ -156,9 +156,9 @@ impl Tensor {
     }
 
     /// `values` rounded once to `element`; integers saturate.
-    pub fn from_f32(values: ArrayViewD<'_, f32>, element: ElementType) -> Self {
+    pub fn from_f32(values: &ArrayD<f32>, element: ElementType) -> Self {
         match element {
-            ElementType::Float32 => Self::Float32(values.to_owned()),
+            ElementType::Float32 => Self::Float32(values.clone()),
             ElementType::Uint8 => Self::Uint8(values.mapv(|value| value as u8)),
             ElementType::Int32 => Self::Int32(values.mapv(|value| value as i32)),
             ElementType::Int64 => Self::Int64(values.mapv(|value| value as i64)),

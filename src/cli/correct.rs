@@ -1,8 +1,8 @@
 //! The main command: `onnx-sap IN.onnx OUT.onnx --data SPEC`.
 
+use super::Answer;
 use super::options::{DataArgs, RunnerArgs};
 use super::ui::{Ui, table};
-use super::Answer;
 use crate::data::SampleId;
 use crate::error::Error;
 use crate::evidence::{Quality, Ranking, RowLimit};
@@ -102,12 +102,15 @@ fn row_limit(text: &str) -> Result<RowLimit, String> {
 pub(super) fn run(args: &CorrectArgs, ui: &Ui) -> Result<Answer, Error> {
     let job = args.job()?;
     let outcome = pipeline::run(&job, ui)?;
-    ui.table(&summary(&job, &outcome));
+    ui.summary(&summary(&job, &outcome));
     let kept = format!("{} is not written", job.output.display());
     match &outcome.ending {
         Ending::Written | Ending::DryRun => Ok(Answer::Yes),
         Ending::NotBetter => {
-            ui.refusal(&format!("no candidate beats the original on {}; {kept} (--force writes it)", outcome.validation));
+            ui.refusal(&format!(
+                "no candidate beats the original on {}; {kept} (--force writes it)",
+                outcome.validation
+            ));
             Ok(Answer::No)
         }
         Ending::Unverified(reason) => {
@@ -169,8 +172,17 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
     let mut fact = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<9} {value}");
     };
-    fact("trusted", format!("{} of {} samples, {}", report.trusted.count, report.data.samples, report.trusted.selection));
-    fact("engine", format!("{} {}, {} on {}", report.engine.name, report.engine.version, report.engine.provider, report.engine.device));
+    fact(
+        "trusted",
+        format!("{} of {} samples, {}", report.trusted.count, report.data.samples, report.trusted.selection),
+    );
+    fact(
+        "engine",
+        format!(
+            "{} {}, {} on {}",
+            report.engine.name, report.engine.version, report.engine.provider, report.engine.device
+        ),
+    );
     if let Some(verification) = &report.verify {
         fact("verified", verified(verification));
     }
@@ -185,7 +197,8 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
 
 fn layers(report: &Report) -> String {
     let row = |layer: &crate::report::LayerReport| {
-        let number = |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
+        let number =
+            |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
         vec![
             layer.weight.clone().unwrap_or_default(),
             layer.op.clone(),
@@ -202,7 +215,10 @@ fn layers(report: &Report) -> String {
     let mut text = table(&header, &[3, 4, 5, 6], rewritten.map(row));
     let skipped = report.layers.iter().filter(|layer| layer.status == LayerStatus::Skipped).count();
     if skipped > 0 {
-        let _ = writeln!(text, "{skipped} other weights and products stay as they are: see the report, or `onnx-sap inspect`");
+        let _ = writeln!(
+            text,
+            "{skipped} other weights and products stay as they are: see the report, or `onnx-sap inspect`"
+        );
     }
     text
 }

@@ -9,30 +9,9 @@ mod runtime;
 mod score;
 mod ui;
 
-use crate::error::Error;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, FromArgMatches, Subcommand};
 use std::process::ExitCode;
 use ui::Ui;
-
-/// Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights.
-#[derive(Parser)]
-#[command(
-    name = "onnx-sap",
-    version,
-    args_conflicts_with_subcommands = true,
-    subcommand_negates_reqs = true,
-    arg_required_else_help = true,
-    after_help = options::EXAMPLES,
-    after_long_help = options::long_help()
-)]
-struct Cli {
-    #[command(subcommand)]
-    command: Option<Command>,
-    #[command(flatten)]
-    correct: Option<correct::CorrectArgs>,
-    #[command(flatten)]
-    verbosity: Verbosity,
-}
 
 #[derive(Subcommand)]
 enum Command {
@@ -59,20 +38,51 @@ enum Answer {
     No,
 }
 
+/// What was asked for: the main command, or another by its name.
+enum Request {
+    Correct(Box<correct::CorrectArgs>),
+    Other(Box<Command>),
+}
+
+/// The main command's arguments stand beside the names of the other commands, and exclude them.
+fn command() -> clap::Command {
+    let command = clap::Command::new("onnx-sap")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights")
+        .args_conflicts_with_subcommands(true)
+        .subcommand_negates_reqs(true)
+        .arg_required_else_help(true)
+        .after_help(options::EXAMPLES)
+        .after_long_help(options::long_help());
+    Command::augment_subcommands(Verbosity::augment_args(correct::CorrectArgs::augment_args(command)))
+        .subcommand_required(false)
+}
+
+fn parse() -> Result<(Request, Verbosity), clap::Error> {
+    let matches = command().try_get_matches()?;
+    let verbosity = Verbosity::from_arg_matches(&matches)?;
+    let request = match matches.subcommand() {
+        Some(_) => Request::Other(Box::new(Command::from_arg_matches(&matches)?)),
+        None => Request::Correct(Box::new(correct::CorrectArgs::from_arg_matches(&matches)?)),
+    };
+    Ok((request, verbosity))
+}
+
 /// Parses the command line, runs the command, and says how it ended.
 pub fn main() -> ExitCode {
-    let cli = match Cli::command().try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let (request, verbosity) = match parse() {
+        Ok(parsed) => parsed,
         // Help and version are no errors; clap knows which stream each goes to.
         Err(error) => error.exit(),
     };
-    let ui = Ui::new(cli.verbosity.quiet, cli.verbosity.verbose);
-    let result = match (&cli.command, &cli.correct) {
-        (Some(Command::Inspect(args)), _) => inspect::run(args, &ui),
-        (Some(Command::Score(args)), _) => score::run(args, &ui),
-        (Some(Command::Runtime(command)), _) => runtime::run(command, &ui),
-        (None, Some(args)) => correct::run(args, &ui),
-        (None, None) => Err(Error::Usage("give IN.onnx, OUT.onnx and --data; see `onnx-sap --help`".into())),
+    let ui = Ui::new(verbosity.quiet, verbosity.verbose);
+    let result = match request {
+        Request::Correct(args) => correct::run(&args, &ui),
+        Request::Other(command) => match *command {
+            Command::Inspect(args) => inspect::run(&args, &ui),
+            Command::Score(args) => score::run(&args, &ui),
+            Command::Runtime(command) => runtime::run(&command, &ui),
+        },
     };
     ui.close();
     match result {

@@ -52,10 +52,22 @@ pub(super) struct DataArgs {
     #[arg(long, value_name = "RESIZE", help_heading = "Preprocessing")]
     resize: Option<Resize>,
     /// Subtracted after scaling: one value, or one a channel
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_negative_numbers = true, help_heading = "Preprocessing")]
+    #[arg(
+        long,
+        value_name = "A,B,C",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        help_heading = "Preprocessing"
+    )]
     mean: Option<Vec<f32>>,
     /// Divided by at the end: one value, or one a channel
-    #[arg(long, value_name = "A,B,C", value_delimiter = ',', allow_negative_numbers = true, help_heading = "Preprocessing")]
+    #[arg(
+        long,
+        value_name = "A,B,C",
+        value_delimiter = ',',
+        allow_negative_numbers = true,
+        help_heading = "Preprocessing"
+    )]
     std: Option<Vec<f32>>,
     /// Multiplied with pixels of 0 to 255 [default: 1/255]
     #[arg(long, value_name = "X", allow_negative_numbers = true, help_heading = "Preprocessing")]

@@ -86,7 +86,7 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     write_atomically(&args.output, &format.encode(&rows(&scores, &data))?)?;
     let quality = scores.quality();
     let info = choice.engine.info();
-    ui.table(&table(
+    ui.summary(&table(
         &["samples", "accuracy", "mean loss", "engine", "scores"],
         &[0, 1, 2],
         [vec![

@@ -24,13 +24,15 @@ impl Ui {
         self.bar.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Prints a result. That nobody reads it, as behind `| head`, is no failure of the command.
+    /// Prints what the command was asked for.
+    #[expect(clippy::unused_self, reason = "whoever prints has been given the right to")]
     pub(super) fn result(&self, text: &str) {
+        // That nobody reads it, as behind `| head`, is no failure of the command.
         let _ = stdout().lock().write_all(text.as_bytes());
     }
 
-    /// Prints a result that `--quiet` leaves out.
-    pub(super) fn table(&self, text: &str) {
+    /// Prints a summary, which `--quiet` leaves out.
+    pub(super) fn summary(&self, text: &str) {
         if !self.quiet {
             self.result(text);
         }

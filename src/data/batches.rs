@@ -91,7 +91,7 @@ impl Stream<'_> {
             .map_err(|error| DataError::request(error, "give samples of one shape"))?;
         let input = match self.element {
             ElementType::Float32 => Tensor::Float32(values),
-            element => Tensor::from_f32(values.view(), element),
+            element => Tensor::from_f32(&values, element),
         };
         let labels = indices.iter().map(|index| self.set.label(*index)).collect();
         Ok(Batch { indices: indices.to_vec(), labels, input })

@@ -72,7 +72,9 @@ pub enum EvidenceError {
         expected: Vec<usize>,
     },
     /// Samples cannot be told apart in a layer's rows.
-    #[error("node {node}: rows of single samples cannot be picked, because its input {input} has shape {shape:?} for a batch of {batch}; use --max-rows all and as many trusted samples as fill whole batches")]
+    #[error(
+        "node {node}: rows of single samples cannot be picked, because its input {input} has shape {shape:?} for a batch of {batch}; use --max-rows all and as many trusted samples as fill whole batches"
+    )]
     Batch {
         /// The node.
         node: String,

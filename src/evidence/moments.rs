@@ -1,8 +1,8 @@
 //! The second moments `Σ aᵢaᵢᵀ` of every layer's inputs over the trusted samples, in float64.
 
+use super::EvidenceError;
 use super::forward::pad;
 use super::instrument::{Instrumented, Measured, Source, with_shapes};
-use super::EvidenceError;
 use crate::data::{Batch, Stream};
 use crate::engine::{Engine, Runnable, Session};
 use crate::layers::Layer;
@@ -91,7 +91,8 @@ pub fn collect(
     let rows_in_all: Vec<usize> = probe.rows_per_sample.iter().map(|rows| rows * samples).collect();
     let picked = pick_rows(&rows_in_all, pass);
     let batch = classifier.batch.unwrap_or_else(|| pass.batch.unwrap_or(probe.batch_that_fits).min(samples));
-    let masked = picked.iter().any(Option::is_some) || classifier.batch.is_some_and(|size| !samples.is_multiple_of(size));
+    let masked =
+        picked.iter().any(Option::is_some) || classifier.batch.is_some_and(|size| !samples.is_multiple_of(size));
     if masked {
         probe.check_rows_are_by_sample(layers, &sources)?;
     }
@@ -177,7 +178,8 @@ fn probe(
         rows_per_sample.push(rows / batch);
     }
     let values: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-    let unfolded = sources.iter().zip(&rows_per_sample).map(|(source, rows)| source.unfold.groups() * source.unfold.dim() * rows);
+    let unfolded =
+        sources.iter().zip(&rows_per_sample).map(|(source, rows)| source.unfold.groups() * source.unfold.dim() * rows);
     // Activations stay alive until their moment is taken; the largest unfolding exists as float32, float64 and transposed.
     let bytes_per_sample = 4 * values / batch + 20 * unfolded.max().unwrap_or(0);
     let batch_that_fits = (MEMORY_BUDGET / bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);

@@ -25,10 +25,12 @@ pub struct Prediction {
 impl Prediction {
     /// From one sample's logits: `loss = log Σ exp(zⱼ) − z_label`, shifted by the largest logit so that nothing
     /// overflows.
-    pub fn of(logits: ArrayView1<'_, f64>, label: usize) -> Self {
+    pub fn of(logits: &ArrayView1<'_, f64>, label: usize) -> Self {
         let first = (0, f64::NEG_INFINITY);
-        let (predicted, largest) =
-            logits.iter().enumerate().fold(first, |best, (class, &logit)| if logit > best.1 { (class, logit) } else { best });
+        let (predicted, largest) = logits
+            .iter()
+            .enumerate()
+            .fold(first, |best, (class, &logit)| if logit > best.1 { (class, logit) } else { best });
         let total: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
         Self { label, predicted, confidence: 1.0 / total, loss: total.ln() - (logits[label] - largest) }
     }
@@ -134,7 +136,7 @@ fn run(
             if !row.iter().all(|logit| logit.is_finite()) {
                 return Err(EvidenceError::NotFinite { sample: stream.set.id(index) });
             }
-            predictions.push(Prediction::of(row, label));
+            predictions.push(Prediction::of(&row, label));
         }
         each(&batch, logits.ncols());
         Ok::<(), EvidenceError>(())
@@ -156,7 +158,7 @@ mod tests {
 
     #[test]
     fn the_loss_is_the_cross_entropy_of_the_softmax() {
-        let prediction = Prediction::of(array![0.0, 3.0_f64.ln()].view(), 0);
+        let prediction = Prediction::of(&array![0.0, 3.0_f64.ln()].view(), 0);
         assert!((prediction.loss - 4.0_f64.ln()).abs() < 1e-15);
         assert_eq!(prediction.predicted, 1);
         assert!((prediction.confidence - 0.75).abs() < 1e-15);
@@ -164,12 +166,12 @@ mod tests {
 
     #[test]
     fn huge_logits_do_not_overflow() {
-        let prediction = Prediction::of(array![1e6, 0.0].view(), 1);
+        let prediction = Prediction::of(&array![1e6, 0.0].view(), 1);
         assert_eq!(prediction.loss, 1e6);
     }
 
     #[test]
     fn of_equal_logits_the_first_wins() {
-        assert_eq!(Prediction::of(array![1.0, 1.0, 1.0].view(), 2).predicted, 0);
+        assert_eq!(Prediction::of(&array![1.0, 1.0, 1.0].view(), 2).predicted, 0);
     }
 }

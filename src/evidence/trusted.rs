@@ -37,7 +37,10 @@ impl FromStr for Ranking {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|ranking| ranking.to_string() == text).ok_or_else(|| format!("{text:?} is neither balanced nor global"))
+        Self::ALL
+            .into_iter()
+            .find(|ranking| ranking.to_string() == text)
+            .ok_or_else(|| format!("{text:?} is neither balanced nor global"))
     }
 }
 

@@ -157,11 +157,13 @@ impl<'g> Surveyor<'_, 'g> {
         match rule(node).map(|rule| rule.examine(node, self.graph)) {
             Some(Ok(finding)) => self.found.push((node, finding)),
             Some(Err(reason)) => {
-                let weight = node.input.iter().find_map(|name| self.graph.constant(name)).filter(|c| carries_weights(c));
+                let weight =
+                    node.input.iter().find_map(|name| self.graph.constant(name)).filter(|c| carries_weights(c));
                 self.skip(node, weight.cloned().as_ref(), &reason);
             }
             None => {
-                let constants: Vec<Constant> = node.input.iter().filter_map(|name| self.graph.constant(name)).cloned().collect();
+                let constants: Vec<Constant> =
+                    node.input.iter().filter_map(|name| self.graph.constant(name)).cloned().collect();
                 for constant in constants.iter().filter(|constant| carries_weights(constant)) {
                     self.skip(node, Some(constant), &Skip::NoRule(node.op_type.clone()));
                 }
@@ -198,7 +200,16 @@ impl<'g> Surveyor<'_, 'g> {
             let shape = sparse.dims.iter().map(|&dim| dim as usize).collect();
             let reason = Some(Skip::Sparse.to_string());
             let (node, op) = (String::new(), "SparseTensor".to_owned());
-            self.skipped.push(Entry { weight: name, node, op, shape: Some(shape), dim: None, groups: None, users: 0, reason });
+            self.skipped.push(Entry {
+                weight: name,
+                node,
+                op,
+                shape: Some(shape),
+                dim: None,
+                groups: None,
+                users: 0,
+                reason,
+            });
         }
     }
 

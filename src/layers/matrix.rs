@@ -55,7 +55,9 @@ impl MatrixLayout {
     pub fn tensor(&self, matrices: &[Array2<f64>], dims: &[usize]) -> ArrayD<f64> {
         let values = match self.orientation {
             Orientation::OutputsByInputs => matrices.iter().flat_map(|matrix| matrix.iter().copied()).collect(),
-            Orientation::InputsByOutputs => matrices.iter().flat_map(|matrix| matrix.t().iter().copied().collect::<Vec<_>>()).collect(),
+            Orientation::InputsByOutputs => {
+                matrices.iter().flat_map(|matrix| matrix.t().iter().copied().collect::<Vec<_>>()).collect()
+            }
         };
         ArrayD::from_shape_vec(IxDyn(dims), values).expect("a layout is made from its weight's shape")
     }

@@ -159,10 +159,9 @@ fn explicit(node: &NodeProto, rank: usize) -> Result<Padding, Skip> {
 
 fn positive(node: &NodeProto, name: &'static str, rank: usize) -> Result<Vec<usize>, Skip> {
     let Some(values) = node.ints(name) else { return Ok(vec![1; rank]) };
-    let sizes: Option<Vec<usize>> = values.iter().map(|&value| usize::try_from(value).ok().filter(|&v| v > 0)).collect();
-    sizes
-        .filter(|sizes| sizes.len() == rank)
-        .ok_or_else(|| Skip::Attribute { name, value: format!("{values:?}") })
+    let sizes: Option<Vec<usize>> =
+        values.iter().map(|&value| usize::try_from(value).ok().filter(|&v| v > 0)).collect();
+    sizes.filter(|sizes| sizes.len() == rank).ok_or_else(|| Skip::Attribute { name, value: format!("{values:?}") })
 }
 
 #[cfg(test)]
@@ -179,7 +178,8 @@ mod tests {
         assert_eq!(columns.rows(&[4]), Some(1));
 
         let padding = Padding::Explicit { begin: vec![0, 1], end: vec![1, 0] };
-        let window = Window { groups: 2, channels: 3, kernel: vec![3, 2], strides: vec![2, 1], dilations: vec![1, 2], padding };
+        let window =
+            Window { groups: 2, channels: 3, kernel: vec![3, 2], strides: vec![2, 1], dilations: vec![1, 2], padding };
         // Height (7 + 1 − 3) / 2 + 1 = 3, width (5 + 1 − 3) / 1 + 1 = 4.
         assert_eq!(Unfold::Patches(window.clone()).rows(&[2, 6, 7, 5]), Some(2 * 3 * 4));
         assert_eq!(Unfold::Patches(window.clone()).rows(&[2, 5, 7, 5]), None);

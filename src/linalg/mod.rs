@@ -126,10 +126,7 @@ mod tests {
         (1..12_usize, 1..20_usize, 1..6_usize).prop_flat_map(|(d, rows, outputs)| {
             let values = |count| prop::collection::vec(-3.0..3.0_f64, count);
             (values(rows * d), values(outputs * d)).prop_map(move |(a, w)| {
-                (
-                    Array2::from_shape_vec((rows, d), a).unwrap(),
-                    Array2::from_shape_vec((outputs, d), w).unwrap(),
-                )
+                (Array2::from_shape_vec((rows, d), a).unwrap(), Array2::from_shape_vec((outputs, d), w).unwrap())
             })
         })
     }

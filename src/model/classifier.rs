@@ -38,9 +38,9 @@ impl Classifier {
                 return Err(ModelError::Graph(reason));
             }
         };
-        let element = input.element.ok_or_else(|| {
-            ModelError::Graph(format!("input {} has an element type that cannot be fed", input.name))
-        })?;
+        let element = input
+            .element
+            .ok_or_else(|| ModelError::Graph(format!("input {} has an element type that cannot be fed", input.name)))?;
         if batch == Some(0) || sample.contains(&Some(0)) {
             return Err(ModelError::Graph(format!("input {} is {}, which is empty", input.name, input.describe())));
         }

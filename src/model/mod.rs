@@ -135,7 +135,11 @@ impl Model {
 
     /// The files of external data, as the model names them, each once.
     pub fn external_files(&self) -> BTreeSet<String> {
-        self.tensors().into_iter().filter(|tensor| tensor.data_location == EXTERNAL).filter_map(tensors::location).collect()
+        self.tensors()
+            .into_iter()
+            .filter(|tensor| tensor.data_location == EXTERNAL)
+            .filter_map(tensors::location)
+            .collect()
     }
 
     /// Every tensor of the model, those of subgraphs and functions included.

@@ -102,7 +102,11 @@ impl Model {
         Ok(tensor)
     }
 
-    fn external_write(&self, tensor: &TensorProto, patch: &WeightPatch) -> Result<(ExternalRange, Vec<u8>), ModelError> {
+    fn external_write(
+        &self,
+        tensor: &TensorProto,
+        patch: &WeightPatch,
+    ) -> Result<(ExternalRange, Vec<u8>), ModelError> {
         Ok((self.external(tensor)?, to_little_endian(patch.values.iter(), element(patch)?)))
     }
 
@@ -191,7 +195,8 @@ impl Model {
 }
 
 fn element(patch: &WeightPatch) -> Result<ElementType, ModelError> {
-    let not_float = || ModelError::Tensor { tensor: patch.constant.name.clone(), reason: "is not of a float type".into() };
+    let not_float =
+        || ModelError::Tensor { tensor: patch.constant.name.clone(), reason: "is not of a float type".into() };
     patch.constant.element.filter(|element| element.is_float()).ok_or_else(not_float)
 }
 

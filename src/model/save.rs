@@ -112,7 +112,8 @@ impl Staged {
                 done.push((target, existed.then_some(old)));
             }
             for (staged, target) in &self.moves {
-                fs::create_dir_all(parent(target)).map_err(|source| ModelError::Write { path: target.clone(), source })?;
+                fs::create_dir_all(parent(target))
+                    .map_err(|source| ModelError::Write { path: target.clone(), source })?;
                 rename(staged, target)?;
                 sync_folder(parent(target));
             }

@@ -45,7 +45,10 @@ impl Model {
         let wrong = |found: usize, unit: &str| {
             Err(ModelError::Tensor {
                 tensor: tensor.name.clone(),
-                reason: format!("shape {:?} needs {elements} values of {element}, but {found} {unit} are there", tensor.dims),
+                reason: format!(
+                    "shape {:?} needs {elements} values of {element}, but {found} {unit} are there",
+                    tensor.dims
+                ),
             })
         };
         let typed = match element {
@@ -66,7 +69,8 @@ impl Model {
     /// Where the external data of a tensor lies, confined to the model's folder and checked against the file.
     pub(super) fn external(&self, tensor: &TensorProto) -> Result<ExternalRange, ModelError> {
         let named = location(tensor).unwrap_or_default();
-        let bad = |reason: String| ModelError::External { tensor: tensor.name.clone(), location: named.clone(), reason };
+        let bad =
+            |reason: String| ModelError::External { tensor: tensor.name.clone(), location: named.clone(), reason };
         let number = |key: &str| match tensor.external_data.iter().find(|entry| entry.key == key) {
             Some(entry) => entry.value.parse::<u64>().map(Some).map_err(|_| bad(format!("has a malformed {key}"))),
             None => Ok(None),
@@ -116,8 +120,12 @@ impl Model {
         } else {
             match element {
                 ElementType::Float64 => tensor.double_data.clone(),
-                ElementType::Float16 => tensor.int32_data.iter().map(|&bits| f16::from_bits(bits as u16).to_f64()).collect(),
-                ElementType::Bfloat16 => tensor.int32_data.iter().map(|&bits| bf16::from_bits(bits as u16).to_f64()).collect(),
+                ElementType::Float16 => {
+                    tensor.int32_data.iter().map(|&bits| f16::from_bits(bits as u16).to_f64()).collect()
+                }
+                ElementType::Bfloat16 => {
+                    tensor.int32_data.iter().map(|&bits| bf16::from_bits(bits as u16).to_f64()).collect()
+                }
                 _ => tensor.float_data.iter().copied().map(f64::from).collect(),
             }
         };

@@ -101,18 +101,16 @@ pub fn fields(buffer: &[u8], range: Range<usize>) -> Result<Vec<Field>, Malforme
 /// [`Malformed`] where the bytes on the way are no messages.
 pub fn locate(buffer: &[u8], path: &[(u32, usize)]) -> Result<Option<Field>, Malformed> {
     let Some((&(number, index), above)) = path.split_last() else { return Ok(None) };
-    let mut messages = vec![0..buffer.len()];
+    let whole = 0..buffer.len();
+    let mut messages = vec![whole];
     for (depth, &(number, index)) in above.iter().enumerate() {
         let mut children = Vec::new();
         for message in messages {
             children.extend(fields(buffer, message)?.into_iter().filter(|f| f.number == number && f.delimited));
         }
-        // A singular message is the merge of all its occurrences; of a repeated one exactly one is meant.
-        let all = depth == 0;
-        messages = children.into_iter().map(|field| field.payload).skip(if all { 0 } else { index }).collect();
-        if !all {
-            messages.truncate(1);
-        }
+        let payloads = children.into_iter().map(|field| field.payload);
+        // The graph of a model is the merge of all its occurrences; of repeated messages exactly one is meant.
+        messages = if depth == 0 { payloads.collect() } else { payloads.skip(index).take(1).collect() };
     }
     let mut seen = 0;
     for message in messages {

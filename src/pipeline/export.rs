@@ -77,7 +77,8 @@ impl Target<'_> {
             let reason = "tract was the engine, so there is no second one".to_owned();
             return Ok(Agreement::none(AgreementStatus::SameEngine, reason));
         }
-        let theirs = Forward::load(&tract, self.classifier, bytes, folder).and_then(|mut forward| forward.logits(samples));
+        let theirs =
+            Forward::load(&tract, self.classifier, bytes, folder).and_then(|mut forward| forward.logits(samples));
         match theirs {
             Ok(theirs) => Ok(Agreement::compare(ours, &theirs, self.classifier.element)),
             Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {

@@ -17,7 +17,7 @@ pub(super) struct HeldOut<'a> {
 
 enum ValidationData<'a> {
     /// Held out from training.
-    Separate(Prepared),
+    Separate(Box<Prepared>),
     /// Training images, flipped and shifted.
     Perturbed { training: &'a Prepared, samples: Vec<usize>, perturbation: Perturbation },
 }
@@ -34,13 +34,12 @@ impl<'a> HeldOut<'a> {
             Validation::Own => job.data.validation(),
             Validation::Perturb => None,
         };
-        let validation = match separate {
-            Some(spec) => ValidationData::Separate(open(&spec)?),
-            None => {
-                Perturbation::check(&training.transform)?;
-                let perturbation = Perturbation { seed: job.seed };
-                ValidationData::Perturbed { training, samples: training.perturbed(job.seed), perturbation }
-            }
+        let validation = if let Some(spec) = separate {
+            ValidationData::Separate(Box::new(open(&spec)?))
+        } else {
+            Perturbation::check(&training.transform)?;
+            let perturbation = Perturbation { seed: job.seed };
+            ValidationData::Perturbed { training, samples: training.perturbed(job.seed), perturbation }
         };
         Ok(Self { validation, test: job.test.as_ref().map(open).transpose()?, batch: job.runner.batch })
     }
@@ -64,7 +63,9 @@ impl<'a> HeldOut<'a> {
     /// Those of data and engine.
     pub(super) fn validate(&self, forward: &mut Forward<'_>) -> Result<Quality, Error> {
         let predictions = match &self.validation {
-            ValidationData::Separate(data) => predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?,
+            ValidationData::Separate(data) => {
+                predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?
+            }
             ValidationData::Perturbed { training, samples, perturbation } => {
                 predict(forward, &training.stream(Some(*perturbation)), samples, training.batch(self.batch))?
             }

@@ -116,7 +116,8 @@ fn between(candidates: &[Candidate]) -> Vec<Alpha> {
 /// The unbroken run of candidates around the best that are within one standard error of it.
 fn plateau(candidates: &[Candidate]) -> std::ops::RangeInclusive<usize> {
     let accuracy = |position: usize| candidates[position].validation.accuracy;
-    let best = (0..candidates.len()).fold(0, |best, position| if accuracy(position) > accuracy(best) { position } else { best });
+    let best = (0..candidates.len())
+        .fold(0, |best, position| if accuracy(position) > accuracy(best) { position } else { best });
     let floor = accuracy(best) - candidates[best].validation.standard_error();
     let first = (0..=best).rev().take_while(|&position| accuracy(position) >= floor).last().unwrap_or(best);
     let last = (best..candidates.len()).take_while(|&position| accuracy(position) >= floor).last().unwrap_or(best);

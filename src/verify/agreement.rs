@@ -59,7 +59,8 @@ impl Agreement {
         let difference = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
         let largest = difference.fold(0.0, |most: f64, d| if d.is_nan() || d > most { d } else { most });
         let agrees = largest <= tolerance;
-        let reason = (!agrees).then(|| format!("tract and the engine differ by {largest:.2e}, more than {tolerance:.2e}"));
+        let reason =
+            (!agrees).then(|| format!("tract and the engine differ by {largest:.2e}, more than {tolerance:.2e}"));
         let status = if agrees { AgreementStatus::Agrees } else { AgreementStatus::Disagrees };
         Self { status, reason, max_abs_diff: Some(largest), tolerance: Some(tolerance), samples }
     }

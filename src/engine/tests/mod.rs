@@ -68,8 +68,8 @@ fn gemm_relu(element: ElementType) -> Vec<u8> {
     let weight = arr2(&[[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]]).into_dyn();
     Graph::new()
         .input("x", element, &["N", "3"])
-        .weight("w", &Tensor::from_f32(weight.view(), element))
-        .weight("b", &Tensor::from_f32(arr1(&[0.5, -1.0]).into_dyn().view(), element))
+        .weight("w", &Tensor::from_f32(&weight, element))
+        .weight("b", &Tensor::from_f32(&arr1(&[0.5, -1.0]).into_dyn(), element))
         .node("Gemm", &["x", "w", "b"], "g", vec![int("transB", 1)])
         .node("Relu", &["g"], "y", vec![])
         .output("y", element)
@@ -80,9 +80,9 @@ fn gemm_relu(element: ElementType) -> Vec<u8> {
 #[test]
 fn gemm_and_relu_in_every_float_type() {
     for element in [ElementType::Float32, ElementType::Float64, ElementType::Float16] {
-        let x = Tensor::from_f32(arr2(&[[1.0, 2.0, 3.0], [4.0, 0.0, -1.0]]).into_dyn().view(), element);
-        let y = Tensor::from_f32(arr2(&[[0.0, 3.0], [5.5, 0.0]]).into_dyn().view(), element);
-        let g = Tensor::from_f32(arr2(&[[-1.5, 3.0], [5.5, -1.0]]).into_dyn().view(), element);
+        let x = Tensor::from_f32(&arr2(&[[1.0, 2.0, 3.0], [4.0, 0.0, -1.0]]).into_dyn(), element);
+        let y = Tensor::from_f32(&arr2(&[[0.0, 3.0], [5.5, 0.0]]).into_dyn(), element);
+        let g = Tensor::from_f32(&arr2(&[[-1.5, 3.0], [5.5, -1.0]]).into_dyn(), element);
         each(&gemm_relu(element), &[("x", &x)], &["g", "y", "g"], |engine, outputs| {
             assert_eq!(outputs.len(), 3, "{engine}");
             close(engine, &outputs[0], &g, 1e-3);
@@ -122,7 +122,7 @@ fn a_grouped_dilated_convolution_in_every_float_type() {
         (8 * (40 * group + 10 + 5 * (row + 1) + column + 1)) as f32
     });
     for element in [ElementType::Float32, ElementType::Float64, ElementType::Float16] {
-        let of_type = |array: Array<f32, ndarray::Ix4>| Tensor::from_f32(array.into_dyn().view(), element);
+        let of_type = |array: Array<f32, ndarray::Ix4>| Tensor::from_f32(&array.into_dyn(), element);
         let model = Graph::new()
             .input("x", element, &["N", "4", "5", "5"])
             .weight("w", &of_type(Array::ones((2, 2, 2, 2))))
@@ -146,7 +146,7 @@ fn gemm_with_factors_and_both_sides_transposed() {
     };
     let attributes = || vec![factor("alpha", 0.5), factor("beta", -2.0), int("transA", 1), int("transB", 1)];
     for element in [ElementType::Float32, ElementType::Float64] {
-        let of_type = |array: ndarray::Array2<f32>| Tensor::from_f32(array.into_dyn().view(), element);
+        let of_type = |array: ndarray::Array2<f32>| Tensor::from_f32(&array.into_dyn(), element);
         let model = Graph::new()
             .input("x", element, &["3", "N"])
             .weight("w", &of_type(arr2(&[[1.0, 0.0, -1.0], [0.0, 2.0, 0.0]])))
@@ -221,7 +221,7 @@ fn every_integer_type_passes_through() {
 
 #[test]
 fn bfloat16_runs_or_is_refused() {
-    let x = Tensor::from_f32(arr1(&[1.5, -2.0]).into_dyn().view(), ElementType::Bfloat16);
+    let x = Tensor::from_f32(&arr1(&[1.5, -2.0]).into_dyn(), ElementType::Bfloat16);
     let graph = Graph::new().input("x", x.element_type(), &["N"]).node("Identity", &["x"], "y", vec![]);
     let model = graph.output("y", x.element_type()).bytes();
     let [onnx_runtime, tract] = engines().try_into().unwrap_or_else(|_| unreachable!("there are two engines"));

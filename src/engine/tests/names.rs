@@ -40,7 +40,7 @@ fn wrong_shapes_and_types_are_refused() {
             assert!(text.contains('x'), "{text}");
         }
     }
-    refusals(&[("x", &Tensor::from_f32(arr2(&[[1.0, 2.0, 3.0]]).into_dyn().view(), ElementType::Float64))], &["y"]);
+    refusals(&[("x", &Tensor::from_f32(&arr2(&[[1.0, 2.0, 3.0]]).into_dyn(), ElementType::Float64))], &["y"]);
 }
 
 #[test]

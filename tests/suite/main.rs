@@ -1,0 +1,13 @@
+//! The whole program from outside: one binary, because each would link both engines again.
+
+#![expect(missing_docs, clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bad_input;
+mod cli;
+mod fuzz;
+mod ops;
+mod oracle;
+mod reference;
+mod resources;
+mod support;
+mod weights_everywhere;
