@@ -158,7 +158,9 @@ fn splice_message(
 ) -> Result<i64, Malformed> {
     let mut change = 0;
     for field in fields(buffer, range)? {
-        let inside = edits.iter().take_while(|edit| edit.range.start < field.whole.end).count();
+        // An empty payload begins where its field ends.
+        let within = |edit: &&Edit| edit.range.start < field.whole.end || edit.range == field.payload;
+        let inside = edits.iter().take_while(within).count();
         let (here, rest) = edits.split_at(inside);
         edits = rest;
         if here.is_empty() {
