@@ -21,7 +21,7 @@ pub(super) struct ScoreArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Where the scores go: .csv or .jsonl
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: PathBuf,
     #[command(flatten)]
     runner: RunnerArgs,
@@ -49,7 +49,10 @@ impl Format {
         match path.extension().and_then(|extension| extension.to_str()) {
             Some("csv") => Ok(Self::Csv),
             Some("jsonl") => Ok(Self::JsonLines),
-            _ => Err(Error::Usage(format!("{} must end in .csv or .jsonl", path.display()))),
+            _ => Err(Error::Usage(format!(
+                "cannot write scores to {}: its name must end in .csv or .jsonl",
+                path.display()
+            ))),
         }
     }
 
@@ -80,6 +83,7 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     model.check_output(&args.output, true)?;
     let classifier = Classifier::of(&GraphIndex::new(&model)?)?;
     let data = Prepared::open(&args.data.data()?, &args.data.preprocessing(), &classifier)?;
+    data.check_output(&args.output)?;
     let choice = choose(runner.engine, runner.device, runner.threads, ui)?;
     let mut forward = Forward::load(choice.engine.as_ref(), &classifier, model.bytes().to_vec(), model.folder())?;
     let scores = score(&mut forward, &data.stream(None), data.batch(runner.batch), ui)?;

@@ -76,6 +76,8 @@ pub trait DataSet: Send + Sync {
     /// # Errors
     /// [`DataError::Sample`] where the file cannot be read or decoded.
     fn content(&self, index: usize) -> Result<Content, DataError>;
+    /// Whether samples or labels come from that file, so that it must not be overwritten.
+    fn reads(&self, file: &Path) -> bool;
 }
 
 /// A format of labelled data.
