@@ -44,7 +44,8 @@ enum Request {
     Other(Box<Command>),
 }
 
-const ABOUT: &str = "Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights";
+const ABOUT: &str =
+    "Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights";
 
 /// The main command's arguments stand beside the names of the other commands, and exclude them.
 fn command() -> clap::Command {
