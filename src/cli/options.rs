@@ -44,7 +44,7 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Data")]
 pub(super) struct DataArgs {
-    /// The noisy training set, as NAME[:PATH][#SPLIT]: `fashion-mnist:DIR`, `folder:DIR`, `npz:FILE`; --help lists all
+    /// The noisy training set, as NAME[:PATH][#SPLIT]: `fashion-mnist:DIR`, `folder:DIR`, `npz:FILE`; `onnx-sap --help` lists all
     #[arg(long, value_name = "SPEC")]
     data: String,
     /// Where a data set without a path is looked for

@@ -30,7 +30,7 @@ impl Reader for Npz {
     }
 
     fn summary(&self) -> &'static str {
-        "a numpy archive with x and y: uint8 images, or float values that are already preprocessed"
+        "a numpy archive of x (uint8 images, or floats already preprocessed) and y"
     }
 
     fn preset(&self) -> Preprocessing {
