@@ -32,6 +32,7 @@ fn variable(name: &str) -> Option<u64> {
 }
 
 /// Calls `round` with fresh draws until the time is over; in the round of a panic the folder is kept.
+#[expect(clippy::print_stdout, reason = "tests")]
 fn rounds(folder: TempDir, mut round: impl FnMut(&mut ChaCha8Rng, &Path)) {
     let end = Instant::now() + Duration::from_secs(variable("ONNX_SAP_FUZZ_SECONDS").unwrap_or(2));
     let seed = variable("ONNX_SAP_FUZZ_SEED").unwrap_or(0);
@@ -113,8 +114,8 @@ fn use_model(path: &Path) -> Result<(), ModelError> {
     let provenance = [("onnx_sap.version".to_owned(), "0".to_owned())];
     let plan = model.output_plan(&patches, &provenance, &out)?;
     // What was planned is again a model with the same weights.
-    let patched = model.with_patches(&patches)?;
-    assert!(!patched.is_empty() && plan.provenance.len() > 8);
+    let rewritten = model.with_patches(&patches)?;
+    assert!(!rewritten.is_empty() && plan.provenance.len() > 8);
     Ok(())
 }
 
@@ -155,7 +156,7 @@ fn use_data(spec: &str) -> bool {
     let Ok(spec) = Spec::parse(spec, Path::new("nowhere")) else { return false };
     let _ = spec.validation();
     let Ok(set) = spec.open() else { return false };
-    assert!(set.len() > 0);
+    assert!(!set.is_empty());
     let example = set.content(0);
     for index in [0, set.len() / 2, set.len() - 1] {
         let (id, _label) = (set.id(index), set.label(index));

@@ -1,5 +1,7 @@
 //! Runs the command as its user would, in a folder of its own, and reads what it leaves behind.
 
+#![expect(unreachable_pub, reason = "a module of the suite")]
+
 use assert_cmd::Command;
 use std::collections::BTreeMap;
 use std::io::{Cursor, Write};
