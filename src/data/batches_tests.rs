@@ -36,10 +36,6 @@ impl DataSet for Counting {
         index % 3
     }
 
-    fn reads(&self, _file: &std::path::Path) -> bool {
-        false
-    }
-
     fn content(&self, index: usize) -> Result<Content, DataError> {
         self.read.fetch_add(1, Ordering::Relaxed);
         if self.broken == Some(index) {
