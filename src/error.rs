@@ -31,7 +31,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// A file beside the model could not be read.
-    #[error("cannot read {path}", path = path.display())]
+    #[error("cannot read {path}: {source}; check that the file is there and readable", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,

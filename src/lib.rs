@@ -29,6 +29,7 @@ pub mod layers;
 pub mod linalg;
 pub mod methods;
 pub mod model;
+pub mod paths;
 pub mod pipeline;
 pub mod progress;
 pub mod report;

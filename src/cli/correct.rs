@@ -1,7 +1,7 @@
 //! The main command: `onnx-sap IN.onnx OUT.onnx --data SPEC`.
 
 use super::Answer;
-use super::options::{DataArgs, RunnerArgs};
+use super::options::{self, DataArgs, RunnerArgs};
 use super::ui::{Ui, table};
 use crate::data::SampleId;
 use crate::error::Error;
@@ -9,6 +9,7 @@ use crate::evidence::{Quality, Ranking, RowLimit};
 use crate::layers::Selection;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
+use crate::paths::same_file;
 use crate::pipeline::{self, Ending, Job, Outcome, TrustedChoice, Validation};
 use crate::report::{LayerStatus, Report};
 use crate::search::AlphaChoice;
@@ -44,7 +45,7 @@ pub(super) struct CorrectArgs {
     #[arg(long, value_name = "auto|A|A,B,C", default_value = "auto", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
     alpha: AlphaChoice,
     /// How many samples of low loss are trusted
-    #[arg(long, value_name = "N", default_value_t = 1000, conflicts_with = "trusted_ids", help_heading = "Correction")]
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = options::positive, conflicts_with = "trusted_ids", help_heading = "Correction")]
     trusted: usize,
     /// Trust exactly the samples with these ids, one a line
     #[arg(long, value_name = "FILE", help_heading = "Correction")]
@@ -121,6 +122,10 @@ pub(super) fn run(args: &CorrectArgs, ui: &Ui) -> Result<Answer, Error> {
 }
 
 impl CorrectArgs {
+    fn report(&self) -> PathBuf {
+        self.report.clone().unwrap_or_else(|| self.output.with_extension("report.json"))
+    }
+
     fn job(&self) -> Result<Job, Error> {
         let unknown = |what: &str, name: &str| Error::Usage(format!("there is no {what} {name:?}"));
         let validation = match self.val.as_deref() {
@@ -129,7 +134,14 @@ impl CorrectArgs {
             Some(spec) => Validation::Given(self.data.spec(spec)?),
         };
         let trusted = match &self.trusted_ids {
-            Some(file) => TrustedChoice::Given(read_ids(file)?),
+            Some(file) => {
+                let report = self.report();
+                if let Some(lost) = [&self.output, &report].into_iter().find(|output| same_file(output, file)) {
+                    let lost = lost.display();
+                    return Err(Error::Usage(format!("{lost} is the list of --trusted-ids; name another output")));
+                }
+                TrustedChoice::Given(read_ids(file)?)
+            }
             None => TrustedChoice::Lowest { count: self.trusted, ranking: self.selection },
         };
         let solver = match self.solver.as_str() {
@@ -151,16 +163,23 @@ impl CorrectArgs {
             selection: Selection { include: self.include.clone(), exclude: self.exclude.clone() },
             runner: self.runner.runner()?,
             seed: self.seed,
-            report: self.report.clone().unwrap_or_else(|| self.output.with_extension("report.json")),
+            report: self.report(),
             dry_run: self.dry_run,
             force: self.force,
         })
     }
 }
 
+/// The ids in a list, one a line.
 fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
     let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.into(), source })?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(|line| SampleId(line.to_owned())).collect())
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let ids: Vec<SampleId> = lines.map(|line| SampleId(line.to_owned())).collect();
+    if ids.is_empty() {
+        let file = file.display();
+        return Err(Error::Usage(format!("{file} holds no ids; write one a line, as `onnx-sap score` prints them")));
+    }
+    Ok(ids)
 }
 
 /// What a person sees at the end.

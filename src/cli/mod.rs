@@ -24,10 +24,10 @@ enum Command {
 #[derive(Args, Clone, Copy)]
 struct Verbosity {
     /// Show errors only
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    #[arg(long, short, global = true, conflicts_with = "verbose", help_heading = None::<&str>)]
     quiet: bool,
     /// Explain what is going on
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = None::<&str>)]
     verbose: bool,
 }
 
@@ -44,11 +44,13 @@ enum Request {
     Other(Box<Command>),
 }
 
+const ABOUT: &str =
+    "Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights";
+
 /// The main command's arguments stand beside the names of the other commands, and exclude them.
 fn command() -> clap::Command {
     let command = clap::Command::new("onnx-sap")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights")
         .args_conflicts_with_subcommands(true)
         .subcommand_negates_reqs(true)
         .arg_required_else_help(true)
@@ -56,6 +58,8 @@ fn command() -> clap::Command {
         .after_long_help(options::long_help());
     Command::augment_subcommands(Verbosity::augment_args(correct::CorrectArgs::augment_args(command)))
         .subcommand_required(false)
+        // The groups of arguments have descriptions too, and the last one would stay.
+        .about(ABOUT)
 }
 
 fn parse() -> Result<(Request, Verbosity), clap::Error> {

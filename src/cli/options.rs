@@ -35,11 +35,16 @@ pub(super) fn long_help() -> String {
     text + EXAMPLES
 }
 
+/// A count of at least 1.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a whole number of at least 1".to_owned())
+}
+
 /// Where data lies and how it becomes inputs.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Data")]
 pub(super) struct DataArgs {
-    /// The noisy training set
+    /// The noisy training set, as NAME[:PATH][#SPLIT]: `fashion-mnist:DIR`, `folder:DIR`, `npz:FILE`; `onnx-sap --help` lists all
     #[arg(long, value_name = "SPEC")]
     data: String,
     /// Where a data set without a path is looked for
@@ -116,22 +121,20 @@ pub(super) struct RunnerArgs {
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: EngineName,
     /// Samples that run at once [default: by their size and the memory that they need]
-    #[arg(long, value_name = "N")]
-    batch: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch: Option<usize>,
     /// Threads [default: all cores]
-    #[arg(long, value_name = "N")]
-    threads: Option<std::num::NonZeroUsize>,
+    #[arg(long, value_name = "N", value_parser = positive)]
+    threads: Option<usize>,
 }
 
 impl RunnerArgs {
     /// The runner, with the thread pool of this process sized for it.
     pub(super) fn runner(&self) -> Result<Runner, Error> {
-        let threads = self.threads.map(std::num::NonZeroUsize::get);
         rayon::ThreadPoolBuilder::new()
-            .num_threads(threads.unwrap_or(0))
+            .num_threads(self.threads.unwrap_or(0))
             .build_global()
             .map_err(|error| Error::Usage(format!("no threads can be started: {error}")))?;
-        let batch = self.batch.map(std::num::NonZeroUsize::get);
-        Ok(Runner { engine: self.engine, device: self.device, batch, threads })
+        Ok(Runner { engine: self.engine, device: self.device, batch: self.batch, threads: self.threads })
     }
 }

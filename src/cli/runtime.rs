@@ -47,14 +47,21 @@ fn status(ui: &Ui) -> Result<Answer, Error> {
     });
     text += &table(&["where", "what", "path"], &[], rows);
     text += "\nCUDA libraries that its CUDA provider needs\n";
-    let rows = runtime::cuda_libraries().into_iter().map(|library| {
-        let found = library.found.map_or_else(
-            || format!("missing; looked in {}", list(&library.looked_in)),
-            |path| path.display().to_string(),
-        );
+    let libraries = runtime::cuda_libraries();
+    let mut searched: Vec<&Path> = Vec::new();
+    for folder in libraries.iter().filter(|library| library.found.is_none()).flat_map(|library| &library.looked_in) {
+        if !searched.contains(&folder.as_path()) {
+            searched.push(folder);
+        }
+    }
+    let rows = libraries.iter().map(|library| {
+        let found = library.found.as_ref().map_or_else(|| "missing".to_owned(), |path| path.display().to_string());
         vec![library.name.to_owned(), found]
     });
     text += &table(&["library", "where"], &[], rows);
+    for folder in searched {
+        let _ = writeln!(text, "looked in {}", folder.display());
+    }
     // Asking must not fetch anything, and which engine would be used is no answer where fetching comes first.
     let would_fetch = runtime::locate(&Silent, false).is_err() && !runtime::offline();
     if would_fetch {
@@ -70,11 +77,4 @@ fn status(ui: &Ui) -> Result<Answer, Error> {
     }
     ui.result(&text);
     Ok(Answer::Yes)
-}
-
-fn list(folders: &[std::path::PathBuf]) -> String {
-    match folders {
-        [] => "no folder, and the loader does not know it".to_owned(),
-        several => several.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", "),
-    }
 }

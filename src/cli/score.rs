@@ -20,7 +20,7 @@ pub(super) struct ScoreArgs {
     #[command(flatten)]
     data: DataArgs,
     /// Where the scores go: .csv, .jsonl or .parquet
-    #[arg(long, short, value_name = "FILE")]
+    #[arg(long, short, value_name = "FILE", help_heading = "Output")]
     output: PathBuf,
     #[command(flatten)]
     runner: RunnerArgs,
@@ -33,6 +33,7 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     model.check_output(&args.output, true)?;
     let classifier = Classifier::of(&GraphIndex::new(&model)?)?;
     let data = Prepared::open(&args.data.data()?, &args.data.preprocessing(), &classifier)?;
+    data.check_output(&args.output)?;
     let (engine, mut forward) = runner.start(&model, &classifier, ui)?;
     let scores = score(&mut forward, &data.stream(None), data.batch(runner.batch), ui)?;
     let encoded = format.encode(&rows(&scores, data.set.as_ref()));
@@ -59,6 +60,6 @@ fn format(path: &Path) -> Result<&'static dyn Format, Error> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     FORMATS.iter().copied().find(|format| format.extension() == extension).ok_or_else(|| {
         let known: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
-        Error::Usage(format!("{}: scores are written as {}; name the file so", path.display(), known.join(", ")))
+        Error::Usage(format!("cannot write scores to {}: its name must end in {}", path.display(), known.join(", ")))
     })
 }

@@ -44,8 +44,8 @@ impl Ui {
         let mut cause = error.source();
         while let Some(inner) = cause {
             let reason = inner.to_string();
-            // A transparent error and its source say the same.
-            if !text.ends_with(&reason) {
+            // A transparent error and its source say the same, and some errors name their cause before the way out.
+            if !text.contains(&reason) {
                 text = format!("{text}: {reason}");
             }
             cause = inner.source();

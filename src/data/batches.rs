@@ -82,10 +82,10 @@ impl Stream<'_> {
     /// One batch; its samples are prepared in parallel.
     fn prepare(&self, indices: &[usize]) -> Result<Batch, DataError> {
         let samples: Vec<_> = indices.par_iter().map(|index| self.sample(*index)).collect();
-        let mut values = Vec::with_capacity(self.transform.shape().iter().product::<usize>() * indices.len());
-        for sample in samples {
-            values.extend(sample?);
-        }
+        // The first error in the order of the samples counts, not the first in time.
+        let samples: Vec<ArrayD<f32>> = samples.into_iter().collect::<Result<_, _>>()?;
+        let mut values = Vec::with_capacity(samples.iter().map(ArrayD::len).sum());
+        samples.into_iter().for_each(|sample| values.extend(sample));
         let shape: Vec<_> = std::iter::once(indices.len()).chain(self.transform.shape().iter().copied()).collect();
         let values = ArrayD::from_shape_vec(IxDyn(&shape), values)
             .map_err(|error| DataError::request(error, "give samples of one shape"))?;

@@ -189,6 +189,12 @@ impl DataSet for FolderSet {
         self.labels.get(index)
     }
 
+    fn reads(&self, file: &Path) -> bool {
+        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let inside = |root: PathBuf| file.canonicalize().is_ok_and(|file| file.starts_with(root));
+        is_image(&name) && self.root.canonicalize().is_ok_and(inside)
+    }
+
     fn content(&self, index: usize) -> Result<Content, DataError> {
         let Some(id) = self.ids.get(index).cloned().map(SampleId) else {
             let reason = format!("sample {index} was asked for, and the set has {}", self.len());

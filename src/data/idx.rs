@@ -6,6 +6,7 @@
 use super::labels::Labels;
 use super::records::{Records, Shape, Source, open_file};
 use super::{Content, DataError, DataSet, Preprocessing, Reader, SampleId};
+use crate::paths::same_file;
 use flate2::bufread::MultiGzDecoder;
 use image::{DynamicImage, GrayImage};
 use std::io::{BufReader, Read};
@@ -101,7 +102,8 @@ fn open_pair(images: &Path, labels: &Path) -> Result<IdxSet, DataError> {
     };
     let mut checked = Labels::default();
     label_records.scan(labels, |byte| checked.push(byte.first().copied().unwrap_or_default().into()))?;
-    Ok(IdxSet { images: records, labels: checked, height, width })
+    let files = [images.to_owned(), labels.to_owned()];
+    Ok(IdxSet { files, images: records, labels: checked, height, width })
 }
 
 /// The dimensions and the records of one IDX file of bytes.
@@ -143,6 +145,7 @@ fn damaged(path: &Path, reason: impl std::fmt::Display) -> DataError {
 
 /// An open split.
 struct IdxSet {
+    files: [PathBuf; 2],
     images: Records,
     labels: Labels,
     height: u32,
@@ -164,6 +167,10 @@ impl DataSet for IdxSet {
 
     fn label(&self, index: usize) -> usize {
         self.labels.get(index)
+    }
+
+    fn reads(&self, file: &Path) -> bool {
+        self.files.iter().any(|own| same_file(own, file))
     }
 
     fn content(&self, index: usize) -> Result<Content, DataError> {

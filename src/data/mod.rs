@@ -76,6 +76,11 @@ pub trait DataSet: Send + Sync {
     /// # Errors
     /// [`DataError::Sample`] where the file cannot be read or decoded.
     fn content(&self, index: usize) -> Result<Content, DataError>;
+    /// Whether samples or labels come from that file, so that it must not be overwritten. A set that lies in no file
+    /// keeps the default.
+    fn reads(&self, _file: &Path) -> bool {
+        false
+    }
 }
 
 /// A format of labelled data.

@@ -8,13 +8,14 @@ use super::labels::Labels;
 use super::npy::Header;
 use super::records::{Records, Shape, Source, open_file};
 use super::{Content, DataError, DataSet, Preprocessing, Reader, SampleId};
+use crate::paths::same_file;
 use half::f16;
 use image::{DynamicImage, GrayImage, RgbImage};
 use ndarray::{ArrayD, IxDyn};
 use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, BufReader, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zip::{CompressionMethod, ZipArchive};
 
 /// The reader of `npz:FILE`.
@@ -29,7 +30,7 @@ impl Reader for Npz {
     }
 
     fn summary(&self) -> &'static str {
-        "a numpy archive with x and y: uint8 images, or float values that are already preprocessed"
+        "a numpy archive of x (uint8 images, or floats already preprocessed) and y"
     }
 
     fn preset(&self) -> Preprocessing {
@@ -55,7 +56,7 @@ impl Reader for Npz {
             let reason = format!("it holds {} labels for {} samples", labels.len(), samples.records.count());
             return Err(DataError::file(path, reason, "store as many labels as samples"));
         }
-        Ok(Box::new(NpzSet { samples, kind, labels }))
+        Ok(Box::new(NpzSet { path: path.to_owned(), samples, kind, labels }))
     }
 
     fn validation_split(&self, _path: &Path) -> Option<&'static str> {
@@ -203,6 +204,7 @@ impl Kind {
 
 /// An open archive.
 struct NpzSet {
+    path: PathBuf,
     samples: Array,
     kind: Kind,
     labels: Labels,
@@ -248,6 +250,10 @@ impl DataSet for NpzSet {
 
     fn label(&self, index: usize) -> usize {
         self.labels.get(index)
+    }
+
+    fn reads(&self, file: &Path) -> bool {
+        same_file(&self.path, file)
     }
 
     fn content(&self, index: usize) -> Result<Content, DataError> {

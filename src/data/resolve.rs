@@ -224,7 +224,7 @@ fn per_channel(name: &str, values: Option<&[f32]>, default: f32, channels: Chann
         Some(values) if values.len() == count => Ok(values.to_vec()),
         Some(values) => Err(DataError::preprocessing(
             format!("the {name} has {} values, but the model takes {count} channel(s) ({channels})", values.len()),
-            format!("give --{name} 1 value, or {count}"),
+            if count == 1 { format!("give --{name} one value") } else { format!("give --{name} 1 value, or {count}") },
         )),
     }
 }

@@ -53,10 +53,18 @@ impl Transform {
         model_shape: &[Option<usize>],
         example: &Content,
     ) -> Result<Self, DataError> {
-        match example {
+        let transform = match example {
             Content::Image(image) => resolve::for_image(preprocessing, model_shape, image),
             Content::Values(values) => resolve::for_values(preprocessing, model_shape, values.shape()),
+        }?;
+        let count = transform.shape.iter().try_fold(1_usize, |product, extent| product.checked_mul(*extent));
+        if count.is_none_or(|count| count > MOST_VALUES) {
+            return Err(DataError::preprocessing(
+                format!("one sample of the model's input has the shape {:?}, which no memory holds", transform.shape),
+                "use a model with a smaller input, or a smaller --size where it leaves the size open",
+            ));
         }
+        Ok(transform)
     }
 
     /// The shape of one sample, without the batch axis.
@@ -113,6 +121,9 @@ impl Transform {
             .map_err(|error| DataError::sample(id, error, "set --size to what the model takes"))
     }
 }
+
+/// The values of the largest sample: a gigabyte of them, as float32.
+const MOST_VALUES: usize = 1 << 28;
 
 const ONE_KIND: &str = "keep images and arrays in sets of their own";
 

@@ -15,7 +15,9 @@ pub enum EvidenceError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     /// The model's output is not one row of logits a sample.
-    #[error("output {output} has shape {found:?} for {samples} samples; a classifier gives [samples, classes]")]
+    #[error(
+        "output {output} has shape {found:?} for {samples} samples; a classifier gives [samples, classes], export it that way"
+    )]
     Logits {
         /// The output.
         output: String,
@@ -31,7 +33,7 @@ pub enum EvidenceError {
         sample: SampleId,
     },
     /// A label has no logit.
-    #[error("sample {sample} has label {label}, but the model knows only the classes 0 to {last}", last = .classes - 1)]
+    #[error("sample {sample} has label {label}, but the model knows only the classes 0 to {last}; repair it, or take the sample out of the set", last = .classes - 1)]
     Label {
         /// The sample.
         sample: SampleId,
@@ -44,7 +46,7 @@ pub enum EvidenceError {
     #[error("trusted id {0:?} is not in the data; ids are those that `onnx-sap score` prints")]
     UnknownId(String),
     /// A given id stands twice.
-    #[error("trusted id {0:?} is given twice")]
+    #[error("trusted id {0:?} is given twice; leave out one of them")]
     DoubledId(String),
     /// No sample would be trusted.
     #[error("no samples to trust; --trusted must be at least 1 and a list of ids must not be empty")]

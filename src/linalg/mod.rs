@@ -55,7 +55,8 @@ impl FromStr for Alpha {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let value: f64 = text.trim().parse().map_err(|_| format!("{text:?} is not a number"))?;
+        let value: f64 =
+            text.trim().parse().map_err(|_| format!("{text:?} is not a number, as in 300 or 30,300,3000"))?;
         Self::new(value).ok_or_else(|| format!("α must be a positive, finite number, not {text}"))
     }
 }

@@ -34,15 +34,20 @@ impl Classifier {
             Some([batch, sample @ ..]) if !sample.is_empty() => (*batch, sample.to_vec()),
             _ => {
                 let described = input.describe();
-                let reason = format!("input {} is {described}; a classifier takes a batch of samples", input.name);
+                let reason =
+                    format!("input {} is {described}; a classifier takes a batch of samples, {EXPORT}", input.name);
                 return Err(ModelError::Graph(reason));
             }
         };
-        let element = input
-            .element
-            .ok_or_else(|| ModelError::Graph(format!("input {} has an element type that cannot be fed", input.name)))?;
+        let element = input.element.ok_or_else(|| {
+            ModelError::Graph(format!("input {} has an element type that cannot be fed; {EXPORT_AGAIN}", input.name))
+        })?;
         if batch == Some(0) || sample.contains(&Some(0)) {
-            return Err(ModelError::Graph(format!("input {} is {}, which is empty", input.name, input.describe())));
+            return Err(ModelError::Graph(format!(
+                "input {} is {}, which is empty; {EXPORT_AGAIN}",
+                input.name,
+                input.describe()
+            )));
         }
         let (logits, before_softmax) = logits(graph, &only(&model.outputs(), "output")?.name);
         Ok(Self { input: input.name, element, batch, sample, logits, before_softmax })
@@ -59,13 +64,19 @@ impl Classifier {
     }
 }
 
+const EXPORT_AGAIN: &str = "export the model with an input of floats [batch, …]";
+const EXPORT: &str = "export it that way";
+
 fn only(ports: &[Port], what: &str) -> Result<Port, ModelError> {
     match ports {
         [port] => Ok(port.clone()),
-        [] => Err(ModelError::Graph(format!("the model has no {what}"))),
+        [] => Err(ModelError::Graph(format!("the model has no {what}; a classifier has one, {EXPORT}"))),
         several => {
             let names: Vec<&str> = several.iter().map(|port| port.name.as_str()).collect();
-            Err(ModelError::Graph(format!("the model has more than one {what}: {}", names.join(", "))))
+            let names = names.join(", ");
+            Err(ModelError::Graph(format!(
+                "the model has more than one {what}: {names}; a classifier has one, {EXPORT}"
+            )))
         }
     }
 }

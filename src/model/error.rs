@@ -9,7 +9,7 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum ModelError {
     /// A file could not be read.
-    #[error("cannot read {path}", path = path.display())]
+    #[error("cannot read {path}: {source}; check that the file is there and readable", path = path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -17,7 +17,7 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// A file could not be written.
-    #[error("cannot write {path}", path = path.display())]
+    #[error("cannot write {path}: {source}; name a place where a file can be written", path = path.display())]
     Write {
         /// The file.
         path: PathBuf,
@@ -25,7 +25,7 @@ pub enum ModelError {
         source: std::io::Error,
     },
     /// The file is not an ONNX model.
-    #[error("{path} is not an ONNX model: {reason}", path = path.display())]
+    #[error("{path} is not an ONNX model: {reason}; export or fetch it again", path = path.display())]
     NotOnnx {
         /// The file.
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum ModelError {
     #[error("the model's bytes cannot be edited in place")]
     Malformed(#[from] Malformed),
     /// A tensor contradicts itself.
-    #[error("tensor {tensor}: {reason}")]
+    #[error("tensor {tensor}: {reason}; the model is damaged, export it again")]
     Tensor {
         /// Its name.
         tensor: String,

@@ -71,7 +71,7 @@ impl Model {
             return Err(not_onnx("the file is empty".into()));
         }
         let mut proto = ModelProto::decode(bytes.clone())
-            .map_err(|error| not_onnx(format!("{error}; it may be truncated or of another format")))?;
+            .map_err(|error| not_onnx(format!("{error}, so it is truncated or of another format")))?;
         let graph = proto.graph.take().ok_or_else(|| not_onnx("it holds no graph".into()))?;
         if graph.node.is_empty() {
             return Err(not_onnx("its graph has no nodes".into()));

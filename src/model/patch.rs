@@ -11,7 +11,7 @@ use crate::tensor::ElementType;
 use ndarray::ArrayD;
 use prost::Message;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The keys of this tool's provenance in `metadata_props` begin with this.
 pub const PROVENANCE_PREFIX: &str = "onnx_sap.";
@@ -181,6 +181,13 @@ impl Model {
             }
         }
         Ok(())
+    }
+
+    /// Where copies of external files go when this model is rewritten as `out`.
+    pub(super) fn external_targets(&self, out: &Path) -> Vec<PathBuf> {
+        let beside = same_folder(self.folder(), out);
+        let name = |location: String| if beside { renamed(&location, self.path(), out) } else { location };
+        self.external_files().into_iter().map(|location| out.with_file_name(name(location))).collect()
     }
 
     /// The initializers and Constant values of the main graph.

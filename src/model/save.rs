@@ -5,6 +5,7 @@
 //! steps aside first, so that at no moment an old model finds new external data under its name.
 
 use super::{Model, ModelError, OutputPlan, wire};
+use crate::paths::{parent, same_file};
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -16,10 +17,6 @@ pub struct Staged {
     staging: TempDir,
     model: PathBuf,
     moves: Vec<(PathBuf, PathBuf)>,
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."))
 }
 
 fn staging_folder(out: &Path) -> Result<TempDir, ModelError> {
@@ -37,21 +34,38 @@ impl Model {
     pub fn check_output(&self, out: &Path, replace: bool) -> Result<(), ModelError> {
         let own = self.external_files().iter().map(|location| self.external_path(location)).collect::<Vec<_>>();
         for file in own.iter().map(PathBuf::as_path).chain([self.path()]) {
-            if let (Ok(file), Ok(target)) = (file.canonicalize(), out.canonicalize())
-                && file == target
-            {
+            if same_file(file, out) {
                 return Err(ModelError::SameFile { path: out.into() });
             }
         }
         check_target(out, replace)?;
         staging_folder(out).map(drop)
     }
+
+    /// The same for everything that is written when this model is rewritten as `out`.
+    ///
+    /// # Errors
+    /// As [`Model::check_output`].
+    pub fn check_rewritten(&self, out: &Path, replace: bool) -> Result<(), ModelError> {
+        self.check_output(out, replace)?;
+        // Folders below that of `out` are made when they are needed.
+        let targets = self.external_targets(out).into_iter().filter(|target| parent(target).is_dir());
+        targets.into_iter().try_for_each(|target| check_target(&target, replace))
+    }
 }
 
 fn check_target(path: &Path, replace: bool) -> Result<(), ModelError> {
-    if path.is_dir() {
-        let source = io::Error::from(io::ErrorKind::IsADirectory);
-        return Err(ModelError::Write { path: path.into(), source });
+    let refuse = |kind: io::ErrorKind, reason: &str| {
+        Err(ModelError::Write { path: path.into(), source: io::Error::new(kind, reason) })
+    };
+    if !parent(path).is_dir() {
+        return refuse(io::ErrorKind::NotFound, "its folder does not exist");
+    }
+    match fs::metadata(path) {
+        Ok(there) if there.is_dir() => return refuse(io::ErrorKind::IsADirectory, "it is a folder"),
+        // A rename would put a file in the place of the device or pipe.
+        Ok(there) if !there.is_file() => return refuse(io::ErrorKind::InvalidInput, "it is no regular file"),
+        _ => {}
     }
     if !replace && path.symlink_metadata().is_ok() {
         return Err(ModelError::Exists { path: path.into() });
@@ -96,6 +110,7 @@ impl Staged {
     /// [`ModelError::Exists`] unless `replace`, [`ModelError::Write`]; then what was there before is there again.
     pub fn commit(self, replace: bool) -> Result<(), ModelError> {
         for (_, target) in &self.moves {
+            fs::create_dir_all(parent(target)).map_err(|source| ModelError::Write { path: target.clone(), source })?;
             check_target(target, replace)?;
         }
         let aside = self.staging.path().join(".replaced");
@@ -112,8 +127,6 @@ impl Staged {
                 done.push((target, existed.then_some(old)));
             }
             for (staged, target) in &self.moves {
-                fs::create_dir_all(parent(target))
-                    .map_err(|source| ModelError::Write { path: target.clone(), source })?;
                 rename(staged, target)?;
                 sync_folder(parent(target));
             }
@@ -138,10 +151,7 @@ impl Staged {
 /// # Errors
 /// [`ModelError::Write`].
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
-    let failed = |source: io::Error| ModelError::Write { path: path.into(), source };
-    if path.is_dir() {
-        return Err(failed(io::ErrorKind::IsADirectory.into()));
-    }
+    check_target(path, true)?;
     let staging = staging_folder(path)?;
     let staged = staging.path().join("file");
     write_file(&staged, |file| file.write_all(bytes))?;

@@ -3,7 +3,7 @@
 //! Source for the storage forms: the comments of `TensorProto` in the ONNX specification.
 
 use super::proto::{EXTERNAL, TensorProto};
-use super::{Model, ModelError};
+use super::{Constant, Model, ModelError};
 use crate::tensor::ElementType;
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
@@ -72,7 +72,11 @@ impl Model {
         let bad =
             |reason: String| ModelError::External { tensor: tensor.name.clone(), location: named.clone(), reason };
         let number = |key: &str| match tensor.external_data.iter().find(|entry| entry.key == key) {
-            Some(entry) => entry.value.parse::<u64>().map(Some).map_err(|_| bad(format!("has a malformed {key}"))),
+            Some(entry) => entry
+                .value
+                .parse::<u64>()
+                .map(Some)
+                .map_err(|_| bad(format!("has a malformed {key}; export the model again"))),
             None => Ok(None),
         };
         if !is_confined(Path::new(&named)) {
@@ -81,22 +85,29 @@ impl Model {
         let path = self.external_path(&named);
         let size = match std::fs::metadata(&path) {
             Ok(metadata) if metadata.is_file() => metadata.len(),
-            Ok(_) => return Err(bad("is not a file".into())),
+            Ok(_) => return Err(bad("is not a file; put the file that was exported with the model there".into())),
             Err(error) => return Err(bad(format!("cannot be read ({error}); it must lie beside the model"))),
         };
         let offset = number("offset")?.unwrap_or(0);
         let length = match number("length")? {
             Some(length) => length,
-            None => size.checked_sub(offset).ok_or_else(|| bad("starts past the end of the file".into()))?,
+            None => size
+                .checked_sub(offset)
+                .ok_or_else(|| bad("starts past the end of the file; fetch or export both again".into()))?,
         };
         if offset.checked_add(length).is_none_or(|end| end > size) {
-            return Err(bad(format!("is too short: {length} bytes at {offset} were promised, the file has {size}")));
+            return Err(bad(format!(
+                "is too short: {length} bytes at {offset} were promised, the file has {size}; fetch or export both again"
+            )));
         }
         let elements = dims(tensor)?.iter().product::<usize>() as u64;
         if let Some(element) = ElementType::from_onnx(tensor.data_type)
             && length != elements * element.size() as u64
         {
-            return Err(bad(format!("has {length} bytes, but its shape {:?} needs another number", tensor.dims)));
+            return Err(bad(format!(
+                "has {length} bytes, but its shape {:?} needs another number; fetch or export both again",
+                tensor.dims
+            )));
         }
         Ok(ExternalRange { location: named, offset, length })
     }
@@ -130,6 +141,20 @@ impl Model {
             }
         };
         ArrayD::from_shape_vec(IxDyn(&dims(tensor)?), values).map_err(|error| bad(error.to_string()))
+    }
+
+    /// Refuses weights that no training leaves behind.
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] where a value is infinite or NaN, and where the values cannot be read.
+    pub fn check_finite(&self, constant: &Constant) -> Result<(), ModelError> {
+        match self.values(constant)?.iter().find(|value| !value.is_finite()) {
+            Some(value) => {
+                let (tensor, reason) = (constant.name.clone(), format!("it holds the value {value}"));
+                Err(ModelError::Tensor { tensor, reason })
+            }
+            None => Ok(()),
+        }
     }
 
     fn read_external(&self, tensor: &TensorProto) -> Result<Vec<u8>, ModelError> {

@@ -44,6 +44,15 @@ impl<'a> HeldOut<'a> {
         Ok(Self { validation, test: job.test.as_ref().map(open).transpose()?, batch: job.runner.batch })
     }
 
+    /// The data sets besides the training set.
+    pub(super) fn sets(&self) -> impl Iterator<Item = &Prepared> {
+        let validation = match &self.validation {
+            ValidationData::Separate(data) => Some(data.as_ref()),
+            ValidationData::Perturbed { .. } => None,
+        };
+        validation.into_iter().chain(&self.test)
+    }
+
     /// What the report and the table call the validation data.
     pub(super) fn describe(&self) -> String {
         match &self.validation {

@@ -17,6 +17,7 @@ use crate::layers::Ledger;
 use crate::linalg::cheapest;
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
+use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::report::{Held, Report};
 use crate::search::{Verdict, search};
@@ -64,8 +65,15 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     if ledger.layers.is_empty() {
         return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
     }
+    for layer in &ledger.layers {
+        model.check_finite(&layer.weight)?;
+    }
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier)?;
     let held_out = HeldOut::open(job, &data, &classifier)?;
+    for set in held_out.sets().chain([&data]) {
+        set.check_output(&job.output)?;
+        set.check_output(&job.report)?;
+    }
     let (engine, mut original) = job.runner.start(&model, &classifier, observer)?;
     let engine = engine.as_ref();
     clock.lap("load");
@@ -131,10 +139,11 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 
 /// Refuses outputs that could not be written, or would destroy an input, before hours of work are spent.
 fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
-    model.check_output(&job.output, job.force || job.dry_run)?;
+    model.check_rewritten(&job.output, job.force || job.dry_run)?;
     model.check_output(&job.report, true)?;
-    if job.report == job.output {
-        return Err(Error::Usage(format!("{} cannot be both model and report", job.output.display())));
+    if same_place(&job.report, &job.output) {
+        let both = job.output.display();
+        return Err(Error::Usage(format!("{both} cannot be both model and report; name another --report")));
     }
     Ok(())
 }

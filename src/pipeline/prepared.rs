@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::model::Classifier;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
+use std::path::Path;
 
 /// Floats that a scoring batch holds by default: large enough to keep the engine busy, small enough for any machine.
 const FLOATS_IN_A_BATCH: usize = 1 << 22;
@@ -36,6 +37,18 @@ impl Prepared {
         Ok(Self { spec: spec.clone(), set, transform, classifier: classifier.clone() })
     }
 
+    /// Refuses an output that would take the place of a file of this set.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], which names both.
+    pub fn check_output(&self, out: &Path) -> Result<(), Error> {
+        if self.set.reads(out) {
+            let out = out.display();
+            return Err(Error::Usage(format!("{out} is a file of the data {}; name another output", self.spec)));
+        }
+        Ok(())
+    }
+
     /// The samples as inputs of the model.
     pub fn stream(&self, perturbation: Option<Perturbation>) -> Stream<'_> {
         Stream { set: self.set.as_ref(), transform: &self.transform, element: self.classifier.element, perturbation }
@@ -43,7 +56,7 @@ impl Prepared {
 
     /// The batch size for plain runs: the model's own, the user's, or one that suits the size of a sample.
     pub fn batch(&self, asked: Option<usize>) -> usize {
-        let floats: usize = self.transform.shape().iter().product();
+        let floats = self.transform.shape().iter().fold(1, |product: usize, extent| product.saturating_mul(*extent));
         let suitable = (FLOATS_IN_A_BATCH / floats.max(1)).clamp(8, 256);
         self.classifier.batch.unwrap_or_else(|| asked.unwrap_or(suitable))
     }

@@ -2,7 +2,7 @@
 
 use super::job::Runner;
 use crate::engine::tract::TractEngine;
-use crate::engine::{Engine, EngineError, EngineName, choose};
+use crate::engine::{Device, Engine, EngineError, EngineName, choose};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Forward};
 use crate::model::{Classifier, Model};
@@ -10,7 +10,7 @@ use crate::progress::Observer;
 
 impl Runner {
     /// Opens the engine and loads the model. With `--engine auto` a model that ONNX Runtime cannot run, such as a
-    /// float64 network with convolutions, is given to tract, and a warning says so.
+    /// float64 network with convolutions, is given to tract, and a warning says so; never where a CUDA device was named.
     ///
     /// # Errors
     /// Those of the engine; ONNX Runtime's where neither can load the model.
@@ -29,7 +29,8 @@ impl Runner {
         };
         let tract = TractEngine::new();
         let EvidenceError::Engine(EngineError::Unsupported { reason, .. }) = &error else { return Err(error.into()) };
-        if self.engine != EngineName::Auto || choice.engine.info().name == tract.info().name {
+        let asked = self.engine != EngineName::Auto || matches!(self.device, Device::Cuda(_));
+        if asked || choice.engine.info().name == tract.info().name {
             return Err(error.into());
         }
         let Ok(forward) = load(&tract) else { return Err(error.into()) };
