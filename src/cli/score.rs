@@ -60,6 +60,7 @@ fn format(path: &Path) -> Result<&'static dyn Format, Error> {
     let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     FORMATS.iter().copied().find(|format| format.extension() == extension).ok_or_else(|| {
         let known: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
-        Error::Usage(format!("cannot write scores to {}: its name must end in {}", path.display(), known.join(", ")))
+        let (last, others) = known.split_last().map_or(("", String::new()), |(last, rest)| (last, rest.join(", ")));
+        Error::Usage(format!("cannot write scores to {}: its name must end in {others} or {last}", path.display()))
     })
 }

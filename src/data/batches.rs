@@ -85,7 +85,9 @@ impl Stream<'_> {
         // The first error in the order of the samples counts, not the first in time.
         let samples: Vec<ArrayD<f32>> = samples.into_iter().collect::<Result<_, _>>()?;
         let mut values = Vec::with_capacity(samples.iter().map(ArrayD::len).sum());
-        samples.into_iter().for_each(|sample| values.extend(sample));
+        for sample in samples {
+            values.extend(sample);
+        }
         let shape: Vec<_> = std::iter::once(indices.len()).chain(self.transform.shape().iter().copied()).collect();
         let values = ArrayD::from_shape_vec(IxDyn(&shape), values)
             .map_err(|error| DataError::request(error, "give samples of one shape"))?;

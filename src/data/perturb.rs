@@ -70,7 +70,6 @@ fn sources(size: usize, random: &mut ChaCha8Rng, flip: bool) -> Vec<usize> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::super::{Content, Preprocessing};
     use super::*;

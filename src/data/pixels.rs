@@ -128,7 +128,6 @@ pub(super) fn normalise(bytes: &[u8], channels: Channels, layout: InputLayout, t
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
     use image::{Rgb, RgbImage, Rgba, RgbaImage};

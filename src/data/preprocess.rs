@@ -233,7 +233,6 @@ macro_rules! serialize_as_text {
 serialize_as_text!(ImageSize, Resize, Channels, InputLayout);
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 

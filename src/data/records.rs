@@ -194,7 +194,6 @@ fn too_large(path: &Path) -> DataError {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
     use std::io::Cursor;

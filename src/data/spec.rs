@@ -90,7 +90,6 @@ impl fmt::Debug for Spec {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 mod tests {
     use super::*;
 

@@ -70,7 +70,7 @@ pub fn choose(
 }
 
 /// Not where the user named a library or a device that only ONNX Runtime has.
-fn may_fall_back(device: Device) -> bool {
+pub(crate) fn may_fall_back(device: Device) -> bool {
     !matches!(device, Device::Cuda(_)) && !runtime::named()
 }
 

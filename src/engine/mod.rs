@@ -12,6 +12,7 @@ mod error;
 mod names;
 mod panics;
 
+pub(crate) use choose::may_fall_back;
 pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
 pub use error::EngineError;
 

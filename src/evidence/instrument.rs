@@ -55,7 +55,7 @@ pub(super) fn with_shapes(model: &[u8], sources: &[Source]) -> (Vec<u8>, Vec<Str
     let mut fragment = Fragment::default();
     let shape = |source: &Source| {
         let name = fragment.node("Shape", &[&source.input], vec![]);
-        fragment.output(&name, ElementType::Int64, 1);
+        fragment.output(&name, ElementType::Int64);
         name
     };
     let names = sources.iter().map(shape).collect();
@@ -78,7 +78,7 @@ fn measure(fragment: &mut Fragment, source: &Source, rank: usize, masked: bool) 
     };
     let rows = fragment.node("Transpose", &[&columns], vec![ints("perm", [0, 2, 1])]);
     let moment = fragment.node("MatMul", &[&weighed, &rows], vec![]);
-    fragment.output(&moment, ElementType::Float64, 3);
+    fragment.output(&moment, ElementType::Float64);
     Measured { moment, mask }
 }
 

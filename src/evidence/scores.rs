@@ -146,9 +146,8 @@ fn run(
 
 fn digest_values(digest: &mut Sha256, input: &Tensor) {
     // Every input was prepared as float32 or can hold one exactly, so the digest does not depend on the batch's type.
-    for value in &input.to_f64() {
-        digest.update((*value as f32).to_le_bytes());
-    }
+    let bytes: Vec<u8> = input.to_f64().iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+    digest.update(&bytes);
 }
 
 #[cfg(test)]

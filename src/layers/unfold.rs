@@ -129,16 +129,17 @@ impl Window {
         if *channels != self.groups * self.channels || spatial.len() != self.kernel.len() {
             return None;
         }
-        (0..spatial.len()).try_fold(*batch, |product, axis| Some(product * self.extent(axis, spatial[axis])?))
+        (0..spatial.len()).try_fold(*batch, |product, axis| product.checked_mul(self.extent(axis, spatial[axis])?))
     }
 
-    /// The extent of the output along one spatial axis (ONNX, Conv).
+    /// The extent of the output along one spatial axis (ONNX, Conv); attributes may be absurd.
     fn extent(&self, axis: usize, size: usize) -> Option<usize> {
         let stride = self.strides[axis];
         match &self.padding {
             Padding::Explicit { begin, end } => {
-                let reach = (self.kernel[axis] - 1) * self.dilations[axis] + 1;
-                Some((size + begin[axis] + end[axis]).checked_sub(reach)? / stride + 1)
+                let reach = (self.kernel[axis] - 1).checked_mul(self.dilations[axis])?.checked_add(1)?;
+                let padded = size.checked_add(begin[axis])?.checked_add(end[axis])?;
+                Some(padded.checked_sub(reach)? / stride + 1)
             }
             Padding::SameUpper | Padding::SameLower => Some(size.div_ceil(stride)),
         }

@@ -17,6 +17,8 @@ pub struct Classifier {
     pub sample: Vec<Option<usize>>,
     /// The value that holds the logits, or the logarithms of probabilities, which serve as logits.
     pub logits: String,
+    /// The logits' element type, in which the model computes.
+    pub computed: ElementType,
     /// Whether that value has to be made an output first: the model's own output is a Softmax of it.
     pub before_softmax: bool,
 }
@@ -49,8 +51,10 @@ impl Classifier {
                 input.describe()
             )));
         }
-        let (logits, before_softmax) = logits(graph, &only(&model.outputs(), "output")?.name);
-        Ok(Self { input: input.name, element, batch, sample, logits, before_softmax })
+        let output = only(&model.outputs(), "output")?;
+        let computed = output.element.unwrap_or(ElementType::Float32);
+        let (logits, before_softmax) = logits(graph, &output.name);
+        Ok(Self { input: input.name, element, batch, sample, logits, computed, before_softmax })
     }
 
     /// The model's bytes with the logits among its outputs.
@@ -59,7 +63,7 @@ impl Classifier {
             return model;
         }
         let mut fragment = Fragment::default();
-        fragment.output(&self.logits, self.element, 2);
+        fragment.output(&self.logits, self.computed);
         fragment.append_to(&model)
     }
 }

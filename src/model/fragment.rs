@@ -69,13 +69,14 @@ impl Fragment {
     /// Adds an input of unknown extents that must be fed.
     pub fn input(&mut self, element: ElementType, rank: usize) -> String {
         let name = self.fresh();
-        self.graph.input.push(value_info(&name, element, rank));
+        let shape = TensorShapeProto { dim: vec![DimensionProto::default(); rank] };
+        self.graph.input.push(value_info(&name, element, Some(shape)));
         name
     }
 
-    /// Makes a value an output.
-    pub fn output(&mut self, name: &str, element: ElementType, rank: usize) {
-        self.graph.output.push(value_info(name, element, rank));
+    /// Makes a value an output; the engines work out its shape.
+    pub fn output(&mut self, name: &str, element: ElementType) {
+        self.graph.output.push(value_info(name, element, None));
     }
 
     /// The model with this fragment.
@@ -87,9 +88,8 @@ impl Fragment {
     }
 }
 
-fn value_info(name: &str, element: ElementType, rank: usize) -> ValueInfoProto {
-    let dim = vec![DimensionProto::default(); rank];
-    let tensor_type = TensorTypeProto { elem_type: element.onnx(), shape: Some(TensorShapeProto { dim }) };
+fn value_info(name: &str, element: ElementType, shape: Option<TensorShapeProto>) -> ValueInfoProto {
+    let tensor_type = TensorTypeProto { elem_type: element.onnx(), shape };
     ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
 }
 

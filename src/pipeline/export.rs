@@ -80,7 +80,7 @@ impl Target<'_> {
         let theirs =
             Forward::load(&tract, self.classifier, bytes, folder).and_then(|mut forward| forward.logits(samples));
         match theirs {
-            Ok(theirs) => Ok(Agreement::compare(ours, &theirs, self.classifier.element)),
+            Ok(theirs) => Ok(Agreement::compare(ours, &theirs, self.classifier.computed)),
             Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {
                 Ok(Agreement::none(AgreementStatus::Unsupported, reason))
             }

@@ -2,7 +2,7 @@
 
 use super::job::Runner;
 use crate::engine::tract::TractEngine;
-use crate::engine::{Device, Engine, EngineError, EngineName, choose};
+use crate::engine::{Engine, EngineError, EngineName, choose, may_fall_back};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Forward};
 use crate::model::{Classifier, Model};
@@ -10,7 +10,8 @@ use crate::progress::Observer;
 
 impl Runner {
     /// Opens the engine and loads the model. With `--engine auto` a model that ONNX Runtime cannot run, such as a
-    /// float64 network with convolutions, is given to tract, and a warning says so; never where a CUDA device was named.
+    /// float64 network with convolutions, is given to tract, and a warning says so; never where a library or a CUDA
+    /// device was named.
     ///
     /// # Errors
     /// Those of the engine; ONNX Runtime's where neither can load the model.
@@ -29,7 +30,7 @@ impl Runner {
         };
         let tract = TractEngine::new();
         let EvidenceError::Engine(EngineError::Unsupported { reason, .. }) = &error else { return Err(error.into()) };
-        let asked = self.engine != EngineName::Auto || matches!(self.device, Device::Cuda(_));
+        let asked = self.engine != EngineName::Auto || !may_fall_back(self.device);
         if asked || choice.engine.info().name == tract.info().name {
             return Err(error.into());
         }

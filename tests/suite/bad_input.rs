@@ -636,7 +636,12 @@ fn an_output_that_cannot_be_written_is_refused_before_the_work_begins() {
     for out in ["absent/scores.csv", "file/scores.csv", "/proc/self/scores.csv"] {
         refused(&bench, &format!("score in.onnx --data npz:data.npz -o {out}"), &["cannot write", out], &[]);
     }
-    refused(&bench, "score in.onnx --data npz:data.npz -o scores.txt", &["scores.txt", ".csv or .jsonl"], &[]);
+    refused(
+        &bench,
+        "score in.onnx --data npz:data.npz -o scores.txt",
+        &["scores.txt", ".csv, .jsonl or .parquet"],
+        &[],
+    );
 }
 
 /// As root a rename would put a plain file in the place of `/dev/null`.

@@ -29,6 +29,17 @@ impl Bench {
         self.folder.path().join(name)
     }
 
+    /// A folder with the noisy data of the reference models in `fashion-noisy`, for output that shows its path.
+    pub fn with_fashion() -> Self {
+        let bench = Self::new();
+        std::fs::create_dir(bench.path("fashion-noisy")).unwrap();
+        for file in std::fs::read_dir(repository("fixtures/fashion-noisy")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), bench.path("fashion-noisy").join(file.file_name())).unwrap();
+        }
+        bench
+    }
+
     /// Runs `onnx-sap` in the folder, with arguments split at spaces.
     pub fn run(&self, arguments: &str) -> Ran {
         self.run_with(arguments, &[])
