@@ -1,4 +1,25 @@
-//! x
+//! Corrects an ONNX classifier that was trained on wrong labels: same graph, same names, better weights.
+//!
+//! ```text
+//!     model file ──► model/     protobuf, external data, graph index, in-place patch, atomic save
+//!     data SPEC  ──► data/      readers (one file each) + preprocessing ──► batches of (id, input, label)
+//!                    engine/    runs a graph: ort (cpu, cuda), tract; the only files that know those crates
+//!                    layers/    which weights can be projected, and why the others can't: one file per op
+//!                    evidence/  scores (loss per sample), trusted set, second moments (the instrumented graph)
+//!                    methods/   a correction: evidence in, weight patches out; pure; one file each
+//!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
+//!                    search/    which candidate: α, by validation
+//!                    verify/    structure untouched, tract agrees with the engine
+//!                    report/    one serde struct
+//!                    pipeline/  the whole run in one readable function
+//!                    cli/       clap structs, one file a command; ui.rs is the only one that prints
+//! ```
+//!
+//! What can be extended is an ordered slice that `--help`, docs and tests are derived from: [`data::READERS`],
+//! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`linalg::SOLVERS`].
+//!
+//! The mathematics, and why the output can be trusted, are in `docs/design.md`.
+
 pub mod cli;
 pub mod data;
 pub mod engine;

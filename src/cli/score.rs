@@ -3,9 +3,8 @@
 use super::Answer;
 use super::options::{DataArgs, RunnerArgs};
 use super::ui::{Ui, table};
-use crate::engine::choose;
 use crate::error::Error;
-use crate::evidence::{Forward, Scores, score};
+use crate::evidence::{Scores, score};
 use crate::model::{Classifier, GraphIndex, Model, write_atomically};
 use crate::pipeline::Prepared;
 use clap::Args;
@@ -80,12 +79,11 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     model.check_output(&args.output, true)?;
     let classifier = Classifier::of(&GraphIndex::new(&model)?)?;
     let data = Prepared::open(&args.data.data()?, &args.data.preprocessing(), &classifier)?;
-    let choice = choose(runner.engine, runner.device, runner.threads, ui)?;
-    let mut forward = Forward::load(choice.engine.as_ref(), &classifier, model.bytes().to_vec(), model.folder())?;
+    let (engine, mut forward) = runner.start(&model, &classifier, ui)?;
     let scores = score(&mut forward, &data.stream(None), data.batch(runner.batch), ui)?;
     write_atomically(&args.output, &format.encode(&rows(&scores, &data))?)?;
     let quality = scores.quality();
-    let info = choice.engine.info();
+    let info = engine.info();
     ui.summary(&table(
         &["samples", "accuracy", "mean loss", "engine", "scores"],
         &[0, 1, 2],

@@ -1,6 +1,6 @@
 //! The model file: what it holds, where each weight lies in it, and how it is rewritten.
 //!
-//! A [`Model`] is the bytes of the file and a decoded view of them. Weights are found by [`Weight`], changed through
+//! A [`Model`] is the bytes of the file and a decoded view of them. A [`GraphIndex`] finds weights, which change through
 //! [`WeightPatch`]es, and written by [`Staged`]; everything that no patch touches keeps its bytes (`wire.rs`).
 
 mod classifier;

@@ -158,7 +158,10 @@ fn splice_message(
 ) -> Result<i64, Malformed> {
     let mut change = 0;
     for field in fields(buffer, range)? {
-        let inside = edits.iter().take_while(|edit| edit.range.start < field.whole.end).count();
+        // An empty payload, however deep, begins where the fields around it end.
+        let (end, at_end) = (field.whole.end, field.whole.end..field.whole.end);
+        let within = |edit: &&Edit| edit.range.start < end || edit.range == at_end;
+        let inside = edits.iter().take_while(within).count();
         let (here, rest) = edits.split_at(inside);
         edits = rest;
         if here.is_empty() {

@@ -6,11 +6,11 @@ mod held_out;
 mod job;
 mod prepared;
 mod record;
+mod start;
 
 pub use job::{Job, Runner, TrustedChoice, Validation};
 pub use prepared::Prepared;
 
-use crate::engine::choose;
 use crate::error::Error;
 use crate::evidence::{Forward, Pass, Scores, Trusted, collect, score};
 use crate::layers::Ledger;
@@ -66,12 +66,10 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     }
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier)?;
     let held_out = HeldOut::open(job, &data, &classifier)?;
-    let choice = choose(job.runner.engine, job.runner.device, job.runner.threads, observer)?;
-    observer.note(&choice.why);
-    let engine = choice.engine.as_ref();
+    let (engine, mut original) = job.runner.start(&model, &classifier, observer)?;
+    let engine = engine.as_ref();
     clock.lap("load");
 
-    let mut original = Forward::load(engine, &classifier, model.bytes().to_vec(), model.folder())?;
     let scores = score(&mut original, &data.stream(None), data.batch(job.runner.batch), observer)?;
     let trusted = trust(job, &scores, &data)?;
     clock.lap("score");

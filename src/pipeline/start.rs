@@ -1,0 +1,39 @@
+//! The engine that runs a given model: the one that was asked for, or the one that can.
+
+use super::job::Runner;
+use crate::engine::tract::TractEngine;
+use crate::engine::{Engine, EngineError, EngineName, choose};
+use crate::error::Error;
+use crate::evidence::{EvidenceError, Forward};
+use crate::model::{Classifier, Model};
+use crate::progress::Observer;
+
+impl Runner {
+    /// Opens the engine and loads the model. With `--engine auto` a model that ONNX Runtime cannot run, such as a
+    /// float64 network with convolutions, is given to tract, and a warning says so.
+    ///
+    /// # Errors
+    /// Those of the engine; ONNX Runtime's where neither can load the model.
+    pub fn start<'a>(
+        &self,
+        model: &Model,
+        classifier: &'a Classifier,
+        observer: &dyn Observer,
+    ) -> Result<(Box<dyn Engine>, Forward<'a>), Error> {
+        let choice = choose(self.engine, self.device, self.threads, observer)?;
+        observer.note(&choice.why);
+        let load = |engine: &dyn Engine| Forward::load(engine, classifier, model.bytes().to_vec(), model.folder());
+        let error = match load(choice.engine.as_ref()) {
+            Ok(forward) => return Ok((choice.engine, forward)),
+            Err(error) => error,
+        };
+        let tract = TractEngine::new();
+        let EvidenceError::Engine(EngineError::Unsupported { reason, .. }) = &error else { return Err(error.into()) };
+        if self.engine != EngineName::Auto || choice.engine.info().name == tract.info().name {
+            return Err(error.into());
+        }
+        let Ok(forward) = load(&tract) else { return Err(error.into()) };
+        observer.warn(&format!("tract runs the model, more slowly: onnxruntime cannot: {reason}"));
+        Ok((Box::new(tract), forward))
+    }
+}
