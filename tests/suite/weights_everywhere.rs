@@ -88,17 +88,6 @@ impl Fixture {
         self.facts["weights"][weight]["dtype"].as_str().unwrap()
     }
 
-    /// Runs the command as the oracle ran: α = 100, every sample trusted, in order.
-    fn correct(&self, bench: &Bench, input: &Path, output: &str, engine: &str) -> Ran {
-        let ids: Vec<String> = (0..64).map(|id| id.to_string()).collect();
-        std::fs::write(bench.path("trusted.txt"), ids.join("\n")).unwrap();
-        bench.run(&format!(
-            "{} {output} --data npz:{} --trusted-ids trusted.txt --alpha 100 --engine {engine} --force --quiet",
-            input.display(),
-            folder().join("data.npz").display()
-        ))
-    }
-
     /// Fails where a weight of the model at `out` is not the oracle's, as far as its type can hold it.
     fn check_values(&self, out: &Path, engine: &str) {
         let oracle = self.oracle();
@@ -139,6 +128,17 @@ impl Fixture {
         let [old, new] = [&self.path(), out].map(|path| weights(path, &names));
         names.iter().map(|name| [&old, &new].map(|values| self.encoded(name, &values[name]))).collect()
     }
+}
+
+/// Runs the command as the oracle ran: α = 100, every sample trusted, in order.
+fn correct(bench: &Bench, input: &Path, output: &str, engine: &str) -> Ran {
+    let ids: Vec<String> = (0..64).map(|id| id.to_string()).collect();
+    std::fs::write(bench.path("trusted.txt"), ids.join("\n")).unwrap();
+    bench.run(&format!(
+        "{} {output} --data npz:{} --trusted-ids trusted.txt --alpha 100 --engine {engine} --force --quiet",
+        input.display(),
+        folder().join("data.npz").display()
+    ))
 }
 
 /// A second oracle, for the one model that the first does not take: Flatten, Gemm, Relu, Gemm, both with `transB`.
@@ -187,7 +187,7 @@ fn the_ledger_rewrites_exactly_what_the_oracle_projects() {
 fn every_weight_is_the_oracles_and_nothing_else_changes(engine: &str) {
     for fixture in fixtures().iter().filter(|fixture| fixture.runs_on(engine)) {
         let bench = Bench::new();
-        fixture.correct(&bench, &fixture.path(), "out.onnx", engine).expect(0);
+        correct(&bench, &fixture.path(), "out.onnx", engine).expect(0);
         assert_eq!(rewritten(&bench.report()), fixture.rewritten(), "{}", fixture.name);
         let out = bench.path("out.onnx");
         fixture.check_values(&out, engine);
@@ -223,7 +223,7 @@ fn a_model_that_the_engine_cannot_run_is_refused_in_one_line() {
         assert!(!refused.is_empty());
         for fixture in refused {
             let bench = Bench::new();
-            let ran = fixture.correct(&bench, &fixture.path(), "out.onnx", engine).expect(2);
+            let ran = correct(&bench, &fixture.path(), "out.onnx", engine).expect(2);
             assert_eq!(ran.stdout, "");
             assert_eq!(ran.stderr.lines().count(), 1, "{}", ran.stderr);
             let name = if engine == "ort" { "onnxruntime" } else { "tract" };
@@ -237,7 +237,7 @@ fn a_model_that_the_engine_cannot_run_is_refused_in_one_line() {
 fn fields_of_a_later_onnx_survive() {
     let fixture = fixture("unknown-fields");
     let bench = Bench::new();
-    fixture.correct(&bench, &fixture.path(), "out.onnx", "auto").expect(0);
+    correct(&bench, &fixture.path(), "out.onnx", "auto").expect(0);
     // In the graph, in each of four tensors, in the model, in each of four nodes.
     for path in [fixture.path(), bench.path("out.onnx")] {
         assert_eq!(bytes::unknown_fields(&std::fs::read(&path).unwrap()), [1, 4, 1, 4], "{}", path.display());
@@ -270,7 +270,7 @@ fn names(list: &[&str]) -> BTreeSet<String> {
 fn external_data_in_another_folder_keeps_its_name_and_needs_nothing_of_the_old_folder() {
     let (bench, fixture, before) = external();
     std::fs::create_dir(bench.path("better")).unwrap();
-    fixture.correct(&bench, Path::new("models/external-data.onnx"), "better/out.onnx", "auto").expect(0);
+    correct(&bench, Path::new("models/external-data.onnx"), "better/out.onnx", "auto").expect(0);
     assert_eq!(EXTERNAL.map(|name| std::fs::read(bench.path("models").join(name)).unwrap()), before);
     assert_eq!(files(&bench.path("models")), names(&EXTERNAL));
     assert_eq!(files(&bench.path("better")), names(&["out.onnx", "out.report.json", "external-data.onnx.data"]));
@@ -284,7 +284,7 @@ fn external_data_in_another_folder_keeps_its_name_and_needs_nothing_of_the_old_f
 #[test]
 fn external_data_in_the_same_folder_gets_a_file_of_its_own() {
     let (bench, fixture, before) = external();
-    fixture.correct(&bench, Path::new("models/external-data.onnx"), "models/out.onnx", "auto").expect(0);
+    correct(&bench, Path::new("models/external-data.onnx"), "models/out.onnx", "auto").expect(0);
     assert_eq!(EXTERNAL.map(|name| std::fs::read(bench.path("models").join(name)).unwrap()), before);
     let added = ["out.onnx", "out.onnx.data", "out.report.json"];
     assert_eq!(files(&bench.path("models")), &names(&EXTERNAL) | &names(&added));
