@@ -1,7 +1,7 @@
 //! Every weight of a model: in a layer that is rewritten, or skipped with its reason.
 
 use super::{Finding, LayerRule, MatrixLayout, RULES, Skip, Unfold};
-use crate::model::proto::NodeProto;
+use crate::model::proto::{NodeProto, TensorProto};
 use crate::model::{Constant, GraphIndex, graph};
 use crate::tensor::ElementType;
 use regex::Regex;
@@ -161,6 +161,8 @@ impl<'g> Surveyor<'_, 'g> {
                     node.input.iter().find_map(|name| self.graph.constant(name)).filter(|c| carries_weights(c));
                 self.skip(node, weight.cloned().as_ref(), &reason);
             }
+            // It has no use of the weight of its own: those that read the other name have their own lines.
+            None if self.graph.is_alias(node) => {}
             None => {
                 let constants: Vec<Constant> =
                     node.input.iter().filter_map(|name| self.graph.constant(name)).cloned().collect();
@@ -172,11 +174,17 @@ impl<'g> Surveyor<'_, 'g> {
     }
 
     fn skip(&mut self, node: &NodeProto, weight: Option<&Constant>, reason: &Skip) {
+        let weight = weight.map(|constant| (constant.name.clone(), constant.dims.clone()));
+        self.skip_named(node, weight, reason);
+    }
+
+    fn skip_named(&mut self, node: &NodeProto, weight: Option<(String, Vec<usize>)>, reason: &Skip) {
+        let (weight, shape) = weight.unzip();
         self.skipped.push(Entry {
-            weight: weight.map(|constant| constant.name.clone()),
+            weight,
             node: node.label().to_owned(),
             op: node.op_type.clone(),
-            shape: weight.map(|constant| constant.dims.clone()),
+            shape,
             dim: None,
             groups: None,
             users: 1,
@@ -186,14 +194,16 @@ impl<'g> Surveyor<'_, 'g> {
 
     fn look_outside_the_main_graph(&mut self) {
         let model = self.graph.model();
+        let seen = Tensors::default().and(&model.graph().initializer, &model.graph().node);
         for (_, node) in self.graph.nodes() {
             let place = format!("a subgraph of {} ({})", node.label(), node.op_type);
             for inner in node.attribute.iter().flat_map(graph::subgraphs) {
-                self.skip_all(&inner.node, &place);
+                self.skip_all(&inner.node, &seen.and(&inner.initializer, &inner.node), &place);
             }
         }
         for function in &model.header().functions {
-            self.skip_all(&function.node, &format!("the local function {}", function.name));
+            let seen = Tensors::default().and(&[], &function.node);
+            self.skip_all(&function.node, &seen, &format!("the local function {}", function.name));
         }
         for sparse in &model.graph().sparse_initializer {
             let name = sparse.values.as_ref().map(|values| values.name.clone());
@@ -213,13 +223,14 @@ impl<'g> Surveyor<'_, 'g> {
         }
     }
 
-    fn skip_all(&mut self, nodes: &[NodeProto], place: &str) {
+    fn skip_all(&mut self, nodes: &[NodeProto], seen: &Tensors<'_>, place: &str) {
         for node in nodes {
             if rule(node).is_some() {
-                self.skip(node, None, &Skip::NotMainGraph(place.to_owned()));
+                let weight = node.input.iter().find_map(|name| seen.weight(name));
+                self.skip_named(node, weight, &Skip::NotMainGraph(place.to_owned()));
             }
             for inner in node.attribute.iter().flat_map(graph::subgraphs) {
-                self.skip_all(&inner.node, place);
+                self.skip_all(&inner.node, &seen.and(&inner.initializer, &inner.node), place);
             }
         }
     }
@@ -262,6 +273,27 @@ impl<'g> Surveyor<'_, 'g> {
         let users = self.graph.users(&weight.name).iter().map(|&at| self.graph.node(at));
         let stranger = users.into_iter().find(|user| !findings.iter().any(|(node, _)| std::ptr::eq(*node, *user)));
         stranger.map(|user| Skip::SharedWith(format!("{} ({})", user.label(), user.op_type)))
+    }
+}
+
+/// The stored tensors that a node outside of the main graph can name: those beside it, and those around its graph.
+#[derive(Clone, Default)]
+struct Tensors<'m>(BTreeMap<&'m str, &'m TensorProto>);
+
+impl<'m> Tensors<'m> {
+    fn and(&self, initializers: &'m [TensorProto], nodes: &'m [NodeProto]) -> Self {
+        let mut all = self.clone();
+        all.0.extend(initializers.iter().map(|tensor| (tensor.name.as_str(), tensor)));
+        for node in nodes.iter().filter(|node| node.op_type == "Constant" && node.is_standard()) {
+            let value = node.attribute.iter().find(|attribute| attribute.name == "value");
+            all.0.extend(node.output.first().map(String::as_str).zip(value.and_then(|value| value.t.as_ref())));
+        }
+        all
+    }
+
+    fn weight(&self, name: &str) -> Option<(String, Vec<usize>)> {
+        let tensor = self.0.get(name).filter(|tensor| tensor.dims.len() >= 2)?;
+        Some((name.to_owned(), tensor.dims.iter().map(|&dim| dim as usize).collect()))
     }
 }
 

@@ -146,6 +146,11 @@ impl<'a> GraphIndex<'a> {
         (node.is_standard() && kept).then(|| (output.as_str(), Alias { original: self.original(input), element }))
     }
 
+    /// Whether a node does no more than give a constant another name.
+    pub fn is_alias(&self, node: &NodeProto) -> bool {
+        node.output.iter().any(|output| self.aliases.contains_key(output.as_str()))
+    }
+
     /// The element type that a constant has where it is used under that name: after a Cast another than it is stored in.
     pub fn operand_element(&self, name: &str) -> Option<ElementType> {
         self.aliases.get(name).map(|alias| alias.element).or_else(|| self.constants.get(name)?.element)
