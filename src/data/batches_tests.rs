@@ -1,5 +1,4 @@
 //! What a stream promises: order, labels, bounded work ahead, and an end on the first error of either side.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::super::{Content, Preprocessing, SampleId};
 use super::*;

@@ -1,5 +1,4 @@
 //! What the folder reader promises: sorted classes and files, splits, stable ids, and errors that name the file.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
 use image::{DynamicImage, Rgb, RgbImage};

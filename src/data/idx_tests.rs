@@ -1,5 +1,4 @@
 //! What the IDX reader promises: any usual spelling, plain or packed, gives the same set; damage is an error.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
 use flate2::{Compression, write::GzEncoder};

@@ -1,6 +1,5 @@
 //! What the npz reader promises: every storage, type and byte order that it takes gives the same samples; the rest is
 //! an error with a way out.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
 use rand::{RngExt, SeedableRng};

@@ -1,5 +1,4 @@
 //! What a transform promises: what is left open is inferred where it is certain, and contradictions name both sides.
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
 use image::{GrayImage, Luma, RgbImage};
