@@ -287,5 +287,7 @@ fn verified(verification: &crate::verify::Verification) -> String {
         (_, _, Some(reason)) => reason.clone(),
         _ => "tract was not asked".to_owned(),
     };
-    format!("only {} weights differ; {second}", verification.structure.weights)
+    let weights = verification.structure.weights;
+    let differ = if weights == 1 { "1 weight differs" } else { &format!("{weights} weights differ") };
+    format!("only {differ}; {second}")
 }

@@ -61,6 +61,14 @@ impl<'a> HeldOut<'a> {
         }
     }
 
+    /// The validation data as the command line names it.
+    pub(super) fn spec(&self) -> String {
+        match &self.validation {
+            ValidationData::Separate(data) => data.spec.to_string(),
+            ValidationData::Perturbed { .. } => "perturb".to_owned(),
+        }
+    }
+
     /// What the table calls the test data.
     pub(super) fn describe_test(&self) -> Option<String> {
         self.test.as_ref().map(|data| format!("{} ({} samples)", data.spec, data.set.len()))

@@ -87,9 +87,21 @@ pub enum TrustedChoice {
     Given(Vec<SampleId>),
 }
 
+/// What a run made of the options that were left open.
+pub(super) struct Settled<'a> {
+    /// How projections are computed.
+    pub(super) solver: &'a dyn Solver,
+    /// The specification of the validation data, or `perturb`.
+    pub(super) validation: String,
+    /// Samples that are scored at once.
+    pub(super) batch: usize,
+    /// Threads that compute.
+    pub(super) threads: usize,
+}
+
 impl Job {
-    /// Every option as the report shows it.
-    pub fn params(&self, solver: &dyn Solver) -> BTreeMap<&'static str, Value> {
+    /// Every option as the report shows it: what was left open as it was settled.
+    pub(super) fn params(&self, settled: &Settled<'_>) -> BTreeMap<&'static str, Value> {
         let text = |spec: &Spec| spec.to_string();
         let patterns = |list: &[regex::Regex]| list.iter().map(|regex| regex.as_str().to_owned()).collect::<Vec<_>>();
         let alpha = match &self.alpha {
@@ -101,11 +113,6 @@ impl Job {
             TrustedChoice::Lowest { count, ranking } => (*count, ranking.to_string()),
             TrustedChoice::Given(ids) => (ids.len(), "given".to_owned()),
         };
-        let validation = match &self.validation {
-            Validation::Own => "own".to_owned(),
-            Validation::Given(spec) => text(spec),
-            Validation::Perturb => "perturb".to_owned(),
-        };
         let rows = match self.rows {
             RowLimit::All => json!("all"),
             RowLimit::AtMost(rows) => json!(rows),
@@ -113,18 +120,18 @@ impl Job {
         BTreeMap::from([
             ("method", json!(self.method.name())),
             ("alpha", alpha),
-            ("val", json!(validation)),
+            ("val", json!(settled.validation)),
             ("test", json!(self.test.as_ref().map(text))),
             ("trusted", json!(trusted)),
             ("selection", json!(selection)),
             ("max_rows", rows),
-            ("solver", json!(solver.name())),
+            ("solver", json!(settled.solver.name())),
             ("include", json!(patterns(&self.selection.include))),
             ("exclude", json!(patterns(&self.selection.exclude))),
             ("engine", json!(self.runner.engine.to_string())),
             ("device", json!(self.runner.device.to_string())),
-            ("batch", json!(self.runner.batch)),
-            ("threads", json!(self.runner.threads)),
+            ("batch", json!(settled.batch)),
+            ("threads", json!(settled.threads)),
             ("seed", json!(self.seed)),
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),

@@ -24,6 +24,7 @@ use crate::search::{Verdict, search};
 use clock::Clock;
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
+use job::Settled;
 use record::{Findings, Record};
 
 /// How a run ended.
@@ -110,14 +111,19 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let after = Held { validation, test: held_out.test(&mut load(&patches)?)? };
     clock.lap("search");
 
-    let engine_info = engine.info();
-    let record =
-        Record { job, model: &model, data: &data, solver, engine: engine_info, scores: &scores, trusted: &trusted };
+    let settled = Settled {
+        solver,
+        validation: held_out.spec(),
+        batch: data.batch(job.runner.batch),
+        threads: job.runner.threads.unwrap_or_else(rayon::current_num_threads),
+    };
+    let (scores, trusted) = (&scores, &trusted);
+    let record = Record { job, model: &model, data: &data, settled, engine: engine.info(), scores, trusted };
     let exported = match found.verdict {
         Verdict::NotBetter if !job.force => None,
         _ => {
             let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
-            Some(target.stage(&patches, &record.provenance(alpha), &export::samples(&data, &trusted)?)?)
+            Some(target.stage(&patches, &record.provenance(alpha), &export::samples(&data, trusted)?)?)
         }
     };
     clock.lap("verify");

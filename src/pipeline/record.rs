@@ -1,12 +1,12 @@
 //! The report and the provenance of a run, from what the run holds.
 
-use super::job::{Job, TrustedChoice};
+use super::job::{Job, Settled, TrustedChoice};
 use super::prepared::Prepared;
 use crate::engine::EngineInfo;
 use crate::error::Error;
 use crate::evidence::{Moments, Scores, Trusted};
 use crate::layers::{Entry, Layer, Ledger};
-use crate::linalg::{Alpha, Solver};
+use crate::linalg::Alpha;
 use crate::methods::LayerFacts;
 use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
 use crate::report::{
@@ -22,7 +22,7 @@ pub(super) struct Record<'a> {
     pub(super) job: &'a Job,
     pub(super) model: &'a Model,
     pub(super) data: &'a Prepared,
-    pub(super) solver: &'a dyn Solver,
+    pub(super) settled: Settled<'a>,
     pub(super) engine: &'a EngineInfo,
     pub(super) scores: &'a Scores,
     pub(super) trusted: &'a Trusted,
@@ -111,7 +111,7 @@ impl Record<'_> {
                 preprocessing: self.data.transform.clone(),
                 quarantined: Vec::new(),
             },
-            params: self.job.params(self.solver),
+            params: self.job.params(&self.settled),
             scores: self.scores.quality(),
             trusted: TrustedReport {
                 count: self.trusted.samples.len(),

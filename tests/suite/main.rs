@@ -1,6 +1,6 @@
 //! The whole program from outside: one binary, because each would link both engines again.
 
-#![expect(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod bad_input;
 mod cli;

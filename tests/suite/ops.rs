@@ -117,7 +117,7 @@ impl Case {
         let mut input = "x".to_owned();
         if let Some(order) = &self.transposed {
             nodes.push(node("Transpose", &["x"], "xt", vec![ints("perm", order.iter().copied())]));
-            input = "xt".to_owned();
+            input = String::from("xt");
         }
         let operands = if self.weight_first { ["w", input.as_str()] } else { [input.as_str(), "w"] };
         nodes.push(node(self.op, &operands, "y", self.attributes.clone()));
