@@ -219,14 +219,14 @@ fn layers(report: &Report) -> String {
         let number =
             |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
         vec![
-            layer.weight.clone().unwrap_or_default(),
-            layer.op.clone(),
-            layer.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
-            layer.dim.map_or(String::new(), |dim| dim.to_string()),
+            layer.entry.weight.clone().unwrap_or_default(),
+            layer.entry.op.clone(),
+            layer.entry.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
+            layer.entry.dim.map_or(String::new(), |dim| dim.to_string()),
             layer.rows.map_or(String::new(), |rows| rows.to_string()),
             number(layer.effective_rank, 1),
             number(layer.relative_change, 3),
-            layer.reason.clone().unwrap_or_default(),
+            layer.entry.reason.clone().unwrap_or_default(),
         ]
     };
     let rewritten = report.layers.iter().filter(|layer| layer.status == LayerStatus::Rewritten);

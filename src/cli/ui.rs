@@ -3,7 +3,7 @@
 #![expect(clippy::print_stderr, reason = "this is where printing belongs")]
 
 use crate::progress::Observer;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::error::Error;
 use std::io::{IsTerminal, Write, stderr, stdout};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -75,11 +75,16 @@ impl Ui {
 
 impl Observer for Ui {
     fn begin(&self, phase: &str, steps: usize, unit: &str) {
-        if self.quiet || !stderr().is_terminal() {
+        if self.quiet || steps == 0 || !stderr().is_terminal() {
             return;
         }
-        let template = format!("{{prefix:>15}} {{wide_bar}} {{pos}}/{{len}} {unit}  {{per_sec}}  {{eta}} left");
+        let template = format!("{{prefix:>15}} {{wide_bar}} {{pos}}/{{len}} {unit}  {{rate}}  {{eta}} left");
         let style = ProgressStyle::with_template(&template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let style = style.with_key("rate", |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+            let rate = state.per_sec();
+            let digits = if rate < 10.0 { 2 } else { 0 };
+            let _ = write!(line, "{rate:.digits$}/s");
+        });
         let bar = ProgressBar::with_draw_target(Some(steps as u64), ProgressDrawTarget::stderr());
         bar.set_style(style);
         bar.set_prefix(phase.to_owned());

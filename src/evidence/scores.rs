@@ -106,7 +106,7 @@ pub fn score(
     Ok(Scores { predictions, classes, data_sha256: hexadecimal(&digest.finalize()) })
 }
 
-/// The predictions for some samples of a set.
+/// The predictions for some samples of a set, as steps of whatever phase the observer is in.
 ///
 /// # Errors
 /// As [`score`].
@@ -115,8 +115,9 @@ pub fn predict(
     stream: &Stream<'_>,
     samples: &[usize],
     batch: usize,
+    observer: &dyn Observer,
 ) -> Result<Vec<Prediction>, EvidenceError> {
-    run(forward, stream, samples, batch, |_, _| ())
+    run(forward, stream, samples, batch, |batch, _| observer.advance(batch.indices.len()))
 }
 
 fn run(

@@ -9,6 +9,7 @@ use crate::evidence::Moments;
 use crate::layers::Layer;
 use crate::linalg::{Alpha, LinalgError, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
+use crate::progress::Observer;
 use thiserror::Error;
 
 /// The methods, the default first.
@@ -25,6 +26,8 @@ pub struct Evidence<'a> {
     pub moments: &'a Moments,
     /// How projections are computed.
     pub solver: &'a dyn Solver,
+    /// Hears how far the work is.
+    pub observer: &'a dyn Observer,
 }
 
 /// A way to correct a model.

@@ -20,10 +20,13 @@ impl Method for Sap {
 
     fn prepare(&self, evidence: Evidence<'_>) -> Result<Box<dyn Family>, MethodError> {
         // Each layer is solved by one thread alone, so the result does not depend on how many there are.
+        let observer = evidence.observer;
+        observer.begin("solving", evidence.layers.len(), "layers");
         let layers: Vec<Projectable> = (0..evidence.layers.len())
             .into_par_iter()
-            .map(|index| Projectable::new(evidence, index))
+            .map(|index| Projectable::new(evidence, index).inspect(|_| observer.advance(1)))
             .collect::<Result<_, _>>()?;
+        observer.end();
         let facts = layers.iter().map(|layer| layer.facts.clone()).collect();
         Ok(Box::new(Projections { layers, facts }))
     }

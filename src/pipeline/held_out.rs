@@ -6,7 +6,7 @@ use crate::data::{Perturbation, Spec};
 use crate::error::Error;
 use crate::evidence::{Forward, Quality, predict};
 use crate::model::Classifier;
-use crate::report::Held;
+use crate::progress::Observer;
 
 /// Validation and test data of a run.
 pub(super) struct HeldOut<'a> {
@@ -74,17 +74,31 @@ impl<'a> HeldOut<'a> {
         self.test.as_ref().map(|data| format!("{} ({} samples)", data.spec, data.set.len()))
     }
 
+    /// The number of validation samples.
+    pub(super) fn validation_samples(&self) -> usize {
+        match &self.validation {
+            ValidationData::Separate(data) => data.set.len(),
+            ValidationData::Perturbed { samples, .. } => samples.len(),
+        }
+    }
+
+    /// The number of test samples.
+    pub(super) fn test_samples(&self) -> usize {
+        self.test.as_ref().map_or(0, |data| data.set.len())
+    }
+
     /// How well a model predicts the validation labels.
     ///
     /// # Errors
     /// Those of data and engine.
-    pub(super) fn validate(&self, forward: &mut Forward<'_>) -> Result<Quality, Error> {
+    pub(super) fn validate(&self, forward: &mut Forward<'_>, observer: &dyn Observer) -> Result<Quality, Error> {
         let predictions = match &self.validation {
             ValidationData::Separate(data) => {
-                predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?
+                predict(forward, &data.stream(None), &data.all(), data.batch(self.batch), observer)?
             }
             ValidationData::Perturbed { training, samples, perturbation } => {
-                predict(forward, &training.stream(Some(*perturbation)), samples, training.batch(self.batch))?
+                let stream = training.stream(Some(*perturbation));
+                predict(forward, &stream, samples, training.batch(self.batch), observer)?
             }
         };
         Ok(Quality::of(&predictions))
@@ -94,17 +108,9 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of data and engine.
-    pub(super) fn test(&self, forward: &mut Forward<'_>) -> Result<Option<Quality>, Error> {
+    pub(super) fn test(&self, forward: &mut Forward<'_>, observer: &dyn Observer) -> Result<Option<Quality>, Error> {
         let Some(data) = &self.test else { return Ok(None) };
-        let predictions = predict(forward, &data.stream(None), &data.all(), data.batch(self.batch))?;
+        let predictions = predict(forward, &data.stream(None), &data.all(), data.batch(self.batch), observer)?;
         Ok(Some(Quality::of(&predictions)))
-    }
-
-    /// Both.
-    ///
-    /// # Errors
-    /// Those of data and engine.
-    pub(super) fn judge(&self, forward: &mut Forward<'_>) -> Result<Held, Error> {
-        Ok(Held { validation: self.validate(forward)?, test: self.test(forward)? })
     }
 }

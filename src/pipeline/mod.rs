@@ -82,7 +82,10 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let scores = score(&mut original, &data.stream(None), data.batch(job.runner.batch), observer)?;
     let trusted = trust(job, &scores, &data)?;
     clock.lap("score");
-    let before = held_out.judge(&mut original)?;
+    observer.begin("original", held_out.validation_samples() + held_out.test_samples(), "samples");
+    let validation = held_out.validate(&mut original, observer)?;
+    let before = Held { validation, test: held_out.test(&mut original, observer)? };
+    observer.end();
     drop(original);
     clock.lap("before");
 
@@ -92,23 +95,24 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     clock.lap("moments");
 
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
-    let family = job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver })?;
+    let family =
+        job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
     clock.lap("solve");
 
     let load = |patches: &[WeightPatch]| -> Result<Forward<'_>, Error> {
         Ok(Forward::load(engine, &classifier, model.with_patches(patches)?, model.folder())?)
     };
-    observer.begin("candidates", job.alpha.expected(), "candidates");
+    observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let found = search(&job.alpha, &before.validation, |alpha| {
-        let quality = held_out.validate(&mut load(&family.correction(alpha)?)?);
-        observer.advance(1);
-        quality
+        held_out.validate(&mut load(&family.correction(alpha)?)?, observer)
     })?;
     observer.end();
     let alpha = found.candidates[found.chosen].alpha;
     let patches = family.correction(alpha)?;
     let validation = found.candidates[found.chosen].validation;
-    let after = Held { validation, test: held_out.test(&mut load(&patches)?)? };
+    observer.begin("test data", held_out.test_samples(), "samples");
+    let after = Held { validation, test: held_out.test(&mut load(&patches)?, observer)? };
+    observer.end();
     clock.lap("search");
 
     let settled = Settled {

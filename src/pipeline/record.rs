@@ -68,15 +68,20 @@ impl Record<'_> {
                 format!("the inputs of {idle} of {groups} groups are all zero; their weights stay")
             });
             layers.push(LayerReport {
-                rows: Some(moments.rows(index)),
+                entry: Entry { reason: idle, ..layer.entry() },
                 status: LayerStatus::Rewritten,
-                reason: idle,
+                rows: Some(moments.rows(index)),
                 effective_rank: facts.effective_rank,
                 relative_change: Some(self.relative_change(layer, patch)?),
-                ..skipped(&layer.entry())
             });
         }
-        layers.extend(ledger.skipped.iter().map(skipped));
+        layers.extend(ledger.skipped.iter().cloned().map(|entry| LayerReport {
+            entry,
+            status: LayerStatus::Skipped,
+            rows: None,
+            effective_rank: None,
+            relative_change: None,
+        }));
         Ok(layers)
     }
 
@@ -129,23 +134,5 @@ impl Record<'_> {
             seconds: result.seconds,
             peak_rss_bytes: peak_resident_bytes(),
         }
-    }
-}
-
-/// A line of the ledger as a weight that stays.
-fn skipped(entry: &Entry) -> LayerReport {
-    LayerReport {
-        weight: entry.weight.clone(),
-        node: entry.node.clone(),
-        op: entry.op.clone(),
-        shape: entry.shape.clone(),
-        dim: entry.dim,
-        groups: entry.groups,
-        users: entry.users,
-        rows: None,
-        status: LayerStatus::Skipped,
-        reason: entry.reason.clone(),
-        effective_rank: None,
-        relative_change: None,
     }
 }

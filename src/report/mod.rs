@@ -8,6 +8,7 @@ pub use memory::peak_resident_bytes;
 use crate::data::{SampleId, Transform};
 use crate::engine::EngineInfo;
 use crate::evidence::Quality;
+use crate::layers::Entry;
 use crate::linalg::Alpha;
 use crate::model::{Model, Port};
 use crate::search::{Candidate, Verdict};
@@ -121,29 +122,16 @@ pub struct TrustedReport {
     pub per_class: Vec<usize>,
 }
 
-/// What became of a weight.
+/// What became of a weight: its line in the ledger, and what was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct LayerReport {
-    /// Its name.
-    pub weight: Option<String>,
-    /// The (first) node that uses it.
-    pub node: String,
-    /// The node's operator.
-    pub op: String,
-    /// Its shape.
-    pub shape: Option<Vec<usize>>,
-    /// The dimension of a row of inputs, of one group.
-    pub dim: Option<usize>,
-    /// Groups with moments of their own.
-    pub groups: Option<usize>,
-    /// How many nodes use it as a layer.
-    pub users: usize,
-    /// Rows that entered the second moment (of each group).
-    pub rows: Option<usize>,
+    /// What it is, and why it stays or what to know about how it was rewritten.
+    #[serde(flatten)]
+    pub entry: Entry,
     /// What became of it.
     pub status: LayerStatus,
-    /// Why it stays, or what to know about how it was rewritten.
-    pub reason: Option<String>,
+    /// Rows that entered the second moment (of each group).
+    pub rows: Option<usize>,
     /// The participation ratio of its inputs' energies, `1 / Σσ²`.
     pub effective_rank: Option<f64>,
     /// `‖Ŵ − W‖ / ‖W‖` (Frobenius) for the chosen candidate.
