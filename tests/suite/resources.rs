@@ -18,13 +18,16 @@ fn peak(split: &str, trusted: usize) -> u64 {
     report["peak_rss_bytes"].as_u64().unwrap()
 }
 
-/// Fails where a run on more data takes more memory. Peaks of one and the same command lie between 104 and 143 MiB,
-/// depending on how the threads of reader and engine meet. Chance only adds, and not every time; what grows with the
-/// data is there in every run: so the lowest of three is compared.
+/// What chance may add to a peak. One and the same command was seen between 104 and 149 MiB, depending on how the
+/// threads of reader and engine meet and on what the allocator keeps of the moments of a batch.
+const CHANCE: u64 = 64 * MEBIBYTE;
+
+/// Fails where a run on more data takes more memory. Chance only adds, and not every time; what grows with the data is
+/// there in every run: so the lowest of three is compared.
 #[track_caller]
 fn assert_no_growth(what: &str, less: impl Fn() -> u64, more: impl Fn() -> u64) {
     let less = less();
-    let limit = less + 16 * MEBIBYTE;
+    let limit = less + CHANCE;
     let mut peaks = Vec::new();
     while peaks.len() < 3 && peaks.iter().all(|&peak| peak > limit) {
         peaks.push(more());
@@ -39,12 +42,12 @@ fn assert_no_growth(what: &str, less: impl Fn() -> u64, more: impl Fn() -> u64) 
 
 #[test]
 fn memory_does_not_grow_with_the_trusted_samples() {
-    // 4500 more samples are 720 MB as rows of the second layer, and 18 MB as pixels and inputs.
+    // As rows of the second layer 4500 more samples are 720 MB. (As inputs they are 18 MB, too little to tell.)
     assert_no_growth("500 and 5000 trusted samples", || peak("train", 500), || peak("train", 5000));
 }
 
 #[test]
 fn memory_does_not_grow_with_the_scored_samples() {
-    // 8000 more samples are 31 MB as pixels and inputs; their ids, labels and scores are less than 1 MB.
+    // As activations of the first layer 8000 more samples are 400 MB. (As inputs they are 31 MB, too little to tell.)
     assert_no_growth("2000 and 10000 scored samples", || peak("val", 500), || peak("train", 500));
 }
