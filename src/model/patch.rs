@@ -7,6 +7,7 @@ use super::proto::{EXTERNAL, ModelProto, StringStringEntryProto, TensorProto, fi
 use super::tensors::{self, ExternalRange, to_little_endian};
 use super::wire::{self, Edit, Field, Splice};
 use super::{Constant, Model, ModelError, Place};
+use crate::paths::{parent, same_file};
 use crate::tensor::ElementType;
 use ndarray::ArrayD;
 use prost::Message;
@@ -161,7 +162,7 @@ impl Model {
         out: &Path,
         edits: &mut Vec<Edit>,
     ) -> Result<(), ModelError> {
-        if !same_folder(self.folder(), out) {
+        if !same_file(self.folder(), parent(out)) {
             for location in self.external_files() {
                 external.entry(location.clone()).or_default().location.clone_from(&location);
             }
@@ -185,7 +186,7 @@ impl Model {
 
     /// Where copies of external files go when this model is rewritten as `out`.
     pub(super) fn external_targets(&self, out: &Path) -> Vec<PathBuf> {
-        let beside = same_folder(self.folder(), out);
+        let beside = same_file(self.folder(), parent(out));
         let name = |location: String| if beside { renamed(&location, self.path(), out) } else { location };
         self.external_files().into_iter().map(|location| out.with_file_name(name(location))).collect()
     }
@@ -245,14 +246,6 @@ fn half_bits_as_varints(raw: &[u8]) -> Vec<u8> {
 fn encode_provenance(entries: &[(String, String)]) -> Vec<u8> {
     let entry = |(key, value): &(String, String)| StringStringEntryProto { key: key.clone(), value: value.clone() };
     ModelProto { metadata_props: entries.iter().map(entry).collect(), ..ModelProto::default() }.encode_to_vec()
-}
-
-fn same_folder(folder: &Path, out: &Path) -> bool {
-    let parent = out.parent().filter(|parent| *parent != Path::new("")).unwrap_or(Path::new("."));
-    match (folder.canonicalize(), parent.canonicalize()) {
-        (Ok(a), Ok(b)) => a == b,
-        _ => folder == parent,
-    }
 }
 
 /// `in.onnx.data` becomes `out.onnx.data`; a name that does not follow the model's is put behind the output's.
