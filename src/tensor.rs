@@ -129,6 +129,24 @@ impl Tensor {
         for_each_type!(self, array => array.shape())
     }
 
+    /// The first position of the first axis.
+    pub fn first_sample(&self) -> Self {
+        macro_rules! first {
+            ($variant:ident, $array:expr) => {
+                Self::$variant($array.slice_axis(ndarray::Axis(0), (0..1).into()).to_owned())
+            };
+        }
+        match self {
+            Self::Float32(array) => first!(Float32, array),
+            Self::Uint8(array) => first!(Uint8, array),
+            Self::Int32(array) => first!(Int32, array),
+            Self::Int64(array) => first!(Int64, array),
+            Self::Float16(array) => first!(Float16, array),
+            Self::Float64(array) => first!(Float64, array),
+            Self::Bfloat16(array) => first!(Bfloat16, array),
+        }
+    }
+
     /// The type of the elements.
     pub fn element_type(&self) -> ElementType {
         match self {

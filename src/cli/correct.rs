@@ -1,12 +1,12 @@
 //! The main command: `onnx-sap IN.onnx OUT.onnx --data SPEC`.
 
 use super::Answer;
+use super::layers::LayerArgs;
 use super::options::{self, DataArgs, RunnerArgs};
 use super::ui::{Ui, table};
 use crate::data::SampleId;
 use crate::error::Error;
 use crate::evidence::{Quality, Ranking, RowLimit};
-use crate::layers::Selection;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
 use crate::paths::same_file;
@@ -16,7 +16,6 @@ use crate::search::AlphaChoice;
 use crate::verify::AgreementStatus;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use regex::Regex;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -59,15 +58,11 @@ pub(super) struct CorrectArgs {
     /// How the projection is computed; all agree
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = PossibleValuesParser::new(["auto"].into_iter().chain(SOLVERS.iter().map(|s| s.name()))), help_heading = "Correction")]
     solver: String,
-    /// Rewrite only layers whose weight or node matches; may be repeated
-    #[arg(long, value_name = "REGEX", help_heading = "Correction")]
-    include: Vec<Regex>,
-    /// Leave layers whose weight or node matches; may be repeated
-    #[arg(long, value_name = "REGEX", help_heading = "Correction")]
-    exclude: Vec<Regex>,
     /// Draws rows and perturbations
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Correction")]
     seed: u64,
+    #[command(flatten)]
+    layers: LayerArgs,
     #[command(flatten)]
     runner: RunnerArgs,
     /// The run as JSON [default: OUT.report.json]
@@ -160,7 +155,7 @@ impl CorrectArgs {
             trusted,
             rows: self.max_rows,
             solver,
-            selection: Selection { include: self.include.clone(), exclude: self.exclude.clone() },
+            selection: self.layers.selection(),
             runner: self.runner.runner()?,
             seed: self.seed,
             report: self.report(),

@@ -2,19 +2,19 @@
 
 use super::Answer;
 use super::correct::shape_text;
+use super::layers::LayerArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
-use crate::layers::{Entry, Ledger, Selection};
+use crate::layers::{Entry, Ledger};
 use crate::model::{GraphIndex, Model, Port};
 use crate::report::ModelReport;
 use clap::{Args, ValueEnum};
-use regex::Regex;
 use serde::Serialize;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// List every Conv, Gemm and MatMul of a model, and whatever else carries weights: rewritten or skipped, and why
+/// List every weight of a model: where it was found, and whether it is rewritten or why not
 #[derive(Args)]
 pub(super) struct InspectArgs {
     /// The model
@@ -23,12 +23,8 @@ pub(super) struct InspectArgs {
     /// How to show it
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
-    /// Rewrite only layers whose weight or node matches; may be repeated
-    #[arg(long, value_name = "REGEX")]
-    include: Vec<Regex>,
-    /// Leave layers whose weight or node matches; may be repeated
-    #[arg(long, value_name = "REGEX")]
-    exclude: Vec<Regex>,
+    #[command(flatten)]
+    layers: LayerArgs,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -54,8 +50,7 @@ struct Line {
 pub(super) fn run(args: &InspectArgs, ui: &Ui) -> Result<Answer, Error> {
     let model = Model::open(&args.input)?;
     let graph = GraphIndex::new(&model)?;
-    let selection = Selection { include: args.include.clone(), exclude: args.exclude.clone() };
-    let entries = Ledger::survey(&graph, &selection).map_err(Error::Usage)?.entries();
+    let entries = Ledger::survey(&graph, &args.layers.selection()).map_err(Error::Usage)?.entries();
     let line = |entry: Entry| Line { status: if entry.reason.is_none() { "rewritten" } else { "skipped" }, entry };
     let inspection = Inspection {
         model: ModelReport::of(&model),
@@ -88,16 +83,27 @@ fn text(inspection: &Inspection) -> String {
     text.push('\n');
     let rows = inspection.layers.iter().map(|line| {
         let entry = &line.entry;
+        let number = |number: Option<usize>| number.map_or(String::new(), |number| number.to_string());
         vec![
             entry.weight.clone().unwrap_or_default(),
+            entry.found.clone().unwrap_or_default(),
             entry.op.clone(),
             entry.node.clone(),
             entry.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
-            entry.dim.map_or(String::new(), |dim| dim.to_string()),
-            entry.groups.map_or(String::new(), |groups| groups.to_string()),
+            number(entry.dim),
+            number(entry.groups),
             entry.users.to_string(),
-            entry.reason.as_ref().map_or("rewritten".to_owned(), |reason| format!("skipped: {reason}")),
+            fate(entry),
         ]
     });
-    text + &table(&["weight", "op", "node", "shape", "d", "groups", "users", ""], &[4, 5, 6], rows)
+    text + &table(&["weight", "found", "op", "node", "shape", "d", "groups", "users", ""], &[5, 6, 7], rows)
+}
+
+/// What becomes of a weight, in words.
+fn fate(entry: &Entry) -> String {
+    match (&entry.reason, &entry.copy) {
+        (Some(reason), _) => format!("skipped: {reason}"),
+        (None, Some(copy)) => format!("rewritten as {copy}; others keep the old one"),
+        (None, None) => "rewritten".to_owned(),
+    }
 }

@@ -4,6 +4,7 @@
 
 mod correct;
 mod inspect;
+mod layers;
 mod options;
 mod runtime;
 mod score;

@@ -3,7 +3,7 @@
 use crate::data::{Channels, DataError, ImageSize, InputLayout, Preprocessing, READERS, Resize, Spec};
 use crate::engine::{Device, EngineName};
 use crate::error::Error;
-use crate::layers::RULES;
+use crate::layers::{RULES, operator_names};
 use crate::linalg::SOLVERS;
 use crate::methods::METHODS;
 use crate::pipeline::Runner;
@@ -31,7 +31,9 @@ pub(super) fn long_help() -> String {
     section("Data sets (SPEC is NAME[:PATH][#SPLIT])", READERS.iter().map(|r| (r.name(), r.summary())).collect());
     section("Methods", METHODS.iter().map(|method| (method.name(), method.summary())).collect());
     section("Solvers", SOLVERS.iter().map(|solver| (solver.name(), solver.summary())).collect());
-    section("Operators whose weights are rewritten", RULES.iter().map(|r| (r.op_type(), r.summary())).collect());
+    let operators: Vec<(String, &str)> = RULES.iter().map(|rule| (operator_names(*rule), rule.summary())).collect();
+    let operators = operators.iter().map(|(names, summary)| (names.as_str(), *summary)).collect();
+    section("Operators whose weights are rewritten", operators);
     text + EXAMPLES
 }
 

@@ -2,6 +2,7 @@
 
 use crate::data::{DataError, SampleId};
 use crate::engine::EngineError;
+use crate::model::ModelError;
 use thiserror::Error;
 
 /// Failures to score samples, to choose some, or to measure moments.
@@ -14,6 +15,9 @@ pub enum EvidenceError {
     /// Running the model failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// The model that is measured could not be made.
+    #[error(transparent)]
+    Model(#[from] ModelError),
     /// The model's output is not one row of logits a sample.
     #[error(
         "output {output} has shape {found:?} for {samples} samples; a classifier gives [samples, classes], export it that way"

@@ -5,21 +5,30 @@
 //! leaves the engine, and memory does not grow with the number of samples. Products are taken in float64, because at
 //! α = 10⁶ the rounding of a float32 sum is as large as the small eigenvalues that decide λ.
 
-use crate::layers::{FeatureAxis, Padding, Unfold, Window};
-use crate::model::Fragment;
+use crate::layers::{Padding, Unfold, Vectors, Window};
 use crate::model::fragment::{int, ints, string};
 use crate::model::proto::AttributeProto;
+use crate::model::{Additions, Fragment, GraphIndex, MAIN, ModelError, ScopeIndex};
 use crate::tensor::ElementType;
 
-/// A value of the graph and how it unfolds: layers that agree in both share one moment.
+/// A value of a graph and how it unfolds: layers that agree in both share one moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
-    /// The value.
+    /// The graph in which it is read: its rows count as often as that graph runs.
+    pub scope: ScopeIndex,
+    /// The value's name there.
     pub input: String,
     /// How it becomes rows.
     pub unfold: Unfold,
     /// Its element type.
     pub element: ElementType,
+}
+
+impl Source {
+    /// Whether it is read in the body of an If, Loop or Scan, which may run any number of times.
+    pub(super) fn is_in_body(&self) -> bool {
+        self.scope != MAIN
+    }
 }
 
 /// A source whose moment the instrumented model computes.
@@ -29,6 +38,17 @@ pub struct Measured {
     pub moment: String,
     /// The input that weighs each row of the batch, float64, where rows are picked.
     pub mask: Option<String>,
+    /// The output that holds the number of rows, float64 `[1]`, where it is not known beforehand.
+    pub rows: Option<String>,
+}
+
+/// What is known of a source before its moment is taken.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    /// The shape of its value, where it was seen.
+    pub(super) shape: Option<Vec<usize>>,
+    /// Whether rows are picked.
+    pub(super) masked: bool,
 }
 
 /// A model with outputs for the second moments of its layers' inputs.
@@ -41,34 +61,39 @@ pub struct Instrumented {
 }
 
 impl Instrumented {
-    /// Appends the moment of each source to a model. `ranks`: the number of axes of each source's value.
-    pub fn new(model: &[u8], sources: &[Source], ranks: &[usize], masked: bool) -> Self {
-        let mut fragment = Fragment::default();
-        let measured = sources.iter().zip(ranks).map(|(source, &rank)| measure(&mut fragment, source, rank, masked));
+    /// Adds the moment of each source to a model.
+    ///
+    /// # Errors
+    /// [`ModelError`] where the model's bytes cannot be edited.
+    pub(super) fn new(graph: &GraphIndex<'_>, sources: &[Source], plans: &[Plan]) -> Result<Self, ModelError> {
+        let mut additions = Additions::new(graph);
+        let measured = sources.iter().zip(plans).map(|(source, plan)| measure(&mut additions, source, plan));
         let measured = measured.collect();
-        Self { bytes: fragment.append_to(model), measured }
+        Ok(Self { bytes: additions.into_bytes()?, measured })
     }
 }
 
-/// A model with the shapes of all sources among its outputs, and the names of those outputs.
-pub(super) fn with_shapes(model: &[u8], sources: &[Source]) -> (Vec<u8>, Vec<String>) {
-    let mut fragment = Fragment::default();
-    let shape = |source: &Source| {
-        let name = fragment.node("Shape", &[&source.input], vec![]);
+/// A model with the shapes of values of its main graph among its outputs, and the names of those outputs.
+pub(super) fn with_shapes(graph: &GraphIndex<'_>, values: &[&str]) -> Result<(Vec<u8>, Vec<String>), ModelError> {
+    let mut additions = Additions::new(graph);
+    let fragment = additions.to(MAIN);
+    let shape = |value: &&str| {
+        let name = fragment.node("Shape", &[value], vec![]);
         fragment.output(&name, ElementType::Int64);
         name
     };
-    let names = sources.iter().map(shape).collect();
-    (fragment.append_to(model), names)
+    let names = values.iter().map(shape).collect();
+    Ok((additions.into_bytes()?, names))
 }
 
-fn measure(fragment: &mut Fragment, source: &Source, rank: usize, masked: bool) -> Measured {
+fn measure(additions: &mut Additions<'_>, source: &Source, plan: &Plan) -> Measured {
+    let fragment = additions.to(source.scope);
     // Rows as columns `[groups, d, rows]`, so that the moment is `columns · columnsᵀ`.
     let columns = match &source.unfold {
-        Unfold::Vectors { dim, axis } => vectors(fragment, source, *dim, *axis, rank),
+        Unfold::Vectors(vectors) => self::vectors(fragment, &source.input, vectors, plan.shape.as_deref()),
         Unfold::Patches(window) => patches(fragment, source, window),
     };
-    let (mask, weighed) = if masked {
+    let (mask, weighed) = if plan.masked {
         // 0 or 1, so one factor of the product is enough.
         let mask = fragment.input(ElementType::Float64, 1);
         let weighed = fragment.node("Mul", &[&columns, &mask], vec![]);
@@ -76,10 +101,21 @@ fn measure(fragment: &mut Fragment, source: &Source, rank: usize, masked: bool) 
     } else {
         (None, columns.clone())
     };
-    let rows = fragment.node("Transpose", &[&columns], vec![ints("perm", [0, 2, 1])]);
-    let moment = fragment.node("MatMul", &[&weighed, &rows], vec![]);
-    fragment.output(&moment, ElementType::Float64);
-    Measured { moment, mask }
+    let transposed = fragment.node("Transpose", &[&columns], vec![ints("perm", [0, 2, 1])]);
+    let moment = fragment.node("MatMul", &[&weighed, &transposed], vec![]);
+    let count = source.is_in_body().then(|| number_of_rows(fragment, &columns));
+    let (groups, dim) = (source.unfold.groups() as i64, source.unfold.dim() as i64);
+    let moment = additions.bring_out(source.scope, moment, &[groups, dim, dim], ElementType::Float64);
+    let rows = count.map(|count| additions.bring_out(source.scope, count, &[1], ElementType::Float64));
+    Measured { moment, mask, rows }
+}
+
+/// The last extent of `[groups, d, rows]`.
+fn number_of_rows(fragment: &mut Fragment, columns: &str) -> String {
+    let shape = fragment.node("Shape", &[columns], vec![]);
+    let last = fragment.integers(&[2]);
+    let rows = fragment.node("Gather", &[&shape, &last], vec![int("axis", 0)]);
+    to_double(fragment, &rows)
 }
 
 fn to_double(fragment: &mut Fragment, value: &str) -> String {
@@ -91,16 +127,35 @@ fn reshape(fragment: &mut Fragment, value: &str, shape: &[i64]) -> String {
     fragment.node("Reshape", &[value, &shape], vec![])
 }
 
-fn vectors(fragment: &mut Fragment, source: &Source, dim: usize, axis: FeatureAxis, rank: usize) -> String {
-    let mut value = source.input.clone();
-    if axis == FeatureAxis::SecondLast && rank >= 2 {
-        let mut order: Vec<i64> = (0..rank as i64).collect();
-        order.swap(rank - 2, rank - 1);
-        value = fragment.node("Transpose", &[&value], vec![ints("perm", order)]);
+fn vectors(fragment: &mut Fragment, input: &str, vectors: &Vectors, shape: Option<&[usize]>) -> String {
+    let axes = if vectors.is_last_axis() { None } else { axes(vectors, shape) };
+    let Some(axes) = axes else {
+        let rows = reshape(fragment, input, &[1, -1, vectors.dim as i64]);
+        let columns = fragment.node("Transpose", &[&rows], vec![ints("perm", [0, 2, 1])]);
+        return to_double(fragment, &columns);
+    };
+    let mut value = input.to_owned();
+    if !vectors.groups.is_empty() {
+        // As MatMul itself broadcasts: where an extent is there already, it stays.
+        let mut wanted = vec![1; axes.order.len()];
+        for (axis, (_, extent)) in axes.order.iter().zip(&vectors.groups) {
+            wanted[*axis] = *extent as i64;
+        }
+        let wanted = fragment.integers(&wanted);
+        value = fragment.node("Expand", &[&value, &wanted], vec![]);
     }
-    let rows = reshape(fragment, &value, &[1, -1, dim as i64]);
-    let columns = fragment.node("Transpose", &[&rows], vec![ints("perm", [0, 2, 1])]);
+    let order = axes.order.iter().map(|&axis| axis as i64);
+    let ordered = fragment.node("Transpose", &[&value], vec![ints("perm", order)]);
+    let columns = reshape(fragment, &ordered, &[vectors.group_count() as i64, vectors.dim as i64, -1]);
     to_double(fragment, &columns)
+}
+
+/// The axes of an input whose shape was seen, or of which the operator fixes how many there are.
+fn axes(vectors: &Vectors, shape: Option<&[usize]>) -> Option<crate::layers::Axes> {
+    match shape {
+        Some(shape) => vectors.axes(shape),
+        None => vectors.order_of(vectors.rank?),
+    }
 }
 
 fn patches(fragment: &mut Fragment, source: &Source, window: &Window) -> String {

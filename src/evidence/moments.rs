@@ -2,11 +2,11 @@
 
 use super::EvidenceError;
 use super::forward::pad;
-use super::instrument::{Instrumented, Measured, Source, with_shapes};
+use super::instrument::{Instrumented, Measured, Plan, Source, with_shapes};
 use crate::data::{Batch, Stream};
 use crate::engine::{Engine, Runnable, Session};
 use crate::layers::Layer;
-use crate::model::{Classifier, Model};
+use crate::model::{Classifier, GraphIndex};
 use crate::progress::Observer;
 use crate::tensor::Tensor;
 use ndarray::{Array1, Array2, Array3, Axis, Ix3};
@@ -76,7 +76,7 @@ const LARGEST_BATCH: usize = 128;
 /// [`EvidenceError`], where data or engine fail or a layer's input does not fit its weight.
 pub fn collect(
     engine: &dyn Engine,
-    model: &Model,
+    graph: &GraphIndex<'_>,
     classifier: &Classifier,
     layers: &[Layer],
     pass: &Pass<'_>,
@@ -86,19 +86,20 @@ pub fn collect(
         return Err(EvidenceError::NoneTrusted);
     }
     let (sources, by_layer) = sources(layers);
-    let probe = probe(engine, model, classifier, layers, &sources, pass)?;
+    let probing = Probing { engine, graph, classifier, layers, sources: &sources, pass };
+    let probe = probing.run()?;
     let samples = pass.samples.len();
-    let rows_in_all: Vec<usize> = probe.rows_per_sample.iter().map(|rows| rows * samples).collect();
-    let picked = pick_rows(&rows_in_all, pass);
-    let batch = classifier.batch.unwrap_or_else(|| pass.batch.unwrap_or(probe.batch_that_fits).min(samples));
-    let masked =
-        picked.iter().any(Option::is_some) || classifier.batch.is_some_and(|size| !samples.is_multiple_of(size));
-    if masked {
-        probe.check_rows_are_by_sample(layers, &sources)?;
+    let picked = pick_rows(&probe, samples, pass);
+    if picked.iter().any(Option::is_some) {
+        probing.check_rows_are_by_sample(&probe, &picked)?;
     }
-    let ranks: Vec<usize> = probe.shapes.iter().map(Vec::len).collect();
-    let instrumented = Instrumented::new(model.bytes(), &sources, &ranks, masked);
-    let session = engine.load(Runnable { bytes: &instrumented.bytes, folder: model.folder() })?;
+    let plan = |(shape, picked): (&Option<Vec<usize>>, &Option<Vec<usize>>)| Plan {
+        shape: shape.clone(),
+        masked: picked.is_some(),
+    };
+    let plans: Vec<Plan> = probe.shapes.iter().zip(&picked).map(plan).collect();
+    let instrumented = Instrumented::new(graph, &sources, &plans)?;
+    let session = engine.load(Runnable { bytes: &instrumented.bytes, folder: graph.model().folder() })?;
     let zeros = |source: &Source| {
         let dim = source.unfold.dim();
         Array3::zeros((source.unfold.groups(), dim, dim))
@@ -111,8 +112,10 @@ pub fn collect(
         picked: &picked,
         rows_per_sample: &probe.rows_per_sample,
         sums: sources.iter().map(zeros).collect(),
+        rows: vec![0.0; sources.len()],
         done: 0,
     };
+    let batch = classifier.batch.unwrap_or_else(|| pass.batch.unwrap_or(probe.batch_that_fits).min(samples));
     observer.begin("second moments", samples, "samples");
     pass.stream.for_each(pass.samples, batch, |batch: Batch| {
         run.add(&batch)?;
@@ -120,7 +123,7 @@ pub fn collect(
         Ok::<(), EvidenceError>(())
     })?;
     observer.end();
-    let rows = rows_in_all.iter().zip(&picked).map(|(&all, picked)| picked.as_ref().map_or(all, Vec::len)).collect();
+    let rows = run.rows.iter().map(|rows| rows.round() as usize).collect();
     Ok(Moments { sums: run.sums, rows, layers: by_layer })
 }
 
@@ -132,7 +135,12 @@ fn sources(layers: &[Layer]) -> (Vec<Source>, Vec<Vec<usize>>) {
     for layer in layers {
         let mut own = Vec::new();
         for site in &layer.sites {
-            let source = Source { input: site.input.clone(), unfold: site.unfold.clone(), element: site.element };
+            let source = Source {
+                scope: site.scope,
+                input: site.input.name.clone(),
+                unfold: site.unfold.clone(),
+                element: site.element,
+            };
             let next = sources.len();
             let index = *known.entry(source.clone()).or_insert(next);
             if index == next {
@@ -145,90 +153,119 @@ fn sources(layers: &[Layer]) -> (Vec<Source>, Vec<Vec<usize>>) {
     (sources, by_layer)
 }
 
-/// What one small run tells about the sources.
+/// What one small run tells about the sources of the main graph; those of bodies are unknown until they run.
 struct Probe {
-    shapes: Vec<Vec<usize>>,
-    batch: usize,
-    rows_per_sample: Vec<usize>,
+    shapes: Vec<Option<Vec<usize>>>,
+    rows_per_sample: Vec<Option<usize>>,
     batch_that_fits: usize,
 }
 
-fn probe(
-    engine: &dyn Engine,
-    model: &Model,
-    classifier: &Classifier,
-    layers: &[Layer],
-    sources: &[Source],
-    pass: &Pass<'_>,
-) -> Result<Probe, EvidenceError> {
-    let batch = classifier.batch.unwrap_or(1);
-    let (bytes, outputs) = with_shapes(model.bytes(), sources);
-    let mut session = engine.load(Runnable { bytes: &bytes, folder: model.folder() })?;
-    let mut shapes: Vec<Vec<usize>> = Vec::new();
-    pass.stream.for_each(&pass.samples[..1], 1, |sample: Batch| {
-        let input = pad(&sample.input, batch);
-        let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        let found = session.run(&[(classifier.input.as_str(), &input)], &names)?;
-        shapes = found.iter().map(|shape| shape.to_f64().iter().map(|&extent| extent as usize).collect()).collect();
-        Ok::<(), EvidenceError>(())
-    })?;
-    let mut rows_per_sample = Vec::new();
-    for (source, shape) in sources.iter().zip(&shapes) {
-        let rows = source.unfold.rows(shape).ok_or_else(|| does_not_fit(layers, source, shape))?;
-        rows_per_sample.push(rows / batch);
+/// What a small run needs.
+struct Probing<'a> {
+    engine: &'a dyn Engine,
+    graph: &'a GraphIndex<'a>,
+    classifier: &'a Classifier,
+    layers: &'a [Layer],
+    sources: &'a [Source],
+    pass: &'a Pass<'a>,
+}
+
+impl Probing<'_> {
+    fn run(&self) -> Result<Probe, EvidenceError> {
+        let batch = self.classifier.batch.unwrap_or(1);
+        let shapes = self.shapes(1)?;
+        let mut rows_per_sample = Vec::new();
+        for (source, shape) in self.sources.iter().zip(&shapes) {
+            let rows = match shape {
+                Some(shape) => Some(source.unfold.rows(shape).ok_or_else(|| self.does_not_fit(source, shape))? / batch),
+                None => None,
+            };
+            rows_per_sample.push(rows);
+        }
+        let values: usize = shapes.iter().flatten().map(|shape| shape.iter().product::<usize>()).sum();
+        let unfolded = self.sources.iter().zip(&rows_per_sample).map(|(source, rows)| {
+            let rows = rows.unwrap_or(0);
+            source.unfold.groups().saturating_mul(source.unfold.dim()).saturating_mul(rows)
+        });
+        // Activations stay alive until their moment is taken; the largest unfolding exists as float32, float64 and
+        // transposed.
+        let bytes_per_sample = 4 * values / batch + unfolded.max().unwrap_or(0).saturating_mul(20);
+        let batch_that_fits = (MEMORY_BUDGET / bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);
+        Ok(Probe { shapes, rows_per_sample, batch_that_fits })
     }
-    let values: usize = shapes.iter().map(|shape| shape.iter().product::<usize>()).sum();
-    let unfolded =
-        sources.iter().zip(&rows_per_sample).map(|(source, rows)| source.unfold.groups() * source.unfold.dim() * rows);
-    // Activations stay alive until their moment is taken; the largest unfolding exists as float32, float64 and transposed.
-    let bytes_per_sample = 4 * values / batch + 20 * unfolded.max().unwrap_or(0);
-    let batch_that_fits = (MEMORY_BUDGET / bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);
-    Ok(Probe { shapes, batch, rows_per_sample, batch_that_fits })
-}
 
-fn user<'l>(layers: &'l [Layer], source: &Source) -> (&'l str, &'l str) {
-    let uses = layers.iter().flat_map(|layer| layer.sites.iter().map(move |site| (layer, site)));
-    let mut of_source = uses.filter(|(_, site)| site.input == source.input && site.unfold == source.unfold);
-    of_source.next().map_or(("", ""), |(layer, site)| (site.node.as_str(), layer.weight.name.as_str()))
-}
+    /// The shapes of the sources of the main graph when so many samples are fed.
+    fn shapes(&self, samples: usize) -> Result<Vec<Option<Vec<usize>>>, EvidenceError> {
+        let values: Vec<&str> =
+            self.sources.iter().filter(|source| !source.is_in_body()).map(|source| source.input.as_str()).collect();
+        let (bytes, outputs) = with_shapes(self.graph, &values)?;
+        let mut session = self.engine.load(Runnable { bytes: &bytes, folder: self.graph.model().folder() })?;
+        let mut found: Vec<Vec<usize>> = Vec::new();
+        self.pass.stream.for_each(&self.pass.samples[..samples], samples, |batch: Batch| {
+            let input = pad(&batch.input, self.classifier.batch.unwrap_or(samples));
+            let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
+            let shapes = session.run(&[(self.classifier.input.as_str(), &input)], &names)?;
+            found = shapes.iter().map(|shape| shape.to_f64().iter().map(|&extent| extent as usize).collect()).collect();
+            Ok::<(), EvidenceError>(())
+        })?;
+        let mut found = found.into_iter();
+        Ok(self.sources.iter().map(|source| if source.is_in_body() { None } else { found.next() }).collect())
+    }
 
-fn does_not_fit(layers: &[Layer], source: &Source, shape: &[usize]) -> EvidenceError {
-    let (node, weight) = user(layers, source);
-    EvidenceError::Shape {
-        node: node.to_owned(),
-        input: source.input.clone(),
-        shape: shape.to_vec(),
-        weight: weight.to_owned(),
+    /// Rows can be picked by sample only where samples are an axis of a layer's input, and nothing else grows with them.
+    fn check_rows_are_by_sample(&self, probe: &Probe, picked: &[Option<Vec<usize>>]) -> Result<(), EvidenceError> {
+        let fixed = self.classifier.batch;
+        let several = fixed.unwrap_or(self.pass.samples.len().min(2));
+        let grown = if fixed.is_none() { self.shapes(several)? } else { probe.shapes.clone() };
+        for (index, source) in self.sources.iter().enumerate().filter(|(index, _)| picked[*index].is_some()) {
+            let (Some(one), Some(more)) = (&probe.shapes[index], &grown[index]) else { continue };
+            let samples = source.unfold.sample_axis(one);
+            let grows = |axis: usize| match fixed {
+                Some(batch) => Some(axis) == samples && one[axis].is_multiple_of(batch),
+                None => one[axis] != more[axis],
+            };
+            let wanted = |axis: usize| Some(axis) == samples && several > 1;
+            if one.len() != more.len() || (0..one.len()).any(|axis| grows(axis) != wanted(axis)) {
+                let node = self.user(source).0.to_owned();
+                let (input, shape) = (source.input.clone(), more.clone());
+                return Err(EvidenceError::Batch { node, input, shape, batch: several });
+            }
+        }
+        Ok(())
+    }
+
+    fn user(&self, source: &Source) -> (&str, &str) {
+        let uses = self.layers.iter().flat_map(|layer| layer.sites.iter().map(move |site| (layer, site)));
+        let of_source = |site: &crate::layers::Site| {
+            (site.scope, &site.input.name, &site.unfold) == (source.scope, &source.input, &source.unfold)
+        };
+        let mut users = uses.filter(|(_, site)| of_source(site));
+        users.next().map_or(("", ""), |(layer, site)| (site.node.as_str(), layer.weight.name.as_str()))
+    }
+
+    fn does_not_fit(&self, source: &Source, shape: &[usize]) -> EvidenceError {
+        let (node, weight) = self.user(source);
+        EvidenceError::Shape {
+            node: node.to_owned(),
+            input: source.input.clone(),
+            shape: shape.to_vec(),
+            weight: weight.to_owned(),
+        }
     }
 }
 
-impl Probe {
-    /// Rows can be told apart by sample only where the batch is the outermost axis of a layer's input.
-    fn check_rows_are_by_sample(&self, layers: &[Layer], sources: &[Source]) -> Result<(), EvidenceError> {
-        let strange = self.shapes.iter().position(|shape| !shape.first().is_some_and(|n| n.is_multiple_of(self.batch)));
-        let Some(at) = strange else { return Ok(()) };
-        Err(EvidenceError::Batch {
-            node: user(layers, &sources[at]).0.to_owned(),
-            input: sources[at].input.clone(),
-            shape: self.shapes[at].clone(),
-            batch: self.batch,
-        })
-    }
-}
-
-/// For each source the rows that are drawn, in order, or `None` where all of them enter.
-fn pick_rows(rows: &[usize], pass: &Pass<'_>) -> Vec<Option<Vec<usize>>> {
-    let RowLimit::AtMost(limit) = pass.rows else { return vec![None; rows.len()] };
-    let draw = |(source, &rows): (usize, &usize)| {
-        (limit < rows).then(|| {
-            let mut generator = ChaCha8Rng::seed_from_u64(pass.seed);
-            generator.set_stream(source as u64);
-            let mut picked = rand::seq::index::sample(&mut generator, rows, limit).into_vec();
-            picked.sort_unstable();
-            picked
-        })
+/// For each source the rows that are drawn, in order, or `None` where all of them enter. Those of bodies all enter.
+fn pick_rows(probe: &Probe, samples: usize, pass: &Pass<'_>) -> Vec<Option<Vec<usize>>> {
+    let RowLimit::AtMost(limit) = pass.rows else { return vec![None; probe.shapes.len()] };
+    let draw = |(source, rows): (usize, &Option<usize>)| {
+        let rows = rows.map(|rows| rows * samples).filter(|&rows| limit < rows)?;
+        let mut generator = ChaCha8Rng::seed_from_u64(pass.seed);
+        generator.set_stream(source as u64);
+        let mut picked = rand::seq::index::sample(&mut generator, rows, limit).into_vec();
+        picked.sort_unstable();
+        Some(picked)
     };
-    rows.iter().enumerate().map(draw).collect()
+    probe.rows_per_sample.iter().enumerate().map(draw).collect()
 }
 
 /// A moments pass under way.
@@ -238,46 +275,72 @@ struct Run<'a> {
     sources: &'a [Source],
     measured: &'a [Measured],
     picked: &'a [Option<Vec<usize>>],
-    rows_per_sample: &'a [usize],
+    rows_per_sample: &'a [Option<usize>],
     sums: Vec<Array3<f64>>,
+    rows: Vec<f64>,
     done: usize,
 }
 
 impl Run<'_> {
     fn add(&mut self, batch: &Batch) -> Result<(), EvidenceError> {
         let samples = batch.indices.len();
-        let input = pad(&batch.input, self.classifier.batch.unwrap_or(samples));
-        let fed = input.shape()[0];
-        let masks: Vec<Tensor> = (0..self.sources.len()).map(|source| self.mask(source, samples, fed)).collect();
-        let mut inputs = vec![(self.classifier.input.as_str(), &input)];
-        for (measured, mask) in self.measured.iter().zip(&masks) {
-            inputs.extend(measured.mask.as_deref().map(|name| (name, mask)));
-        }
-        let wanted: Vec<&str> = self.measured.iter().map(|measured| measured.moment.as_str()).collect();
-        let outputs = self.session.run(&inputs, &wanted)?;
-        for ((sum, source), output) in self.sums.iter_mut().zip(self.sources).zip(outputs) {
-            *sum += &moment(output, source, sum.shape())?;
+        let fed = self.classifier.batch.unwrap_or(samples);
+        self.feed(&pad(&batch.input, fed), samples, 1.0)?;
+        if fed > samples {
+            // The padding repeats the first sample, and a batch of nothing else tells what its rows add.
+            let first = batch.input.first_sample();
+            let surplus = -((fed - samples) as f64 / fed as f64);
+            self.feed(&pad(&first, fed), 0, surplus)?;
         }
         self.done += samples;
         Ok(())
     }
 
-    /// Which rows of a batch of `fed` samples count, of which only the first `samples` are no padding.
-    fn mask(&self, source: usize, samples: usize, fed: usize) -> Tensor {
-        let per_sample = self.rows_per_sample[source];
-        let mut mask = Array1::<f64>::zeros(fed * per_sample);
-        match &self.picked[source] {
-            None => mask.slice_mut(ndarray::s![..samples * per_sample]).fill(1.0),
-            Some(picked) => {
-                let (from, to) = (self.done * per_sample, (self.done + samples) * per_sample);
-                let in_batch = picked.partition_point(|&row| row < from)..picked.partition_point(|&row| row < to);
-                for &row in &picked[in_batch] {
-                    mask[row - from] = 1.0;
-                }
-            }
+    /// Adds the moments of one run, times `weight`. Where rows are picked, only those of the first `samples` count.
+    fn feed(&mut self, input: &Tensor, samples: usize, weight: f64) -> Result<(), EvidenceError> {
+        let fed = input.shape()[0];
+        let masks: Vec<Option<Tensor>> =
+            (0..self.sources.len()).map(|source| self.mask(source, samples, fed)).collect();
+        let mut inputs = vec![(self.classifier.input.as_str(), input)];
+        for (measured, mask) in self.measured.iter().zip(&masks) {
+            inputs.extend(measured.mask.as_deref().zip(mask.as_ref()));
         }
-        Tensor::Float64(mask.into_dyn())
+        let counts = self.measured.iter().filter_map(|measured| measured.rows.as_deref());
+        let wanted: Vec<&str> = self.measured.iter().map(|measured| measured.moment.as_str()).chain(counts).collect();
+        let mut outputs = self.session.run(&inputs, &wanted)?.into_iter();
+        for (index, source) in self.sources.iter().enumerate() {
+            let output = outputs.next().unwrap_or_else(|| Tensor::zeros(&[]));
+            let moment = moment(output, source, self.sums[index].shape())?;
+            self.sums[index].scaled_add(weight, &moment);
+        }
+        for index in 0..self.sources.len() {
+            self.rows[index] += match (&self.picked[index], self.rows_per_sample[index]) {
+                (Some(picked), _) => {
+                    picks(picked, self.done, samples, self.rows_per_sample[index].unwrap_or(0)).len() as f64
+                }
+                (None, Some(per_sample)) => weight * (fed * per_sample) as f64,
+                (None, None) => weight * outputs.next().map_or(0.0, |count| count.to_f64().sum()),
+            };
+        }
+        Ok(())
     }
+
+    /// Which rows of a batch of `fed` samples count, of which only the first `samples` are no padding.
+    fn mask(&self, source: usize, samples: usize, fed: usize) -> Option<Tensor> {
+        let picked = self.picked[source].as_ref()?;
+        let per_sample = self.rows_per_sample[source].unwrap_or(0);
+        let mut mask = Array1::<f64>::zeros(fed * per_sample);
+        for &row in picks(picked, self.done, samples, per_sample) {
+            mask[row - self.done * per_sample] = 1.0;
+        }
+        Some(Tensor::Float64(mask.into_dyn()))
+    }
+}
+
+/// Those of the picked rows that belong to `samples` samples after the first `done`.
+fn picks(picked: &[usize], done: usize, samples: usize, per_sample: usize) -> &[usize] {
+    let (from, to) = (done * per_sample, (done + samples) * per_sample);
+    &picked[picked.partition_point(|&row| row < from)..picked.partition_point(|&row| row < to)]
 }
 
 fn moment(output: Tensor, source: &Source, expected: &[usize]) -> Result<Array3<f64>, EvidenceError> {

@@ -1,29 +1,32 @@
 //! Gemm: `Y = α A' B' + β C` with A' = A or Aᵀ, B' = B or Bᵀ (ONNX, Gemm-7 to -13); the weight is A or B.
 
-use super::{FeatureAxis, Finding, LayerRule, MatrixLayout, Operands, Orientation, Skip, Unfold, operands};
-use crate::model::GraphIndex;
-use crate::model::proto::NodeProto;
+use super::{Finding, LayerRule, NodeView, Operator, Skip, Unfold, Vectors};
+use crate::model::{Axis, MatrixView};
 
 pub(super) struct Gemm;
 
+const OPERATORS: &[Operator] = &[Operator::onnx("Gemm"), Operator::microsoft("FusedGemm")];
+
 impl LayerRule for Gemm {
-    fn op_type(&self) -> &'static str {
-        "Gemm"
+    fn operators(&self) -> &'static [Operator] {
+        OPERATORS
     }
 
     fn summary(&self) -> &'static str {
         "a constant on either side, transA, transB"
     }
 
-    fn examine(&self, node: &NodeProto, graph: &GraphIndex<'_>) -> Result<Finding, Skip> {
-        let Operands { constant_right, operand, dims, input } = operands(node, graph)?;
-        let [left_transposed, right_transposed] = ["transA", "transB"].map(|name| node.int(name, 0) != 0);
-        // Outputs are the columns of B' or the rows of A'; inputs the rows of A' or the columns of B'.
-        let (outputs_first, inputs_last) =
-            if constant_right { (right_transposed, !left_transposed) } else { (!left_transposed, right_transposed) };
-        let orientation = if outputs_first { Orientation::OutputsByInputs } else { Orientation::InputsByOutputs };
-        let axis = if inputs_last { FeatureAxis::Last } else { FeatureAxis::SecondLast };
-        let layout = MatrixLayout::of_matrix(dims, orientation);
-        Finding::new(graph, operand, layout, input, Unfold::Vectors { dim: layout.dim, axis })
+    fn examine(&self, node: NodeView<'_>) -> Result<Finding, Skip> {
+        let (position, input) = node.factors()?;
+        let weight = node.weight(position)?;
+        let [rows, columns] = weight.view.axes() else { return Err(Skip::NotAMatrix(weight.view.dims())) };
+        let transposed = ["transA", "transB"].map(|name| node.proto().int(name, 0) != 0);
+        // The inner axis of A' is its columns, that of B' its rows.
+        let inner_is_last = |side: usize| (side == 0) != transposed[side];
+        let (inputs, outputs) = if inner_is_last(position) { (columns, rows) } else { (rows, columns) };
+        let matrix = MatrixView { groups: Axis::default(), outputs: outputs.clone(), inputs: inputs.clone() };
+        let features = if inner_is_last(input) { -1 } else { -2 };
+        let vectors = Vectors { rank: Some(2), ..Vectors::along(features, matrix.dim()) };
+        node.finding((position, input), matrix, Unfold::Vectors(vectors))
     }
 }

@@ -1,67 +1,37 @@
 //! Every weight of a model: in a layer that is rewritten, or skipped with its reason.
 
-use super::{Finding, LayerRule, MatrixLayout, RULES, Skip, Unfold};
-use crate::model::proto::{NodeProto, TensorProto};
-use crate::model::{Constant, GraphIndex, graph};
+use super::selection::{Found, Selection};
+use super::sharing::{self, Layer};
+use super::{LayerRule, NodeView, RULES, Skip};
+use crate::model::proto::NodeProto;
+use crate::model::{Constant, FlatNode, GraphIndex, NodeIndex, Place};
 use crate::tensor::ElementType;
-use regex::Regex;
 use serde::Serialize;
-use std::collections::BTreeMap;
-
-/// A weight that is rewritten, and where it is used.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// The weight.
-    pub weight: Constant,
-    /// How its tensor is a matrix.
-    pub layout: MatrixLayout,
-    /// The nodes that use it, in graph order; the moments of their inputs add up.
-    pub sites: Vec<Site>,
-}
-
-/// One use of a layer's weight.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// What messages call the node.
-    pub node: String,
-    /// Its operator.
-    pub op_type: String,
-    /// The value that meets the weight.
-    pub input: String,
-    /// That value's element type.
-    pub element: ElementType,
-    /// How that value becomes rows.
-    pub unfold: Unfold,
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A line of the ledger.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Entry {
-    /// The weight's name, where the node has one.
+    /// The weight's name, where the node has one; behind the function or body that it is stored in.
     pub weight: Option<String>,
     /// What messages call the (first) node that uses it.
     pub node: String,
     /// The node's operator.
     pub op: String,
-    /// The weight's shape.
+    /// Where the weight was found, and through which operators it is read.
+    pub found: Option<String>,
+    /// The shape in which the weight is stored.
     pub shape: Option<Vec<usize>>,
     /// d, the dimension of a row of inputs of one group.
     pub dim: Option<usize>,
     /// Groups with moments of their own.
     pub groups: Option<usize>,
-    /// How many nodes use the weight as a layer.
+    /// How many nodes use the weight as this line says.
     pub users: usize,
+    /// The new initializer that these nodes read, where the weight itself stays for others.
+    pub copy: Option<String>,
     /// Why it is left as it is; nothing where it is rewritten.
     pub reason: Option<String>,
-}
-
-/// Which layers to rewrite: regular expressions on weight or node names.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// Where given, only what matches one of these.
-    pub include: Vec<Regex>,
-    /// Never what matches one of these.
-    pub exclude: Vec<Regex>,
 }
 
 /// What becomes of every weight of a model.
@@ -80,16 +50,23 @@ impl Ledger {
     /// The first pattern of `selection` that matches no layer.
     pub fn survey(graph: &GraphIndex<'_>, selection: &Selection) -> Result<Self, String> {
         let mut surveyor = Surveyor { graph, found: Vec::new(), skipped: Vec::new() };
-        for (_, node) in graph.nodes() {
-            surveyor.examine(node);
+        for (at, _) in graph.nodes().filter(|(at, _)| !graph.is_shown(*at)) {
+            surveyor.examine(at, selection.requantize);
         }
-        surveyor.look_outside_the_main_graph();
-        let candidates = surveyor.layers();
-        let mut skipped = surveyor.skipped;
-        selection.check(&candidates)?;
-        let (layers, left_out): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|layer| selection.takes(layer));
-        skipped.extend(left_out.iter().map(|layer| Entry { reason: Some(Skip::LeftOut.to_string()), ..layer.entry() }));
-        Ok(Self { layers, skipped })
+        surveyor.look_at_the_rest();
+        let (kept, left_out) = selection.divide(graph, std::mem::take(&mut surveyor.found))?;
+        for ((at, finding), option) in left_out {
+            surveyor.skip(at, Some(&finding.weight.constant), &Skip::LeftOut(option));
+        }
+        let mut layers = Vec::new();
+        for found in by_weight(kept) {
+            let resolved = sharing::resolve(graph, found, selection.on_shared);
+            layers.extend(resolved.layers);
+            for ((at, finding), reason) in resolved.skipped {
+                surveyor.skip(at, Some(&finding.weight.constant), &reason);
+            }
+        }
+        Ok(Self { layers, skipped: surveyor.skipped })
     }
 
     /// The whole ledger: rewritten weights first, in graph order.
@@ -98,213 +75,167 @@ impl Ledger {
     }
 }
 
+/// The layers of each stored weight, in the order of their first nodes.
+fn by_weight(found: Vec<Found>) -> Vec<Vec<Found>> {
+    let mut order: Vec<Vec<Found>> = Vec::new();
+    let mut known: BTreeMap<Place, usize> = BTreeMap::new();
+    for layer in found {
+        let at = *known.entry(layer.1.weight.constant.place.clone()).or_insert(order.len());
+        if at == order.len() {
+            order.push(Vec::new());
+        }
+        order[at].push(layer);
+    }
+    order
+}
+
 impl Layer {
     /// The layer's line in the ledger.
     pub fn entry(&self) -> Entry {
         let first = &self.sites[0];
+        let through =
+            if self.through.is_empty() { String::new() } else { format!(", through {}", self.through.join(", ")) };
+        let copies: Vec<&str> = self.copies.iter().map(|copy| copy.name.as_str()).collect();
         Entry {
             weight: Some(self.weight.name.clone()),
             node: first.node.clone(),
             op: first.op_type.clone(),
+            found: Some(format!("{}{through}", self.weight.place)),
             shape: Some(self.weight.dims.clone()),
-            dim: Some(self.layout.dim),
-            groups: Some(self.layout.groups),
+            dim: Some(self.matrix.dim()),
+            groups: Some(self.matrix.groups.extent()),
             users: self.sites.len(),
+            copy: (!copies.is_empty()).then(|| copies.join(", ")),
             reason: None,
         }
-    }
-
-    fn matches(&self, pattern: &Regex) -> bool {
-        pattern.is_match(&self.weight.name) || self.sites.iter().any(|site| pattern.is_match(&site.node))
-    }
-}
-
-impl Selection {
-    fn takes(&self, layer: &Layer) -> bool {
-        let included = self.include.is_empty() || self.include.iter().any(|pattern| layer.matches(pattern));
-        included && !self.exclude.iter().any(|pattern| layer.matches(pattern))
-    }
-
-    fn check(&self, layers: &[Layer]) -> Result<(), String> {
-        for (option, patterns) in [("--include", &self.include), ("--exclude", &self.exclude)] {
-            if let Some(idle) = patterns.iter().find(|pattern| !layers.iter().any(|layer| layer.matches(pattern))) {
-                return Err(format!(
-                    "{option} {idle} matches no weight or node of a layer; `onnx-sap inspect` lists their names"
-                ));
-            }
-        }
-        Ok(())
     }
 }
 
 fn rule(node: &NodeProto) -> Option<&'static dyn LayerRule> {
-    RULES.iter().copied().find(|rule| node.is_standard() && rule.op_type() == node.op_type)
+    RULES.iter().copied().find(|rule| rule.operators().iter().any(|operator| operator.is(node)))
 }
 
-/// A weight large enough to carry what was learnt: a float matrix or more. Biases and scales are vectors.
+/// A weight large enough to carry what was learnt: a matrix or more, of floats or of the small types that stand for
+/// them. Biases and scales are vectors; indices and shapes are wider integers.
 fn carries_weights(constant: &Constant) -> bool {
-    constant.dims.len() >= 2 && constant.element.is_some_and(ElementType::is_float)
+    const STRING: i32 = 8;
+    const BOOL: i32 = 9;
+    /// 16-, 32- and 64-bit integers, and complex numbers.
+    const OTHERS: [i32; 8] = [4, 5, 6, 7, 12, 13, 14, 15];
+    let no_weight = matches!(constant.data_type, 0 | STRING | BOOL) || OTHERS.contains(&constant.data_type);
+    constant.dims.len() >= 2 && (constant.element.is_some_and(ElementType::is_float) || !no_weight)
 }
 
-struct Surveyor<'a, 'g> {
-    graph: &'a GraphIndex<'g>,
-    found: Vec<(&'g NodeProto, Finding)>,
+struct Surveyor<'g> {
+    graph: &'g GraphIndex<'g>,
+    found: Vec<Found>,
     skipped: Vec<Entry>,
 }
 
-impl<'g> Surveyor<'_, 'g> {
-    fn examine(&mut self, node: &'g NodeProto) {
-        match rule(node).map(|rule| rule.examine(node, self.graph)) {
-            Some(Ok(finding)) => self.found.push((node, finding)),
+impl Surveyor<'_> {
+    fn examine(&mut self, at: NodeIndex, requantize: bool) {
+        let graph = self.graph;
+        let node = graph.node(at);
+        let rule = rule(node);
+        let examined = rule.map(|rule| rule.examine(NodeView { graph, at }));
+        let position = examined.as_ref().and_then(|examined| examined.as_ref().ok()).map(|finding| finding.position);
+        match examined {
+            Some(Ok(finding)) => match self.obstacle(at, &finding, requantize) {
+                Some(reason) => self.skip(at, Some(&finding.weight.constant), &reason),
+                None => self.found.push((at, finding)),
+            },
             Some(Err(reason)) => {
-                let weight =
-                    node.input.iter().find_map(|name| self.graph.constant(name)).filter(|c| carries_weights(c));
-                self.skip(node, weight.cloned().as_ref(), &reason);
-            }
-            // It has no use of the weight of its own: those that read the other name have their own lines.
-            None if self.graph.is_alias(node) => {}
-            None => {
-                let constants: Vec<Constant> =
-                    node.input.iter().filter_map(|name| self.graph.constant(name)).cloned().collect();
-                for constant in constants.iter().filter(|constant| carries_weights(constant)) {
-                    self.skip(node, Some(constant), &Skip::NoRule(node.op_type.clone()));
+                let weights = self.weights(at, None);
+                if weights.is_empty() {
+                    self.skip(at, None, &reason);
                 }
-            }
-        }
-    }
-
-    fn skip(&mut self, node: &NodeProto, weight: Option<&Constant>, reason: &Skip) {
-        let weight = weight.map(|constant| (constant.name.clone(), constant.dims.clone()));
-        self.skip_named(node, weight, reason);
-    }
-
-    fn skip_named(&mut self, node: &NodeProto, weight: Option<(String, Vec<usize>)>, reason: &Skip) {
-        let (weight, shape) = weight.unzip();
-        self.skipped.push(Entry {
-            weight,
-            node: node.label().to_owned(),
-            op: node.op_type.clone(),
-            shape,
-            dim: None,
-            groups: None,
-            users: 1,
-            reason: Some(reason.to_string()),
-        });
-    }
-
-    fn look_outside_the_main_graph(&mut self) {
-        let model = self.graph.model();
-        let seen = Tensors::default().and(&model.graph().initializer, &model.graph().node);
-        for (_, node) in self.graph.nodes() {
-            let place = format!("a subgraph of {} ({})", node.label(), node.op_type);
-            for inner in node.attribute.iter().flat_map(graph::subgraphs) {
-                self.skip_all(&inner.node, &seen.and(&inner.initializer, &inner.node), &place);
-            }
-        }
-        for function in &model.header().functions {
-            let seen = Tensors::default().and(&[], &function.node);
-            self.skip_all(&function.node, &seen, &format!("the local function {}", function.name));
-        }
-        for sparse in &model.graph().sparse_initializer {
-            let name = sparse.values.as_ref().map(|values| values.name.clone());
-            let shape = sparse.dims.iter().map(|&dim| dim as usize).collect();
-            let reason = Some(Skip::Sparse.to_string());
-            let (node, op) = (String::new(), "SparseTensor".to_owned());
-            self.skipped.push(Entry {
-                weight: name,
-                node,
-                op,
-                shape: Some(shape),
-                dim: None,
-                groups: None,
-                users: 0,
-                reason,
-            });
-        }
-    }
-
-    fn skip_all(&mut self, nodes: &[NodeProto], seen: &Tensors<'_>, place: &str) {
-        for node in nodes {
-            if rule(node).is_some() {
-                let weight = node.input.iter().find_map(|name| seen.weight(name));
-                self.skip_named(node, weight, &Skip::NotMainGraph(place.to_owned()));
-            }
-            for inner in node.attribute.iter().flat_map(graph::subgraphs) {
-                self.skip_all(&inner.node, &seen.and(&inner.initializer, &inner.node), place);
-            }
-        }
-    }
-
-    /// Groups what was found by weight, and skips weights that cannot be rewritten for all their users at once.
-    fn layers(&mut self) -> Vec<Layer> {
-        let mut order: Vec<String> = Vec::new();
-        let mut by_weight: BTreeMap<String, Vec<(&NodeProto, Finding)>> = BTreeMap::new();
-        for (node, finding) in std::mem::take(&mut self.found) {
-            let name = finding.weight.name.clone();
-            if !by_weight.contains_key(&name) {
-                order.push(name.clone());
-            }
-            by_weight.entry(name).or_default().push((node, finding));
-        }
-        let mut layers = Vec::new();
-        for findings in order.iter().filter_map(|name| by_weight.remove(name)) {
-            match self.obstacle(&findings) {
-                Some(reason) => {
-                    for (node, finding) in &findings {
-                        self.skip(node, Some(&finding.weight), &reason);
-                    }
+                for (_, weight) in weights {
+                    self.skip(at, Some(&weight), &reason);
                 }
-                None => layers.push(layer(findings)),
+                return;
             }
+            None => {}
         }
-        layers
+        for (input, weight) in self.weights(at, position) {
+            let reason = rule.map_or_else(|| Skip::NoRule(node.op_type.clone()), |rule| rule.leaves(input));
+            self.skip(at, Some(&weight), &reason);
+        }
     }
 
-    fn obstacle(&self, findings: &[(&NodeProto, Finding)]) -> Option<Skip> {
-        let (_, first) = findings.first()?;
-        let weight = &first.weight;
-        if self.graph.is_pinned(&weight.name) {
-            return Some(Skip::Pinned);
+    /// The constants of a node that carry weights, but for the one at `taken`.
+    fn weights(&self, at: NodeIndex, taken: Option<usize>) -> Vec<(usize, Constant)> {
+        let inputs = (0..self.graph.node(at).input.len()).filter(|input| Some(*input) != taken);
+        let constants = inputs.filter_map(|input| Some((input, self.graph.operand(at, input)?.constant.clone())));
+        constants.filter(|(_, constant)| carries_weights(constant)).collect()
+    }
+
+    fn obstacle(&self, at: NodeIndex, finding: &super::Finding, requantize: bool) -> Option<Skip> {
+        if finding.weight.constant.quantization.is_some() && !requantize {
+            return Some(Skip::Quantized);
         }
-        if findings.iter().any(|(_, finding)| finding.layout != first.layout) {
-            let nodes: Vec<&str> = findings.iter().map(|(node, _)| node.label()).collect();
-            return Some(Skip::Orientations(nodes.join(", ")));
+        let holders = self.graph.holders(at);
+        let innermost = holders.first().map(|holder| self.describe(*holder))?;
+        let closed = holders.iter().find(|holder| !brings_out(self.graph.node(**holder)));
+        match closed {
+            Some(holder) => Some(Skip::Unobserved(self.describe(*holder))),
+            None => finding.unfold.has_open_rank().then_some(Skip::OpenRank(innermost)),
         }
-        let users = self.graph.users(&weight.name).iter().map(|&at| self.graph.node(at));
-        let stranger = users.into_iter().find(|user| !findings.iter().any(|(node, _)| std::ptr::eq(*node, *user)));
-        stranger.map(|user| Skip::SharedWith(format!("{} ({})", user.label(), user.op_type)))
+    }
+
+    fn describe(&self, holder: NodeIndex) -> String {
+        let node = self.graph.flat_node(holder);
+        format!("{} ({})", node.label, node.proto.op_type)
+    }
+
+    fn skip(&mut self, at: NodeIndex, weight: Option<&Constant>, reason: &Skip) {
+        let FlatNode { label, proto, .. } = self.graph.flat_node(at);
+        let entry = Entry { node: label.clone(), op: proto.op_type.clone(), users: 1, ..stays(weight, reason) };
+        // Every call of a function would say the same of a weight that is stored in it.
+        let said =
+            |known: &Entry| known.weight.is_some() && known.weight == entry.weight && known.reason == entry.reason;
+        match self.skipped.iter_mut().find(|known| said(known) && known.op == entry.op) {
+            Some(known) => known.users += 1,
+            None => self.skipped.push(entry),
+        }
+    }
+
+    /// What no node that runs reads: unused tensors, sparse ones, and those of functions that stay calls.
+    fn look_at_the_rest(&mut self) {
+        let graph = self.graph;
+        let constants = graph.constants();
+        for constant in constants.iter().filter(|constant| carries_weights(constant)) {
+            if graph.uses(&constant.place).is_empty() {
+                self.skipped.push(stays(Some(constant), &Skip::Unused));
+            }
+        }
+        for (name, dims) in graph.model().sparse_initializers() {
+            let entry = stays(None, &Skip::Sparse);
+            let (op, found) = ("SparseTensor".to_owned(), Some("sparse initializer".to_owned()));
+            self.skipped.push(Entry { weight: Some(name), op, found, shape: Some(dims), ..entry });
+        }
+        let known: BTreeSet<&Place> = constants.iter().map(|constant| &constant.place).collect();
+        for constant in graph.model().constants_of_functions() {
+            if carries_weights(&constant) && !known.contains(&constant.place) {
+                let name = constant.name.split('/').next().unwrap_or_default().to_owned();
+                let function = |reason: &str| Skip::Function { name: name.clone(), reason: reason.to_owned() };
+                let reason = graph.flat().unseen(&name).map_or(Skip::Unused, function);
+                self.skipped.push(stays(Some(&constant), &reason));
+            }
+        }
     }
 }
 
-/// The stored tensors that a node outside of the main graph can name: those beside it, and those around its graph.
-#[derive(Clone, Default)]
-struct Tensors<'m>(BTreeMap<&'m str, &'m TensorProto>);
-
-impl<'m> Tensors<'m> {
-    fn and(&self, initializers: &'m [TensorProto], nodes: &'m [NodeProto]) -> Self {
-        let mut all = self.clone();
-        all.0.extend(initializers.iter().map(|tensor| (tensor.name.as_str(), tensor)));
-        for node in nodes.iter().filter(|node| node.op_type == "Constant" && node.is_standard()) {
-            let value = node.attribute.iter().find(|attribute| attribute.name == "value");
-            all.0.extend(node.output.first().map(String::as_str).zip(value.and_then(|value| value.t.as_ref())));
-        }
-        all
-    }
-
-    fn weight(&self, name: &str) -> Option<(String, Vec<usize>)> {
-        let tensor = self.0.get(name).filter(|tensor| tensor.dims.len() >= 2)?;
-        Some((name.to_owned(), tensor.dims.iter().map(|&dim| dim as usize).collect()))
+fn stays(weight: Option<&Constant>, reason: &Skip) -> Entry {
+    Entry {
+        weight: weight.map(|constant| constant.name.clone()),
+        found: weight.map(|constant| constant.place.to_string()),
+        shape: weight.map(|constant| constant.dims.clone()),
+        reason: Some(reason.to_string()),
+        ..Entry::default()
     }
 }
 
-fn layer(findings: Vec<(&NodeProto, Finding)>) -> Layer {
-    let (weight, layout) = (findings[0].1.weight.clone(), findings[0].1.layout);
-    let site = |(node, finding): (&NodeProto, Finding)| Site {
-        node: node.label().to_owned(),
-        op_type: node.op_type.clone(),
-        input: finding.input,
-        element: finding.element,
-        unfold: finding.unfold,
-    };
-    Layer { weight, layout, sites: findings.into_iter().map(site).collect() }
+/// Whether something computed in the bodies of a node can be made an output of it.
+fn brings_out(node: &NodeProto) -> bool {
+    node.is_standard() && matches!(node.op_type.as_str(), "If" | "Loop" | "Scan")
 }

@@ -1,6 +1,6 @@
 //! The reasons for which a weight is left as it is.
 
-use crate::tensor::ElementType;
+use crate::model::Constant;
 use thiserror::Error;
 
 /// Why a node's weight is not projected. Each reads as the end of "skipped: …".
@@ -35,32 +35,61 @@ pub enum Skip {
         /// What it says.
         value: String,
     },
-    /// Layers use the weight in ways that need different corrections.
-    #[error("layers use its weight in different orientations ({0})")]
-    Orientations(String),
-    /// Something that must not change uses the weight too.
-    #[error("{0} uses its weight too, and must not change")]
-    SharedWith(String),
-    /// The weight is visible outside of the main graph.
-    #[error("its weight is also a graph output or used inside a subgraph")]
-    Pinned,
+    /// It is added, or something else than multiplied with the value that is observed.
+    #[error("it is no factor of the layer's input")]
+    NoFactor,
+    /// The weight meets a recurrent layer's own states.
+    #[error("the hidden states that it meets are not observed")]
+    Recurrent,
+    /// Sequences are padded.
+    #[error("its sequences have lengths of their own, and their padding cannot be told from what counts")]
+    SequenceLengths,
+    /// Several nodes use the weight, and the user left such weights out.
+    #[error("{0} uses use its weight, and --on-shared is skip")]
+    Shared(usize),
+    /// The layer would need a weight of its own, and cannot have one.
+    #[error("{others} must keep its weight, and {obstacle}")]
+    NotToBeCopied {
+        /// The other users.
+        others: String,
+        /// Why not.
+        obstacle: String,
+    },
+    /// The weight is stored as integers.
+    #[error("its weight is quantised; --requantize rewrites it on the same scale")]
+    Quantized,
+    /// Nothing reads the weight.
+    #[error("nothing uses it")]
+    Unused,
     /// The operator has no rule.
     #[error("{0} is not projected")]
     NoRule(String),
-    /// The node is not in the main graph.
-    #[error("it is inside {0}, whose inputs are not observed")]
-    NotMainGraph(String),
+    /// The node is in a body from which nothing can be brought out.
+    #[error("it is inside {0}, whose values are not observed")]
+    Unobserved(String),
+    /// The moment needs more than is known before the body runs.
+    #[error("it is inside {0}, where the number of its input's axes is not known")]
+    OpenRank(String),
+    /// The weight is in a function whose calls could not be followed.
+    #[error("it is in the local function {name}, which {reason}")]
+    Function {
+        /// The function.
+        name: String,
+        /// Why not.
+        reason: String,
+    },
     /// The weight is stored as a sparse tensor.
     #[error("its weight is stored as a sparse tensor")]
     Sparse,
     /// The user left it out.
-    #[error("left out by --include or --exclude")]
-    LeftOut,
+    #[error("left out by {0}")]
+    LeftOut(&'static str),
 }
 
 impl Skip {
-    /// For a weight of this type.
-    pub(super) fn not_float(element: Option<ElementType>) -> Self {
-        Self::NotFloat(element.map_or("an unknown type".into(), |element| element.to_string()))
+    /// For a weight of another type.
+    pub(super) fn not_float(weight: &Constant) -> Self {
+        let named = weight.element.map(|element| element.to_string());
+        Self::NotFloat(named.unwrap_or_else(|| format!("type {} of ONNX's list", weight.data_type)))
     }
 }

@@ -7,24 +7,34 @@ use super::Skip;
 /// From a layer's input to its rows, each of dimension d (per group).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Unfold {
-    /// The vectors along one axis; every other axis counts rows.
-    Vectors {
-        /// d, the extent of the feature axis.
-        dim: usize,
-        /// Which axis the weight contracts.
-        axis: FeatureAxis,
-    },
+    /// The vectors along some axes; the others count rows.
+    Vectors(Vectors),
     /// The patches that a convolution's window sees, channel by channel: `[C/group, k…]` flattened, as the weight is.
     Patches(Window),
 }
 
-/// The axis of an input that a weight contracts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum FeatureAxis {
-    /// The last.
-    Last,
-    /// The one before the last, as where the weight stands on the left of a MatMul.
-    SecondLast,
+/// Vectors along axes of an input. Axes below 0 count from the end.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vectors {
+    /// Axes that count groups, and their extents; an input that lacks one is repeated along it.
+    pub groups: Vec<(isize, usize)>,
+    /// Axes that the weight contracts, in its order.
+    pub features: Vec<isize>,
+    /// d, the product of their extents.
+    pub dim: usize,
+    /// The number of axes, where the operator fixes it.
+    pub rank: Option<usize>,
+    /// The axis that counts samples.
+    pub samples: isize,
+}
+
+/// An input's shape, and what each of its axes is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Axes {
+    /// The extents, after what is missing was repeated.
+    pub shape: Vec<usize>,
+    /// Those that count groups, those that are contracted, and the others, the samples first.
+    pub order: Vec<usize>,
 }
 
 /// The window of a convolution over N spatial axes.
@@ -64,7 +74,7 @@ impl Unfold {
     /// d, the dimension of a row.
     pub fn dim(&self) -> usize {
         match self {
-            Self::Vectors { dim, .. } => *dim,
+            Self::Vectors(vectors) => vectors.dim,
             Self::Patches(window) => window.dim(),
         }
     }
@@ -72,7 +82,7 @@ impl Unfold {
     /// Groups, each with rows of its own.
     pub fn groups(&self) -> usize {
         match self {
-            Self::Vectors { .. } => 1,
+            Self::Vectors(vectors) => vectors.group_count(),
             Self::Patches(window) => window.groups,
         }
     }
@@ -80,16 +90,91 @@ impl Unfold {
     /// The number of rows that an input of that shape gives (per group), or `None` where the shape does not fit.
     pub fn rows(&self, shape: &[usize]) -> Option<usize> {
         match self {
-            Self::Vectors { dim, axis } => {
-                let from_the_end = match axis {
-                    FeatureAxis::Last => 1,
-                    FeatureAxis::SecondLast => shape.len().min(2),
-                };
-                let features = *shape.get(shape.len().checked_sub(from_the_end)?)?;
-                (features == *dim && *dim > 0).then(|| shape.iter().product::<usize>() / dim)
-            }
+            Self::Vectors(vectors) => vectors.rows(shape),
             Self::Patches(window) => window.positions(shape),
         }
+    }
+
+    /// Whether the number of the input's axes must be known before its rows can be taken, and is not.
+    pub fn has_open_rank(&self) -> bool {
+        match self {
+            Self::Vectors(vectors) => !vectors.is_last_axis() && vectors.rank.is_none(),
+            Self::Patches(_) => false,
+        }
+    }
+
+    /// The axis of an input of that shape that counts samples, the slowest of those that count rows.
+    pub fn sample_axis(&self, shape: &[usize]) -> Option<usize> {
+        match self {
+            Self::Vectors(vectors) => {
+                let axes = vectors.axes(shape)?;
+                axes.order.get(vectors.groups.len() + vectors.features.len()).copied()
+            }
+            Self::Patches(_) => Some(0),
+        }
+    }
+}
+
+impl Vectors {
+    /// Vectors along one axis, with the samples along the first.
+    pub fn along(axis: isize, dim: usize) -> Self {
+        Self { groups: Vec::new(), features: vec![axis], dim, rank: None, samples: 0 }
+    }
+
+    /// Whether every vector lies along the last axis, in the order of its rows, whatever axes there are before it.
+    pub fn is_last_axis(&self) -> bool {
+        self.groups.is_empty() && self.features == [-1] && self.samples == 0
+    }
+
+    /// Groups, each with rows of its own.
+    pub fn group_count(&self) -> usize {
+        self.groups.iter().map(|(_, extent)| extent).product()
+    }
+
+    /// What each axis of an input of that shape is, or `None` where the shape does not fit.
+    pub fn axes(&self, shape: &[usize]) -> Option<Axes> {
+        // A MatMul takes a single vector on its right for a column.
+        let features = if shape.len() == 1 && self.features == [-2] { &[-1][..] } else { &self.features };
+        let all = self.groups.iter().map(|(axis, _)| *axis).chain(features.iter().copied());
+        let least = all.map(|axis| if axis < 0 { axis.unsigned_abs() } else { axis.unsigned_abs() + 1 }).max()?;
+        let added = if self.groups.is_empty() { 0 } else { least.saturating_sub(shape.len()) };
+        let mut shape: Vec<usize> = std::iter::repeat_n(1, added).chain(shape.iter().copied()).collect();
+        let rank = shape.len();
+        let at = |axis: isize| {
+            let axis = if axis < 0 { rank.checked_sub(axis.unsigned_abs())? } else { axis.unsigned_abs() };
+            (axis < rank).then_some(axis)
+        };
+        let mut order = Vec::with_capacity(rank);
+        for &(axis, extent) in &self.groups {
+            let axis = at(axis)?;
+            if shape[axis] == 1 {
+                shape[axis] = extent;
+            }
+            if shape[axis] != extent {
+                return None;
+            }
+            order.push(axis);
+        }
+        for &axis in features {
+            order.push(at(axis)?);
+        }
+        let dim: usize = order[self.groups.len()..].iter().map(|&axis| shape[axis]).product();
+        let samples = at(self.samples);
+        let rest = samples.into_iter().chain((0..rank).filter(|axis| Some(*axis) != samples));
+        let rest: Vec<usize> = rest.filter(|axis| !order.contains(axis)).collect();
+        order.extend(rest);
+        (dim == self.dim && dim > 0).then_some(Axes { shape, order })
+    }
+
+    /// What each axis of an input of that many axes is, whatever their extents are.
+    pub fn order_of(&self, rank: usize) -> Option<Axes> {
+        let (groups, dim) = (self.groups.iter().map(|(axis, _)| (*axis, 1)).collect(), 1);
+        Self { groups, dim, ..self.clone() }.axes(&vec![1; rank])
+    }
+
+    fn rows(&self, shape: &[usize]) -> Option<usize> {
+        let axes = self.axes(shape)?;
+        Some(axes.shape.iter().product::<usize>() / (self.dim * self.group_count()))
     }
 }
 
@@ -107,6 +192,13 @@ impl Window {
             other => return Err(Skip::Attribute { name: "auto_pad", value: other.to_owned() }),
         };
         Ok(Self { groups, channels, kernel, strides, dilations, padding })
+    }
+
+    /// A window that sees one position at a time.
+    pub(super) fn pointwise(groups: usize, channels: usize, spatial: usize) -> Self {
+        let (ones, zeros) = (vec![1; spatial], vec![0; spatial]);
+        let padding = Padding::Explicit { begin: zeros.clone(), end: zeros };
+        Self { groups, channels, kernel: ones.clone(), strides: ones.clone(), dilations: ones, padding }
     }
 
     /// d, the dimension of a patch of one group.
@@ -171,12 +263,17 @@ mod tests {
 
     #[test]
     fn rows_are_counted_as_the_operators_do() {
-        let vectors = Unfold::Vectors { dim: 4, axis: FeatureAxis::Last };
+        let vectors = Unfold::Vectors(Vectors::along(-1, 4));
         assert_eq!(vectors.rows(&[2, 3, 4]), Some(6));
         assert_eq!(vectors.rows(&[2, 4, 3]), None);
-        let columns = Unfold::Vectors { dim: 4, axis: FeatureAxis::SecondLast };
+        let columns = Unfold::Vectors(Vectors::along(-2, 4));
         assert_eq!(columns.rows(&[2, 4, 3]), Some(6));
         assert_eq!(columns.rows(&[4]), Some(1));
+        let experts = Unfold::Vectors(Vectors { groups: vec![(-3, 5)], ..Vectors::along(-1, 4) });
+        assert_eq!(experts.rows(&[5, 3, 4]), Some(3));
+        assert_eq!(experts.rows(&[2, 5, 3, 4]), Some(6));
+        assert_eq!(experts.rows(&[3, 4]), Some(3), "every expert sees an input without that axis");
+        assert_eq!(experts.rows(&[6, 3, 4]), None);
 
         let padding = Padding::Explicit { begin: vec![0, 1], end: vec![1, 0] };
         let window =

@@ -1,9 +1,9 @@
 //! Scaled Activation Projection: `Ŵ = W · Wp` for every layer (arXiv 2403.08618); biases stay.
 
 use super::{Evidence, Family, LayerFacts, Method, MethodError};
-use crate::layers::{Layer, MatrixLayout};
+use crate::layers::Layer;
 use crate::linalg::{Alpha, Factored, LinalgError, Solver, UnitMoment};
-use crate::model::{Constant, WeightPatch};
+use crate::model::{Constant, MatrixView, WeightCopy, WeightPatch};
 use ndarray::Array2;
 use rayon::prelude::*;
 
@@ -35,7 +35,8 @@ impl Method for Sap {
 /// One weight, ready for any α.
 struct Projectable {
     weight: Constant,
-    layout: MatrixLayout,
+    matrix: MatrixView,
+    copies: Vec<WeightCopy>,
     groups: Vec<Group>,
     facts: LayerFacts,
 }
@@ -49,19 +50,19 @@ enum Group {
 
 impl Projectable {
     fn new(evidence: Evidence<'_>, index: usize) -> Result<Self, MethodError> {
-        let Layer { weight, layout, .. } = &evidence.layers[index];
-        let matrices = layout.matrices(&evidence.model.values(weight)?);
+        let Layer { weight, matrix, copies, .. } = &evidence.layers[index];
+        let matrices = matrix.matrices(&evidence.model.values(weight)?);
         let mut groups = Vec::with_capacity(matrices.len());
         let mut ranks = Vec::new();
-        for (matrix, sum) in matrices.into_iter().zip(evidence.moments.sums(index)) {
-            let (group, rank) = group(evidence.solver, sum, matrix).map_err(|source| failed(weight, source))?;
+        for (weights, sum) in matrices.into_iter().zip(evidence.moments.sums(index)) {
+            let (group, rank) = group(evidence.solver, sum, weights).map_err(|source| failed(weight, source))?;
             groups.push(group);
             ranks.extend(rank);
         }
         let idle_groups = groups.len() - ranks.len();
         let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
         let facts = LayerFacts { effective_rank, idle_groups };
-        Ok(Self { weight: weight.clone(), layout: *layout, groups, facts })
+        Ok(Self { weight: weight.clone(), matrix: matrix.clone(), copies: copies.clone(), groups, facts })
     }
 
     fn patch(&self, alpha: Alpha) -> Result<WeightPatch, MethodError> {
@@ -71,8 +72,8 @@ impl Projectable {
         };
         let matrices: Result<Vec<_>, _> = self.groups.iter().map(project).collect();
         let matrices = matrices.map_err(|source| failed(&self.weight, source))?;
-        let values = self.layout.tensor(&matrices, &self.weight.dims);
-        Ok(WeightPatch { constant: self.weight.clone(), values })
+        let values = self.matrix.tensor(&matrices, &self.weight.dims);
+        Ok(WeightPatch { constant: self.weight.clone(), values, copies: self.copies.clone() })
     }
 }
 

@@ -15,10 +15,12 @@ use prost::Message;
 /// What separates the names that a fragment makes from those of any model.
 const PREFIX: &str = "onnx_sap/";
 
-/// Nodes that read values of a model and add outputs to it.
+/// Nodes that read values of a graph and add outputs to it.
 #[derive(Debug, Default)]
 pub struct Fragment {
     graph: GraphProto,
+    /// What its names begin with besides [`PREFIX`].
+    scope: String,
     names: usize,
 }
 
@@ -26,11 +28,24 @@ pub struct Fragment {
 const INT: i32 = 2;
 const INTS: i32 = 7;
 const STRING: i32 = 3;
+const TENSOR: i32 = 4;
 
 impl Fragment {
-    fn fresh(&mut self) -> String {
+    /// A fragment for the graph at that position: names of a body must differ from those around it.
+    pub(super) fn of_scope(scope: usize) -> Self {
+        let scope = if scope == 0 { String::new() } else { format!("{scope}/") };
+        Self { scope, ..Self::default() }
+    }
+
+    /// A name that nothing has.
+    pub(super) fn fresh(&mut self) -> String {
         self.names += 1;
-        format!("{PREFIX}{}", self.names)
+        format!("{PREFIX}{}{}", self.scope, self.names)
+    }
+
+    /// What is added to the graph.
+    pub(super) fn graph(&self) -> &GraphProto {
+        &self.graph
     }
 
     /// Adds a node with one output, and returns the output's name.
@@ -42,7 +57,7 @@ impl Fragment {
             name: output.clone(),
             op_type: op_type.to_owned(),
             attribute: attributes,
-            domain: String::new(),
+            ..NodeProto::default()
         });
         output
     }
@@ -70,13 +85,13 @@ impl Fragment {
     pub fn input(&mut self, element: ElementType, rank: usize) -> String {
         let name = self.fresh();
         let shape = TensorShapeProto { dim: vec![DimensionProto::default(); rank] };
-        self.graph.input.push(value_info(&name, element, Some(shape)));
+        self.graph.input.push(value_info(&name, element.onnx(), Some(shape)));
         name
     }
 
     /// Makes a value an output; the engines work out its shape.
     pub fn output(&mut self, name: &str, element: ElementType) {
-        self.graph.output.push(value_info(name, element, None));
+        self.graph.output.push(value_info(name, element.onnx(), None));
     }
 
     /// The model with this fragment.
@@ -88,9 +103,17 @@ impl Fragment {
     }
 }
 
-fn value_info(name: &str, element: ElementType, shape: Option<TensorShapeProto>) -> ValueInfoProto {
-    let tensor_type = TensorTypeProto { elem_type: element.onnx(), shape };
-    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+/// The declaration of a tensor; `elem_type` as ONNX numbers element types.
+pub(super) fn value_info(name: &str, elem_type: i32, shape: Option<TensorShapeProto>) -> ValueInfoProto {
+    let tensor_type = Some(TensorTypeProto { elem_type, shape });
+    ValueInfoProto { name: name.to_owned(), r#type: Some(TypeProto { tensor_type, ..TypeProto::default() }) }
+}
+
+/// A one-element tensor attribute of zero.
+pub fn zero(name: &str, element: ElementType) -> AttributeProto {
+    let raw_data = Bytes::from(vec![0; element.size()]);
+    let tensor = TensorProto { dims: vec![1], data_type: element.onnx(), raw_data, ..TensorProto::default() };
+    AttributeProto { name: name.to_owned(), t: Some(tensor), r#type: TENSOR, ..AttributeProto::default() }
 }
 
 /// An integer attribute.

@@ -1,192 +1,341 @@
 //! Who makes a value, who uses it, and which values are constants that hold weights.
 
-use super::proto::{AttributeProto, GraphProto, NodeProto, TensorProto};
+use super::chain;
+use super::flat::{Flat, FlatNode, MAIN, Scope, ScopeIndex};
+use super::place::Place;
+use super::proto::{NodeProto, TensorProto, field};
+use super::quantized::Quantization;
+use super::view::View;
 use super::{Model, ModelError, tensors};
 use crate::tensor::ElementType;
 use ndarray::ArrayD;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-/// The position of a node in the main graph.
+/// A node, counted over all graphs of the model and the bodies of functions where they are called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeIndex(pub usize);
 
-/// Where in the model a constant is stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The initializer at that position.
-    Initializer(usize),
-    /// The tensor in an attribute of a Constant node.
-    ConstantNode {
-        /// The node's position in the graph.
-        node: usize,
-        /// The attribute's position in the node.
-        attribute: usize,
-    },
+/// A value: names need only be unique within a graph.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ValueId {
+    /// The graph that defines it.
+    pub scope: ScopeIndex,
+    /// Its name there.
+    pub name: String,
 }
 
-/// A constant tensor of the main graph.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A constant tensor as it is stored.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Constant {
-    /// The name of the value.
+    /// What the ledger calls it: its name, behind the function or the body that it is stored in.
     pub name: String,
     /// Where it is stored.
     pub place: Place,
     /// The extent of each axis.
     pub dims: Vec<usize>,
-    /// The element type, where this crate knows it.
+    /// The number of its element type in ONNX.
+    pub data_type: i32,
+    /// Its element type, where this crate knows it.
     pub element: Option<ElementType>,
+    /// How its integers stand for floats, where they do.
+    pub quantization: Option<Quantization>,
 }
 
-/// Another name of a constant: the output of an Identity, or of a Cast from one float type to another.
-#[derive(Clone, Copy, Debug)]
-struct Alias<'a> {
-    original: &'a str,
-    element: ElementType,
+/// A constant as a node reads it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operand {
+    /// The stored tensor.
+    pub constant: Constant,
+    /// Its elements as the node sees them.
+    pub view: View,
+    /// Their type there, where this crate knows it.
+    pub element: Option<ElementType>,
+    /// The operators between the tensor and the node.
+    pub through: Vec<String>,
 }
 
-/// The main graph, indexed by value name. An Identity or Cast of a constant counts as another name of it.
-pub struct GraphIndex<'a> {
-    model: &'a Model,
-    constants: BTreeMap<&'a str, Constant>,
-    aliases: BTreeMap<&'a str, Alias<'a>>,
-    users: BTreeMap<&'a str, Vec<NodeIndex>>,
-    producers: BTreeMap<&'a str, NodeIndex>,
-    pinned: BTreeSet<&'a str>,
+/// A use of a stored tensor, under whatever name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Use {
+    /// An input of a node.
+    Input {
+        /// The node.
+        node: NodeIndex,
+        /// Which of its inputs.
+        input: usize,
+    },
+    /// An output of a graph.
+    Output,
 }
 
-impl<'a> GraphIndex<'a> {
-    /// Indexes the main graph.
+/// What a name stands for.
+#[derive(Debug)]
+enum Definition {
+    /// What the graph takes.
+    Given,
+    /// A constant.
+    Constant(Operand),
+    /// What a node computes.
+    Computed(NodeIndex),
+}
+
+/// All graphs of a model, indexed by value name. A node that only shows a constant in another way, a Transpose say,
+/// counts as another name of it.
+#[derive(Debug)]
+pub struct GraphIndex<'m> {
+    model: &'m Model,
+    flat: Flat<'m>,
+    definitions: Vec<BTreeMap<String, Definition>>,
+    uses: BTreeMap<Place, Vec<Use>>,
+}
+
+impl<'m> GraphIndex<'m> {
+    /// Indexes a model.
     ///
     /// # Errors
     /// [`ModelError::Tensor`] for a constant whose shape is impossible.
-    pub fn new(model: &'a Model) -> Result<Self, ModelError> {
-        let graph = model.graph();
-        let mut index = Self {
-            model,
-            constants: BTreeMap::new(),
-            aliases: BTreeMap::new(),
-            users: BTreeMap::new(),
-            producers: BTreeMap::new(),
-            pinned: graph.output.iter().map(|output| output.name.as_str()).collect(),
-        };
-        for (position, tensor) in graph.initializer.iter().enumerate() {
-            index.add_constant(&tensor.name, Place::Initializer(position), tensor)?;
+    pub fn new(model: &'m Model) -> Result<Self, ModelError> {
+        let flat = Flat::of(model);
+        let definitions = flat.scopes.iter().map(|_| BTreeMap::new()).collect();
+        let mut index = Self { model, flat, definitions, uses: BTreeMap::new() };
+        for scope in 0..index.flat.scopes.len() {
+            index.declare(ScopeIndex(scope))?;
         }
-        for (position, node) in graph.node.iter().enumerate() {
-            index.add_node(NodeIndex(position), node)?;
+        for node in 0..index.flat.nodes.len() {
+            index.define(NodeIndex(node))?;
         }
+        index.find_uses();
         Ok(index)
     }
 
-    fn add_node(&mut self, at: NodeIndex, node: &'a NodeProto) -> Result<(), ModelError> {
-        if let Some((output, alias)) = self.alias(node) {
-            self.aliases.insert(output, alias);
-            return Ok(());
+    fn declare(&mut self, at: ScopeIndex) -> Result<(), ModelError> {
+        let scope = &self.flat.scopes[at.0];
+        let given = scope.proto.input.iter().map(|input| (input.name.clone(), Definition::Given));
+        let mut declared: BTreeMap<String, Definition> = given.collect();
+        for (position, (tensor, stored)) in scope.proto.initializer.iter().zip(&scope.stored.initializer).enumerate() {
+            let name = format!("{}{}", scope.path, stored.name);
+            let operand = Operand::stored(name, scope.place.initializer(position), tensor)?;
+            declared.insert(tensor.name.clone(), Definition::Constant(operand));
         }
-        for input in node.input.iter().filter(|name| !name.is_empty()) {
-            self.users.entry(self.original(input)).or_default().push(at);
-        }
-        for output in node.output.iter().filter(|name| !name.is_empty()) {
-            self.producers.insert(output, at);
-        }
-        for name in node.attribute.iter().flat_map(subgraphs).flat_map(captured) {
-            self.pinned.insert(name);
-        }
-        if node.op_type == "Constant"
-            && node.is_standard()
-            && let [output] = node.output.as_slice()
-            && let Some((attribute, value)) = node.attribute.iter().enumerate().find(|(_, a)| a.name == "value")
-            && let Some(tensor) = &value.t
-        {
-            self.add_constant(output, Place::ConstantNode { node: at.0, attribute }, tensor)?;
+        self.definitions[at.0].extend(declared);
+        Ok(())
+    }
+
+    /// Nodes come in the order in which they run, so what they read is defined already.
+    fn define(&mut self, at: NodeIndex) -> Result<(), ModelError> {
+        let node = &self.flat.nodes[at.0];
+        let mut seen = match self.constant_node(node)? {
+            Some(operand) => Some(operand),
+            None => chain::seen_through(self, at),
+        };
+        let scope = node.scope;
+        let outputs: Vec<String> = node.proto.output.iter().filter(|name| !name.is_empty()).cloned().collect();
+        for output in outputs {
+            let definition = seen.take().map_or(Definition::Computed(at), Definition::Constant);
+            self.definitions[scope.0].insert(output, definition);
         }
         Ok(())
     }
 
-    fn add_constant(&mut self, name: &'a str, place: Place, tensor: &TensorProto) -> Result<(), ModelError> {
-        let element = ElementType::from_onnx(tensor.data_type);
-        let constant = Constant { name: name.to_owned(), place, dims: tensors::dims(tensor)?, element };
-        self.constants.insert(name, constant);
-        Ok(())
+    fn constant_node(&self, node: &FlatNode<'_>) -> Result<Option<Operand>, ModelError> {
+        if node.proto.op_type != "Constant" || !node.proto.is_standard() {
+            return Ok(None);
+        }
+        let tensor = node.proto.attribute("value").and_then(|value| value.t.as_ref());
+        let Some((tensor, place)) = tensor.zip(node.attributes.get("value")) else { return Ok(None) };
+        let own_name = node.stored.and_then(|stored| stored.output.first()).map_or("", String::as_str);
+        let name = format!("{}{own_name}", self.flat.path(node));
+        Operand::stored(name, place.tensor(), tensor).map(Some)
+    }
+
+    fn find_uses(&mut self) {
+        let mut found: Vec<(Place, Use)> = Vec::new();
+        for (at, node) in self.nodes() {
+            if self.is_shown(at) {
+                continue;
+            }
+            for input in 0..node.input.len() {
+                found.extend(
+                    self.operand(at, input).map(|o| (o.constant.place.clone(), Use::Input { node: at, input })),
+                );
+            }
+        }
+        for (index, scope) in self.flat.scopes.iter().enumerate() {
+            let operands =
+                scope.proto.output.iter().filter_map(|output| self.constant_named(ScopeIndex(index), &output.name));
+            found.extend(operands.map(|operand| (operand.constant.place.clone(), Use::Output)));
+        }
+        for (place, used) in found {
+            self.uses.entry(place).or_default().push(used);
+        }
     }
 
     /// The model that is indexed.
-    pub fn model(&self) -> &'a Model {
+    pub fn model(&self) -> &'m Model {
         self.model
     }
 
+    /// The nodes and graphs behind the index.
+    pub fn flat(&self) -> &Flat<'m> {
+        &self.flat
+    }
+
     /// The node at that position.
-    pub fn node(&self, at: NodeIndex) -> &'a NodeProto {
-        &self.model.graph().node[at.0]
+    pub fn node(&self, at: NodeIndex) -> &NodeProto {
+        &self.flat.nodes[at.0].proto
     }
 
-    /// Every node of the main graph with its position.
-    pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &'a NodeProto)> {
-        self.model.graph().node.iter().enumerate().map(|(position, node)| (NodeIndex(position), node))
+    /// The node at that position with its surroundings.
+    pub fn flat_node(&self, at: NodeIndex) -> &FlatNode<'m> {
+        &self.flat.nodes[at.0]
     }
 
-    fn original<'n>(&self, name: &'n str) -> &'n str
-    where
-        'a: 'n,
-    {
-        self.aliases.get(name).map_or(name, |alias| alias.original)
+    /// The graph at that position.
+    pub fn scope(&self, at: ScopeIndex) -> &Scope<'m> {
+        &self.flat.scopes[at.0]
     }
 
-    /// The name that a node gives to a constant, where it does no more than that.
-    fn alias(&self, node: &'a NodeProto) -> Option<(&'a str, Alias<'a>)> {
-        let ([input], [output]) = (node.input.as_slice(), node.output.as_slice()) else { return None };
-        let held = self.operand_element(input)?;
-        let element = match node.op_type.as_str() {
-            "Identity" => held,
-            "Cast" => ElementType::from_onnx(i32::try_from(node.int("to", 0)).ok()?)?,
-            _ => return None,
-        };
-        let kept = element == held || (element.is_float() && held.is_float());
-        (node.is_standard() && kept).then(|| (output.as_str(), Alias { original: self.original(input), element }))
+    /// Every node, in the order in which they are stored; bodies behind the nodes that hold them.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &NodeProto)> {
+        self.flat.nodes.iter().enumerate().map(|(position, node)| (NodeIndex(position), node.proto.as_ref()))
     }
 
-    /// Whether a node does no more than give a constant another name.
-    pub fn is_alias(&self, node: &NodeProto) -> bool {
-        node.output.iter().any(|output| self.aliases.contains_key(output.as_str()))
+    /// The graph that a name comes from, seen from `scope`: that one or one around it.
+    fn defining(&self, scope: ScopeIndex, name: &str) -> Option<(ScopeIndex, &Definition)> {
+        let mut at = scope;
+        loop {
+            if let Some(definition) = self.definitions[at.0].get(name) {
+                return Some((at, definition));
+            }
+            let holder = self.flat.scopes[at.0].holder.as_ref()?;
+            at = self.flat.nodes[holder.node.0].scope;
+        }
     }
 
-    /// The element type that a constant has where it is used under that name: after a Cast another than it is stored in.
-    pub fn operand_element(&self, name: &str) -> Option<ElementType> {
-        self.aliases.get(name).map(|alias| alias.element).or_else(|| self.constants.get(name)?.element)
+    fn constant_named(&self, scope: ScopeIndex, name: &str) -> Option<&Operand> {
+        match self.defining(scope, name)? {
+            (_, Definition::Constant(operand)) => Some(operand),
+            _ => None,
+        }
     }
 
-    /// The constant of that name, or of which the name is an Identity.
+    /// The constant that a node reads at an input.
+    pub fn operand(&self, at: NodeIndex, input: usize) -> Option<&Operand> {
+        let node = &self.flat.nodes[at.0];
+        self.constant_named(node.scope, node.proto.input(input)?)
+    }
+
+    /// The value that a node reads at an input.
+    pub fn value(&self, at: NodeIndex, input: usize) -> Option<ValueId> {
+        let node = &self.flat.nodes[at.0];
+        let name = node.proto.input(input)?;
+        let scope = self.defining(node.scope, name).map_or(MAIN, |(scope, _)| scope);
+        Some(ValueId { scope, name: name.to_owned() })
+    }
+
+    /// The constant of that name in the main graph.
     pub fn constant(&self, name: &str) -> Option<&Constant> {
-        self.constants.get(self.original(name))
+        self.constant_named(MAIN, name).map(|operand| &operand.constant)
     }
 
-    /// The nodes that use a value under any name, one entry for each use.
-    pub fn users(&self, name: &str) -> &[NodeIndex] {
-        self.users.get(name).map_or(&[], Vec::as_slice)
+    /// The nodes whose bodies a node is in, the innermost first.
+    pub fn holders(&self, at: NodeIndex) -> Vec<NodeIndex> {
+        let holder = |at: NodeIndex| self.flat.scopes[self.flat.nodes[at.0].scope.0].holder.as_ref().map(|h| h.node);
+        std::iter::successors(holder(at), |&at| holder(at)).collect()
     }
 
-    /// The node that makes a value.
+    /// Whether any graph of the model has a value of that name.
+    pub fn defines(&self, name: &str) -> bool {
+        self.definitions.iter().any(|definitions| definitions.contains_key(name))
+    }
+
+    /// Every stored tensor that the index knows, each once, in the order of their places.
+    pub fn constants(&self) -> Vec<&Constant> {
+        let defined = self.definitions.iter().flat_map(BTreeMap::values);
+        let operands = defined.filter_map(|definition| match definition {
+            Definition::Constant(operand) => Some(&operand.constant),
+            _ => None,
+        });
+        let by_place: BTreeMap<&Place, &Constant> = operands.map(|constant| (&constant.place, constant)).collect();
+        by_place.into_values().collect()
+    }
+
+    /// The uses of a stored tensor under any name; nodes that only show it in another way are none.
+    pub fn uses(&self, place: &Place) -> &[Use] {
+        self.uses.get(place).map_or(&[], Vec::as_slice)
+    }
+
+    /// The node of the main graph that makes a value.
     pub fn producer(&self, name: &str) -> Option<NodeIndex> {
-        self.producers.get(name).copied()
+        match self.definitions[MAIN.0].get(name)? {
+            Definition::Computed(at) => Some(*at),
+            _ => None,
+        }
     }
 
-    /// Whether a value is a graph output or used inside a subgraph, so that it must not change unseen.
-    pub fn is_pinned(&self, name: &str) -> bool {
-        let other_names = self.aliases.iter().filter(|(_, alias)| alias.original == name).map(|(alias, _)| *alias);
-        other_names.chain([name]).any(|name| self.pinned.contains(name))
+    /// Whether a node only holds a constant or shows one in another way.
+    pub fn is_shown(&self, at: NodeIndex) -> bool {
+        let node = &self.flat.nodes[at.0];
+        let output = node.proto.output.first();
+        output.is_some_and(|name| matches!(self.definitions[node.scope.0].get(name), Some(Definition::Constant(_))))
+    }
+
+    /// The integers of a small constant, such as a shape, that a node reads at an input.
+    pub(super) fn integers(&self, at: NodeIndex, input: usize) -> Option<Vec<i64>> {
+        let node = &self.flat.nodes[at.0];
+        match self.defining(node.scope, node.proto.input(input)?)?.1 {
+            Definition::Constant(operand) => self.model.integers(&operand.constant),
+            Definition::Computed(maker) => {
+                let maker = self.node(*maker);
+                let list = maker.ints("value_ints").map(<[i64]>::to_vec);
+                list.or_else(|| maker.attribute("value_int").map(|value| vec![value.i]))
+                    .filter(|_| maker.op_type == "Constant")
+            }
+            Definition::Given => None,
+        }
+    }
+}
+
+impl Operand {
+    fn stored(name: String, place: Place, tensor: &TensorProto) -> Result<Self, ModelError> {
+        let constant = Constant::of(name, place, tensor)?;
+        Ok(Self { view: View::of(&constant.dims), element: constant.element, constant, through: Vec::new() })
+    }
+}
+
+impl Constant {
+    fn of(name: String, place: Place, tensor: &TensorProto) -> Result<Self, ModelError> {
+        let (dims, data_type) = (tensors::dims(tensor)?, tensor.data_type);
+        let element = ElementType::from_onnx(data_type);
+        Ok(Self { name, place, dims, data_type, element, quantization: None })
     }
 }
 
 impl Model {
-    /// The stored tensor of a constant.
-    pub(super) fn tensor(&self, place: Place) -> Option<&TensorProto> {
-        match place {
-            Place::Initializer(position) => self.graph().initializer.get(position),
-            Place::ConstantNode { node, attribute } => {
-                self.graph().node.get(node)?.attribute.get(attribute)?.t.as_ref()
+    /// The names and shapes of the main graph's sparse initializers.
+    pub fn sparse_initializers(&self) -> Vec<(String, Vec<usize>)> {
+        let sparse = self.graph().sparse_initializer.iter();
+        let name = |values: &Option<TensorProto>| values.as_ref().map(|tensor| tensor.name.clone()).unwrap_or_default();
+        sparse
+            .map(|s| (name(&s.values), s.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect()))
+            .collect()
+    }
+
+    /// The constants in the bodies of local functions, whether those are called or not.
+    pub fn constants_of_functions(&self) -> Vec<Constant> {
+        let mut found = Vec::new();
+        for (index, function) in self.header().functions.iter().enumerate() {
+            for (position, node) in function.node.iter().enumerate() {
+                let place = Place::function(index).child(field::FUNCTION_NODE, position);
+                for (attribute, tensor) in
+                    node.attribute.iter().enumerate().filter_map(|(at, a)| Some((at, a.t.as_ref()?)))
+                {
+                    let name = format!("{}/{}", function.name, node.output.first().map_or("", String::as_str));
+                    found.extend(Constant::of(name, place.attribute(attribute).tensor(), tensor));
+                }
             }
         }
+        found
     }
 
     /// The values of a constant, exactly, as float64.
@@ -194,22 +343,10 @@ impl Model {
     /// # Errors
     /// A tensor that is not of a float type or whose bytes cannot be read.
     pub fn values(&self, constant: &Constant) -> Result<ArrayD<f64>, ModelError> {
-        let missing = || ModelError::Tensor { tensor: constant.name.clone(), reason: "is not in the model".into() };
-        self.decode_values(self.tensor(constant.place).ok_or_else(missing)?)
+        let tensor = self.tensor(&constant.place)?;
+        match &constant.quantization {
+            Some(quantization) => Ok(quantization.decode(&self.bytes_of(&tensor)?, &constant.dims)),
+            None => self.decode_values(&tensor),
+        }
     }
-}
-
-/// The graphs that an attribute holds.
-pub fn subgraphs(attribute: &AttributeProto) -> impl Iterator<Item = &GraphProto> {
-    attribute.g.iter().chain(&attribute.graphs)
-}
-
-/// The names that a subgraph uses, at any depth, whether its own or the outer graph's.
-fn captured(graph: &GraphProto) -> Vec<&str> {
-    let mut names: Vec<&str> = graph.output.iter().map(|output| output.name.as_str()).collect();
-    for node in &graph.node {
-        names.extend(node.input.iter().map(String::as_str));
-        names.extend(node.attribute.iter().flat_map(subgraphs).flat_map(captured));
-    }
-    names
 }

@@ -3,28 +3,38 @@
 //! A [`Model`] is the bytes of the file and a decoded view of them. A [`GraphIndex`] finds weights, which change through
 //! [`WeightPatch`]es, and written by [`Staged`]; everything that no patch touches keeps its bytes (`wire.rs`).
 
+mod additions;
+mod chain;
 mod classifier;
 mod error;
+mod flat;
 pub mod fragment;
-pub mod graph;
+mod graph;
 mod patch;
+mod place;
 pub mod proto;
+mod quantized;
 mod save;
 mod tensors;
+mod view;
 pub mod wire;
 
+pub use additions::{Additions, inlined};
 pub use classifier::Classifier;
 pub use error::ModelError;
+pub use flat::{Flat, FlatNode, Holder, MAIN, Scope, ScopeIndex};
 pub use fragment::Fragment;
-pub use graph::{Constant, GraphIndex, NodeIndex, Place};
-pub use patch::{ExternalCopy, OutputPlan, PROVENANCE_PREFIX, WeightPatch};
+pub use graph::{Constant, GraphIndex, NodeIndex, Operand, Use, ValueId};
+pub use patch::{ExternalCopy, OutputPlan, PROVENANCE_PREFIX, WeightCopy, WeightPatch};
+pub use place::Place;
+pub use quantized::Quantization;
 pub use save::{Staged, write_atomically};
-pub use tensors::rounded;
+pub use view::{Axis, MatrixView, View};
 
 use crate::tensor::ElementType;
 use bytes::Bytes;
 use prost::Message;
-use proto::{EXTERNAL, GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto};
+use proto::{EXTERNAL, GraphProto, ModelProto, ValueInfoProto};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -135,29 +145,9 @@ impl Model {
 
     /// The files of external data, as the model names them, each once.
     pub fn external_files(&self) -> BTreeSet<String> {
-        self.tensors()
-            .into_iter()
-            .filter(|tensor| tensor.data_location == EXTERNAL)
-            .filter_map(tensors::location)
-            .collect()
+        let external = self.tensors().into_iter().filter(|(_, tensor)| tensor.data_location == EXTERNAL);
+        external.filter_map(|(_, tensor)| tensors::location(tensor)).collect()
     }
-
-    /// Every tensor of the model, those of subgraphs and functions included.
-    fn tensors(&self) -> Vec<&TensorProto> {
-        let mut found = tensors_of(&self.graph);
-        found.extend(self.proto.functions.iter().flat_map(|function| tensors_of_nodes(&function.node)));
-        found
-    }
-}
-
-fn tensors_of(graph: &GraphProto) -> Vec<&TensorProto> {
-    graph.initializer.iter().chain(tensors_of_nodes(&graph.node)).collect()
-}
-
-fn tensors_of_nodes(nodes: &[NodeProto]) -> Vec<&TensorProto> {
-    let attributes = || nodes.iter().flat_map(|node| &node.attribute);
-    let own = attributes().flat_map(|attribute| attribute.t.iter().chain(&attribute.tensors));
-    own.chain(attributes().flat_map(graph::subgraphs).flat_map(tensors_of)).collect()
 }
 
 impl Port {

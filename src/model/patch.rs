@@ -3,12 +3,13 @@
 //! Weights keep element type and shape. In `raw_data`, packed typed data and external data the new bytes take exactly
 //! the place of the old ones; other storage forms change a few length prefixes around them.
 
-use super::proto::{EXTERNAL, ModelProto, StringStringEntryProto, TensorProto, field};
+use super::proto::{EXTERNAL, GraphProto, ModelProto, StringStringEntryProto, TensorProto, TensorShapeProto, field};
 use super::tensors::{self, ExternalRange, to_little_endian};
 use super::wire::{self, Edit, Field, Splice};
-use super::{Constant, Model, ModelError, Place};
+use super::{Constant, Model, ModelError, Place, View, fragment};
 use crate::paths::{parent, same_file};
 use crate::tensor::ElementType;
+use bytes::Bytes;
 use ndarray::ArrayD;
 use prost::Message;
 use std::collections::BTreeMap;
@@ -17,13 +18,72 @@ use std::path::{Path, PathBuf};
 /// The keys of this tool's provenance in `metadata_props` begin with this.
 pub const PROVENANCE_PREFIX: &str = "onnx_sap.";
 
-/// New values for one weight, in the weight's own shape.
+/// New values for one weight.
 #[derive(Clone, Debug)]
 pub struct WeightPatch {
     /// The weight.
     pub constant: Constant,
-    /// Its new values; rounded once to its element type when written.
+    /// Its new values, in the shape in which it is stored; rounded once to its type when written.
     pub values: ArrayD<f64>,
+    /// Where the stored weight must stay: the copies that take the new values.
+    pub copies: Vec<WeightCopy>,
+}
+
+/// A weight of their own for some of the nodes that read a shared one: a new initializer of the main graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WeightCopy {
+    /// The name of the new initializer.
+    pub name: String,
+    /// What the nodes see of the stored weight; the copy has that shape.
+    pub view: View,
+    /// The type in which they read it.
+    pub element: ElementType,
+    /// The inputs of nodes that are given the new name.
+    pub readers: Vec<Place>,
+}
+
+impl WeightPatch {
+    /// The new values as the stored weight holds them.
+    fn bytes(&self) -> Result<Vec<u8>, ModelError> {
+        match &self.constant.quantization {
+            Some(quantization) => Ok(quantization.encode(&self.values)),
+            None => Ok(to_little_endian(self.values.iter(), self.element()?)),
+        }
+    }
+
+    fn element(&self) -> Result<ElementType, ModelError> {
+        let tensor = &self.constant.name;
+        let not_float = || ModelError::Tensor { tensor: tensor.clone(), reason: "is not of a float type".into() };
+        self.constant.element.filter(|element| element.is_float()).ok_or_else(not_float)
+    }
+
+    /// What the stored weight holds once the patch is written: the values rounded once.
+    ///
+    /// # Errors
+    /// A weight that is neither of a float type nor quantised.
+    pub fn held(&self) -> Result<ArrayD<f64>, ModelError> {
+        match &self.constant.quantization {
+            Some(quantization) => Ok(quantization.decode(&self.bytes()?, self.values.shape())),
+            None => Ok(tensors::rounded(&self.values, self.element()?)),
+        }
+    }
+}
+
+impl WeightCopy {
+    /// What the copy holds of a weight's new values, rounded once.
+    pub fn held(&self, values: &ArrayD<f64>) -> ArrayD<f64> {
+        tensors::rounded(&self.view.of_stored(values), self.element)
+    }
+
+    fn bytes(&self, values: &ArrayD<f64>) -> Vec<u8> {
+        to_little_endian(self.view.of_stored(values).iter(), self.element)
+    }
+
+    /// The copy as a tensor, without its data.
+    fn tensor(&self) -> TensorProto {
+        let dims = self.view.dims().iter().map(|&dim| dim as i64).collect();
+        TensorProto { dims, data_type: self.element.onnx(), name: self.name.clone(), ..TensorProto::default() }
+    }
 }
 
 /// How the files of the rewritten model follow from those of the original.
@@ -31,7 +91,9 @@ pub struct WeightPatch {
 pub struct OutputPlan {
     /// Changes of the model file.
     pub splices: Vec<Splice>,
-    /// What is appended to the model file.
+    /// The copies of shared weights, which are appended to the model file.
+    pub copies: Vec<u8>,
+    /// What is appended after them.
     pub provenance: Vec<u8>,
     /// External files that are copied, by the location that the original names.
     pub external: BTreeMap<String, ExternalCopy>,
@@ -42,9 +104,20 @@ pub struct OutputPlan {
 pub struct ExternalCopy {
     /// Where the rewritten model looks for it.
     pub location: String,
-    /// Offsets and what stands there afterwards.
+    /// Offsets and what stands there afterwards; copies of weights lie behind the end of the original.
     pub writes: Vec<(u64, Vec<u8>)>,
 }
+
+impl ExternalCopy {
+    /// The first place behind the original's `size` bytes and what was already written there.
+    fn end(&self, size: u64) -> u64 {
+        let ends = self.writes.iter().map(|(offset, bytes)| offset + bytes.len() as u64);
+        ends.fold(size, u64::max).next_multiple_of(ALIGNMENT)
+    }
+}
+
+/// Where readers that map files want tensors to begin (ONNX, "External Data": a page).
+const ALIGNMENT: u64 = 4096;
 
 impl OutputPlan {
     /// Whether only bytes of weights change, so that nothing moves.
@@ -60,10 +133,20 @@ impl Model {
     /// As [`Model::output_plan`].
     pub fn with_patches(&self, patches: &[WeightPatch]) -> Result<Vec<u8>, ModelError> {
         let mut edits = Vec::new();
+        let mut copies = GraphProto::default();
         for patch in patches {
-            self.inline(patch, &mut edits)?;
+            if patch.copies.is_empty() {
+                self.inline(patch, &mut edits)?;
+            }
+            for copy in &patch.copies {
+                self.redirect(copy, &mut edits)?;
+                let raw_data = Bytes::from(copy.bytes(&patch.values));
+                copies.initializer.push(TensorProto { raw_data, ..copy.tensor() });
+            }
         }
-        Ok(wire::spliced(&self.bytes, &wire::splices(&self.bytes, edits)?))
+        let mut bytes = wire::spliced(&self.bytes, &wire::splices(&self.bytes, edits)?);
+        bytes.extend(self.encode_copies(copies));
+        Ok(bytes)
     }
 
     /// What has to be written so that the file at `out` is this model with `patches` and with `provenance`, pairs of
@@ -79,46 +162,88 @@ impl Model {
     ) -> Result<OutputPlan, ModelError> {
         let mut edits = self.old_provenance()?;
         let mut external: BTreeMap<String, ExternalCopy> = BTreeMap::new();
+        let mut copies: Vec<(TensorProto, Option<(String, u64, u64)>)> = Vec::new();
         for patch in patches {
             let tensor = self.patched_tensor(patch)?;
-            if tensor.data_location == EXTERNAL {
-                let (range, bytes) = self.external_write(tensor, patch)?;
-                external.entry(range.location).or_default().writes.push((range.offset, bytes));
-            } else {
-                self.inline(patch, &mut edits)?;
+            let range = (tensor.data_location == EXTERNAL).then(|| self.external(&tensor)).transpose()?;
+            match &range {
+                _ if !patch.copies.is_empty() => {}
+                Some(range) => {
+                    let file = external.entry(range.location.clone()).or_default();
+                    file.writes.push((range.offset, patch.bytes()?));
+                }
+                None => self.inline(patch, &mut edits)?,
+            }
+            for copy in &patch.copies {
+                self.redirect(copy, &mut edits)?;
+                let bytes = copy.bytes(&patch.values);
+                // A copy lies where the original does: a model whose weights are outside may be too large to hold them.
+                copies.push(match &range {
+                    Some(ExternalRange { location, .. }) => {
+                        let file = external.entry(location.clone()).or_default();
+                        let (offset, length) = (file.end(self.external_size(location)?), bytes.len() as u64);
+                        file.writes.push((offset, bytes));
+                        (copy.tensor(), Some((location.clone(), offset, length)))
+                    }
+                    None => (TensorProto { raw_data: bytes.into(), ..copy.tensor() }, None),
+                });
             }
         }
         self.place_external(&mut external, out, &mut edits)?;
+        let place = |(mut tensor, stored): (TensorProto, Option<(String, u64, u64)>)| {
+            if let Some((location, offset, length)) = stored {
+                let location = external.get(&location).map_or(location, |file| file.location.clone());
+                tensor.data_location = EXTERNAL;
+                tensor.external_data = external_entries(&location, offset, length);
+            }
+            tensor
+        };
+        let copies = GraphProto { initializer: copies.into_iter().map(place).collect(), ..GraphProto::default() };
         let splices = wire::splices(&self.bytes, edits)?;
-        Ok(OutputPlan { splices, provenance: encode_provenance(provenance), external })
+        let (copies, provenance) = (self.encode_copies(copies), encode_provenance(provenance));
+        Ok(OutputPlan { splices, copies, provenance, external })
     }
 
-    fn patched_tensor(&self, patch: &WeightPatch) -> Result<&TensorProto, ModelError> {
-        let bad = |reason: String| ModelError::Tensor { tensor: patch.constant.name.clone(), reason };
-        let tensor = self.tensor(patch.constant.place).ok_or_else(|| bad("is not in the model".into()))?;
-        let dims = tensors::dims(tensor)?;
+    /// The edits that let nodes read a copy.
+    fn redirect(&self, copy: &WeightCopy, edits: &mut Vec<Edit>) -> Result<(), ModelError> {
+        for reader in &copy.readers {
+            edits.push(Edit { range: self.message(reader)?.payload, bytes: copy.name.clone().into_bytes() });
+        }
+        Ok(())
+    }
+
+    /// New initializers as bytes behind the model. Before IR version 4 each had to be an input as well.
+    fn encode_copies(&self, mut copies: GraphProto) -> Vec<u8> {
+        if copies.initializer.is_empty() {
+            return Vec::new();
+        }
+        if self.header().ir_version < 4 {
+            let input = |tensor: &TensorProto| {
+                let shape = TensorShapeProto::fixed(&tensor.dims);
+                fragment::value_info(&tensor.name, tensor.data_type, Some(shape))
+            };
+            copies.input = copies.initializer.iter().map(input).collect();
+        }
+        ModelProto { graph: Some(copies), ..ModelProto::default() }.encode_to_vec()
+    }
+
+    fn patched_tensor(&self, patch: &WeightPatch) -> Result<TensorProto, ModelError> {
+        let tensor = self.tensor(&patch.constant.place)?;
+        let dims = tensors::dims(&tensor)?;
         if dims != patch.values.shape() {
-            return Err(bad(format!("has shape {dims:?}, its new values {:?}", patch.values.shape())));
+            let reason = format!("has shape {dims:?}, its new values {:?}", patch.values.shape());
+            return Err(ModelError::Tensor { tensor: patch.constant.name.clone(), reason });
         }
         Ok(tensor)
-    }
-
-    fn external_write(
-        &self,
-        tensor: &TensorProto,
-        patch: &WeightPatch,
-    ) -> Result<(ExternalRange, Vec<u8>), ModelError> {
-        Ok((self.external(tensor)?, to_little_endian(patch.values.iter(), element(patch)?)))
     }
 
     /// The edits that put the new values into the tensor's message.
     fn inline(&self, patch: &WeightPatch, edits: &mut Vec<Edit>) -> Result<(), ModelError> {
         let tensor = self.patched_tensor(patch)?;
-        let element = element(patch)?;
-        let message = self.message(&path(patch.constant.place))?;
+        let message = self.message(&patch.constant.place)?;
         let fields = wire::fields(&self.bytes, message.payload)?;
         let data: Vec<&Field> = fields.iter().filter(|field| is_data(field.number)).collect();
-        let raw = to_little_endian(patch.values.iter(), element);
+        let raw = patch.bytes()?;
         if tensor.data_location == EXTERNAL {
             let external = |number: u32| matches!(number, field::TENSOR_EXTERNAL_DATA | field::TENSOR_DATA_LOCATION);
             let stored: Vec<&Field> = fields.iter().filter(|field| external(field.number)).collect();
@@ -127,7 +252,7 @@ impl Model {
         }
         match data.as_slice() {
             [only] if only.delimited && only.number == field::TENSOR_INT32_DATA => {
-                edits.push(Edit { range: only.payload.clone(), bytes: half_bits_as_varints(&raw) });
+                edits.push(Edit { range: only.payload.clone(), bytes: as_varints(&raw, tensor.data_type) });
             }
             [only] if only.delimited && only.payload.len() == raw.len() => {
                 edits.push(Edit { range: only.payload.clone(), bytes: raw });
@@ -137,17 +262,12 @@ impl Model {
         Ok(())
     }
 
-    fn message(&self, path: &[(u32, usize)]) -> Result<Field, ModelError> {
-        let missing = || ModelError::Graph("a tensor of the model is not where it was; was the file changed?".into());
-        wire::locate(&self.bytes, path)?.ok_or_else(missing)
-    }
-
     /// Removes what an earlier run of this tool said about the model.
     fn old_provenance(&self) -> Result<Vec<Edit>, ModelError> {
         let mut edits = Vec::new();
         for (index, entry) in self.header().metadata_props.iter().enumerate() {
             if entry.key.starts_with(PROVENANCE_PREFIX) {
-                let range = self.message(&[(field::MODEL_METADATA_PROPS, index)])?.whole;
+                let range = self.message(&Place::default().child(field::MODEL_METADATA_PROPS, index))?.whole;
                 edits.push(Edit { range, bytes: Vec::new() });
             }
         }
@@ -171,13 +291,12 @@ impl Model {
         for (location, copy) in external.iter_mut() {
             copy.location = renamed(location, self.path(), out);
         }
-        for (place, tensor) in self.stored_tensors() {
+        for (place, tensor) in self.tensors() {
             for (index, entry) in tensor.external_data.iter().enumerate().filter(|(_, entry)| entry.key == "location") {
                 if let Some(copy) = external.get(&entry.value) {
-                    let mut steps = path(place);
-                    steps.push((field::TENSOR_EXTERNAL_DATA, index));
+                    let at = place.child(field::TENSOR_EXTERNAL_DATA, index);
                     let entry = StringStringEntryProto { key: entry.key.clone(), value: copy.location.clone() };
-                    edits.push(Edit { range: self.message(&steps)?.payload, bytes: entry.encode_to_vec() });
+                    edits.push(Edit { range: self.message(&at)?.payload, bytes: entry.encode_to_vec() });
                 }
             }
         }
@@ -189,35 +308,6 @@ impl Model {
         let beside = same_file(self.folder(), parent(out));
         let name = |location: String| if beside { renamed(&location, self.path(), out) } else { location };
         self.external_files().into_iter().map(|location| out.with_file_name(name(location))).collect()
-    }
-
-    /// The initializers and Constant values of the main graph.
-    fn stored_tensors(&self) -> impl Iterator<Item = (Place, &TensorProto)> {
-        let initializers = self.graph().initializer.iter().enumerate();
-        let constants = self.graph().node.iter().enumerate().flat_map(|(node, proto)| {
-            let tensors = proto.attribute.iter().enumerate();
-            tensors.filter_map(move |(attribute, a)| Some((Place::ConstantNode { node, attribute }, a.t.as_ref()?)))
-        });
-        initializers.map(|(position, tensor)| (Place::Initializer(position), tensor)).chain(constants)
-    }
-}
-
-fn element(patch: &WeightPatch) -> Result<ElementType, ModelError> {
-    let not_float =
-        || ModelError::Tensor { tensor: patch.constant.name.clone(), reason: "is not of a float type".into() };
-    patch.constant.element.filter(|element| element.is_float()).ok_or_else(not_float)
-}
-
-/// The way from the model down to the message of a stored tensor.
-fn path(place: Place) -> Vec<(u32, usize)> {
-    match place {
-        Place::Initializer(position) => vec![(field::MODEL_GRAPH, 0), (field::GRAPH_INITIALIZER, position)],
-        Place::ConstantNode { node, attribute } => vec![
-            (field::MODEL_GRAPH, 0),
-            (field::GRAPH_NODE, node),
-            (field::NODE_ATTRIBUTE, attribute),
-            (field::ATTRIBUTE_TENSOR, 0),
-        ],
     }
 }
 
@@ -234,13 +324,25 @@ fn replace_fields(fields: &[&Field], bytes: Vec<u8>, edits: &mut Vec<Edit>) {
     }
 }
 
-/// 16-bit floats as `int32_data` holds them: each one's bits as a varint.
-fn half_bits_as_varints(raw: &[u8]) -> Vec<u8> {
+/// Raw values as `int32_data` holds them: the bits of a 16-bit float, or an integer of 8 bits, as a varint each.
+fn as_varints(raw: &[u8], data_type: i32) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(raw.len() * 3 / 2);
-    for &chunk in raw.as_chunks::<2>().0 {
-        prost::encoding::encode_varint(u64::from(u16::from_le_bytes(chunk)), &mut bytes);
+    match data_type {
+        tensors::INT8 => raw.iter().for_each(|&byte| {
+            // A negative int32 is extended to 64 bits.
+            prost::encoding::encode_varint(i64::from(byte.cast_signed()).cast_unsigned(), &mut bytes);
+        }),
+        tensors::UINT8 => raw.iter().for_each(|&byte| prost::encoding::encode_varint(u64::from(byte), &mut bytes)),
+        _ => raw.as_chunks::<2>().0.iter().for_each(|&chunk| {
+            prost::encoding::encode_varint(u64::from(u16::from_le_bytes(chunk)), &mut bytes);
+        }),
     }
     bytes
+}
+
+fn external_entries(location: &str, offset: u64, length: u64) -> Vec<StringStringEntryProto> {
+    let entries = [("location", location.to_owned()), ("offset", offset.to_string()), ("length", length.to_string())];
+    entries.into_iter().map(|(key, value)| StringStringEntryProto { key: key.to_owned(), value }).collect()
 }
 
 fn encode_provenance(entries: &[(String, String)]) -> Vec<u8> {

@@ -1,4 +1,6 @@
 //! The parts of ONNX's protobuf schema (IR version 14) that this crate reads, written by hand from the specification.
+//! Nodes, attributes and tensors are complete but for their documentation, since the bodies of local functions are
+//! copied into the model that is measured.
 //!
 //! These types are a reading view: a user's model is never encoded from them, because prost drops the fields that it
 //! does not know. Changes go through `wire.rs`, which keeps every byte that it was not asked to change. They are
@@ -46,10 +48,21 @@ pub struct StringStringEntryProto {
 pub struct FunctionProto {
     #[prost(string, tag = "1")]
     pub name: String,
+    #[prost(string, repeated, tag = "4")]
+    pub input: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    pub output: Vec<String>,
     #[prost(message, repeated, tag = "7")]
     pub node: Vec<NodeProto>,
+    #[prost(message, repeated, tag = "9")]
+    pub opset_import: Vec<OperatorSetIdProto>,
     #[prost(string, tag = "10")]
     pub domain: String,
+    /// Attributes with default values.
+    #[prost(message, repeated, tag = "11")]
+    pub attribute_proto: Vec<AttributeProto>,
+    #[prost(string, tag = "13")]
+    pub overload: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -84,6 +97,8 @@ pub struct NodeProto {
     pub attribute: Vec<AttributeProto>,
     #[prost(string, tag = "7")]
     pub domain: String,
+    #[prost(string, tag = "8")]
+    pub overload: String,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -100,15 +115,31 @@ pub struct AttributeProto {
     pub t: Option<TensorProto>,
     #[prost(message, optional, tag = "6")]
     pub g: Option<GraphProto>,
+    #[prost(float, repeated, packed = "false", tag = "7")]
+    pub floats: Vec<f32>,
     #[prost(int64, repeated, packed = "false", tag = "8")]
     pub ints: Vec<i64>,
+    #[prost(bytes = "bytes", repeated, tag = "9")]
+    pub strings: Vec<Bytes>,
     #[prost(message, repeated, tag = "10")]
     pub tensors: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
     pub graphs: Vec<GraphProto>,
+    /// A `TypeProto`, which nobody looks into.
+    #[prost(bytes = "bytes", optional, tag = "14")]
+    pub tp: Option<Bytes>,
+    #[prost(bytes = "bytes", repeated, tag = "15")]
+    pub type_protos: Vec<Bytes>,
     /// `AttributeProto.AttributeType`: 2 is INT, 4 TENSOR, 7 INTS.
     #[prost(int32, tag = "20")]
     pub r#type: i32,
+    /// In a function's body: the attribute of the calling node that is meant.
+    #[prost(string, tag = "21")]
+    pub ref_attr_name: String,
+    #[prost(message, optional, tag = "22")]
+    pub sparse_tensor: Option<SparseTensorProto>,
+    #[prost(message, repeated, tag = "23")]
+    pub sparse_tensors: Vec<SparseTensorProto>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -121,6 +152,10 @@ pub struct TensorProto {
     pub float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
     pub int32_data: Vec<i32>,
+    #[prost(bytes = "bytes", repeated, tag = "6")]
+    pub string_data: Vec<Bytes>,
+    #[prost(int64, repeated, tag = "7")]
+    pub int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
     pub name: String,
     /// Shares the buffer that the model was decoded from.
@@ -128,6 +163,8 @@ pub struct TensorProto {
     pub raw_data: Bytes,
     #[prost(double, repeated, tag = "10")]
     pub double_data: Vec<f64>,
+    #[prost(uint64, repeated, tag = "11")]
+    pub uint64_data: Vec<u64>,
     #[prost(message, repeated, tag = "13")]
     pub external_data: Vec<StringStringEntryProto>,
     /// `TensorProto.DataLocation`: 1 is EXTERNAL.
@@ -139,6 +176,8 @@ pub struct TensorProto {
 pub struct SparseTensorProto {
     #[prost(message, optional, tag = "1")]
     pub values: Option<TensorProto>,
+    #[prost(message, optional, tag = "2")]
+    pub indices: Option<TensorProto>,
     #[prost(int64, repeated, packed = "false", tag = "3")]
     pub dims: Vec<i64>,
 }
@@ -155,6 +194,15 @@ pub struct ValueInfoProto {
 pub struct TypeProto {
     #[prost(message, optional, tag = "1")]
     pub tensor_type: Option<TensorTypeProto>,
+    /// The other kinds of types, which nobody looks into.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub sequence_type: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "5")]
+    pub map_type: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "8")]
+    pub sparse_tensor_type: Option<Bytes>,
+    #[prost(bytes = "bytes", optional, tag = "9")]
+    pub optional_type: Option<Bytes>,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -184,10 +232,20 @@ pub struct DimensionProto {
 pub mod field {
     pub const MODEL_GRAPH: u32 = 7;
     pub const MODEL_METADATA_PROPS: u32 = 14;
+    pub const MODEL_FUNCTIONS: u32 = 25;
+    pub const FUNCTION_NODE: u32 = 7;
+    pub const FUNCTION_ATTRIBUTE_PROTO: u32 = 11;
     pub const GRAPH_NODE: u32 = 1;
     pub const GRAPH_INITIALIZER: u32 = 5;
+    pub const GRAPH_SPARSE_INITIALIZER: u32 = 15;
+    pub const NODE_INPUT: u32 = 1;
     pub const NODE_ATTRIBUTE: u32 = 5;
     pub const ATTRIBUTE_TENSOR: u32 = 5;
+    pub const ATTRIBUTE_GRAPH: u32 = 6;
+    pub const ATTRIBUTE_TENSORS: u32 = 10;
+    pub const ATTRIBUTE_GRAPHS: u32 = 11;
+    pub const SPARSE_VALUES: u32 = 1;
+    pub const SPARSE_INDICES: u32 = 2;
     pub const TENSOR_FLOAT_DATA: u32 = 4;
     pub const TENSOR_INT32_DATA: u32 = 5;
     pub const TENSOR_RAW_DATA: u32 = 9;
@@ -230,9 +288,14 @@ impl NodeProto {
         if self.name.is_empty() { self.output.first().map_or("", String::as_str) } else { &self.name }
     }
 
+    /// The node's operator set; ONNX's own, which has two names, is empty.
+    pub fn operator_set(&self) -> &str {
+        if self.domain == "ai.onnx" { "" } else { &self.domain }
+    }
+
     /// Whether the node belongs to ONNX's own operator set.
     pub fn is_standard(&self) -> bool {
-        self.domain.is_empty() || self.domain == "ai.onnx"
+        self.operator_set().is_empty()
     }
 }
 
@@ -240,5 +303,13 @@ impl ValueInfoProto {
     /// The tensor type, where the value is a tensor.
     pub fn tensor(&self) -> Option<&TensorTypeProto> {
         self.r#type.as_ref()?.tensor_type.as_ref()
+    }
+}
+
+impl TensorShapeProto {
+    /// A shape whose extents are all known.
+    pub fn fixed(dims: &[i64]) -> Self {
+        let dim = |&extent: &i64| DimensionProto { dim_value: Some(extent), dim_param: None };
+        Self { dim: dims.iter().map(dim).collect() }
     }
 }

@@ -34,6 +34,10 @@ pub(super) fn dims(tensor: &TensorProto) -> Result<Vec<usize>, ModelError> {
     Ok(dims)
 }
 
+/// `TensorProto.DataType` of 8-bit integers.
+pub(super) const UINT8: i32 = 2;
+pub(super) const INT8: i32 = 3;
+
 impl Model {
     /// Checks that the bytes of a tensor are there and fit its shape.
     pub(super) fn check(&self, tensor: &TensorProto) -> Result<(), ModelError> {
@@ -157,6 +161,52 @@ impl Model {
         }
     }
 
+    /// The bytes of a tensor of 8-bit integers.
+    pub(super) fn bytes_of(&self, tensor: &TensorProto) -> Result<Vec<u8>, ModelError> {
+        let bytes = if tensor.data_location == EXTERNAL {
+            self.read_external(tensor)?
+        } else if tensor.raw_data.is_empty() {
+            tensor.int32_data.iter().map(|&value| value as u8).collect()
+        } else {
+            tensor.raw_data.to_vec()
+        };
+        let elements: usize = dims(tensor)?.iter().product();
+        if bytes.len() == elements {
+            return Ok(bytes);
+        }
+        let reason = format!("shape {:?} needs {elements} bytes, but {} are there", tensor.dims, bytes.len());
+        Err(ModelError::Tensor { tensor: tensor.name.clone(), reason })
+    }
+
+    /// The values of a small constant of integers, such as a shape; nothing where it is none.
+    pub(super) fn integers(&self, constant: &Constant) -> Option<Vec<i64>> {
+        const INT32: i32 = 6;
+        const INT64: i32 = 7;
+        let tensor = self.tensor(&constant.place).ok()?;
+        let raw = &tensor.raw_data;
+        if tensor.data_location == EXTERNAL {
+            return None;
+        }
+        let values: Vec<i64> = match tensor.data_type {
+            INT64 if raw.is_empty() => tensor.int64_data.clone(),
+            INT64 => raw.as_chunks::<8>().0.iter().map(|&chunk| i64::from_le_bytes(chunk)).collect(),
+            INT32 if !raw.is_empty() => {
+                raw.as_chunks::<4>().0.iter().map(|&chunk| i64::from(i32::from_le_bytes(chunk))).collect()
+            }
+            INT8 if !raw.is_empty() => raw.iter().map(|&byte| i64::from(byte.cast_signed())).collect(),
+            UINT8 if !raw.is_empty() => raw.iter().map(|&byte| i64::from(byte)).collect(),
+            INT32 | INT8 | UINT8 => tensor.int32_data.iter().copied().map(i64::from).collect(),
+            _ => return None,
+        };
+        (values.len() == constant.dims.iter().product::<usize>()).then_some(values)
+    }
+
+    /// The size of a file of external data.
+    pub(super) fn external_size(&self, location: &str) -> Result<u64, ModelError> {
+        let path = self.external_path(location);
+        std::fs::metadata(&path).map(|file| file.len()).map_err(|source| ModelError::Read { path, source })
+    }
+
     fn read_external(&self, tensor: &TensorProto) -> Result<Vec<u8>, ModelError> {
         let range = self.external(tensor)?;
         let path = self.external_path(&range.location);
@@ -198,7 +248,7 @@ pub(super) fn to_little_endian<'a>(values: impl Iterator<Item = &'a f64>, elemen
 }
 
 /// `values` rounded once to a float type, as float64: what a weight of that type holds of them.
-pub fn rounded(values: &ArrayD<f64>, element: ElementType) -> ArrayD<f64> {
+pub(super) fn rounded(values: &ArrayD<f64>, element: ElementType) -> ArrayD<f64> {
     let held = from_little_endian(&to_little_endian(values.iter(), element), element);
     ArrayD::from_shape_vec(values.raw_dim(), held).expect("one value for each value")
 }

@@ -5,6 +5,7 @@
 //! ranges do. Nothing is decoded and encoded again, so fields that this build has never heard of stay as they are.
 //! Source: Protocol Buffers, "Encoding".
 
+use super::proto::field::MODEL_GRAPH;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -110,7 +111,8 @@ pub fn locate(buffer: &[u8], path: &[(u32, usize)]) -> Result<Option<Field>, Mal
         }
         let payloads = children.into_iter().map(|field| field.payload);
         // The graph of a model is the merge of all its occurrences; of repeated messages exactly one is meant.
-        messages = if depth == 0 { payloads.collect() } else { payloads.skip(index).take(1).collect() };
+        let merges = depth == 0 && number == MODEL_GRAPH;
+        messages = if merges { payloads.collect() } else { payloads.skip(index).take(1).collect() };
     }
     let mut seen = 0;
     for message in messages {

@@ -91,7 +91,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 
     let samples = trusted.samples.as_slice();
     let pass = Pass { stream: data.stream(None), samples, rows: job.rows, seed: job.seed, batch: job.runner.batch };
-    let moments = collect(engine, &model, &classifier, &ledger.layers, &pass, observer)?;
+    let moments = collect(engine, &graph, &classifier, &ledger.layers, &pass, observer)?;
     clock.lap("moments");
 
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));

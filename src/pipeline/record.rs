@@ -64,7 +64,7 @@ impl Record<'_> {
         let mut layers = Vec::new();
         for (index, ((layer, facts), patch)) in ledger.layers.iter().zip(facts).zip(patches).enumerate() {
             let idle = (facts.idle_groups > 0).then(|| {
-                let (idle, groups) = (facts.idle_groups, layer.layout.groups);
+                let (idle, groups) = (facts.idle_groups, layer.matrix.groups.extent());
                 format!("the inputs of {idle} of {groups} groups are all zero; their weights stay")
             });
             layers.push(LayerReport {

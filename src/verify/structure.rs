@@ -3,9 +3,10 @@
 //! The bytes are compared with the file on disk, outside of the ranges that were to change. The decoded views are
 //! compared as well, so that a mistake in the ranges themselves would show.
 
-use crate::model::proto::{GraphProto, ModelProto, TensorProto};
-use crate::model::{Model, ModelError, OutputPlan, PROVENANCE_PREFIX, Place, WeightPatch, rounded};
+use crate::model::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
+use crate::model::{GraphIndex, Model, OutputPlan, PROVENANCE_PREFIX, Place, WeightCopy, WeightPatch};
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
@@ -15,6 +16,8 @@ use std::path::Path;
 pub struct Changed {
     /// The number of rewritten weights.
     pub weights: usize,
+    /// New initializers, which hold what shared weights have become for some of their users.
+    pub copies: usize,
     /// Bytes of the model file that hold rewritten weights.
     pub model_bytes: usize,
     /// Bytes of external data that hold rewritten weights.
@@ -48,6 +51,7 @@ pub fn structure(
     }
     Ok(Changed {
         weights: patches.len(),
+        copies: copies(patches).count(),
         model_bytes: plan.splices.iter().map(|splice| splice.bytes.len()).sum(),
         external_bytes: plan.external.values().flat_map(|copy| &copy.writes).map(|(_, bytes)| bytes.len()).sum(),
         in_place: plan.is_in_place(),
@@ -72,63 +76,114 @@ fn compare_bytes(original: &Model, plan: &OutputPlan, new: &Model) -> Result<(),
         at = splice.range.end;
     }
     expect(&old[at..])?;
+    expect(&plan.copies)?;
     expect(&plan.provenance)?;
     if rest.is_empty() { Ok(()) } else { Err("the rewritten model is longer than planned".into()) }
 }
 
-/// The decoded models are equal but for the values of the patched weights, the places of external data, and provenance.
-fn compare_fields(original: &Model, new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
-    if header_without_provenance(original) != header_without_provenance(new) {
-        return Err("the rewritten model differs in its header".into());
-    }
-    if graph_without_values(original, patches) == graph_without_values(new, patches) {
-        Ok(())
-    } else {
-        Err("the rewritten model differs in its graph".into())
-    }
+fn copies(patches: &[WeightPatch]) -> impl Iterator<Item = &WeightCopy> {
+    patches.iter().flat_map(|patch| &patch.copies)
 }
 
-fn header_without_provenance(model: &Model) -> ModelProto {
+/// The decoded models are equal but for the values of the patched weights, copies and those who read them, the places of
+/// external data, and provenance.
+fn compare_fields(original: &Model, new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
+    if header(original) != header(new) {
+        return Err("the rewritten model differs in its header or in its functions".into());
+    }
+    let mut graph = original.graph().clone();
+    for copy in copies(patches) {
+        for reader in &copy.readers {
+            let input = reader.input_of(&mut graph).ok_or_else(|| format!("no node reads the copy {}", copy.name))?;
+            input.clone_from(&copy.name);
+        }
+    }
+    let mut rewritten = new.graph().clone();
+    if original.header().ir_version < 4 {
+        rewritten.input.truncate(rewritten.input.len().saturating_sub(copies(patches).count()));
+    }
+    strip_graph(&mut graph);
+    strip_graph(&mut rewritten);
+    if graph != rewritten {
+        return Err("the rewritten model differs in its graph".into());
+    }
+    compare_tensors(original, new, patches)
+}
+
+/// Every tensor is there, and holds what it held unless it is patched.
+fn compare_tensors(original: &Model, new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
+    let mut rewritten: BTreeMap<Place, &TensorProto> = new.tensors().into_iter().collect();
+    let patched: BTreeSet<&Place> =
+        patches.iter().filter(|patch| patch.copies.is_empty()).map(|patch| &patch.constant.place).collect();
+    for (place, tensor) in original.tensors() {
+        let is_patched = patched.contains(&place);
+        let same =
+            rewritten.remove(&place).is_some_and(|new| comparable(tensor, is_patched) == comparable(new, is_patched));
+        if !same {
+            return Err(format!("the rewritten model differs in the tensor {}", tensor.name));
+        }
+    }
+    let added: BTreeSet<&str> = rewritten.values().map(|tensor| tensor.name.as_str()).collect();
+    let wanted: BTreeSet<&str> = copies(patches).map(|copy| copy.name.as_str()).collect();
+    if added == wanted { Ok(()) } else { Err("the rewritten model holds other tensors than planned".into()) }
+}
+
+/// A tensor without what may differ: the name of its external file, and its data where it is patched.
+fn comparable(tensor: &TensorProto, is_patched: bool) -> TensorProto {
+    let mut tensor = tensor.clone();
+    for entry in tensor.external_data.iter_mut().filter(|entry| entry.key == "location") {
+        entry.value.clear();
+    }
+    if is_patched {
+        tensor.raw_data.clear();
+        tensor.float_data.clear();
+        tensor.double_data.clear();
+        tensor.int32_data.clear();
+    }
+    tensor
+}
+
+fn header(model: &Model) -> ModelProto {
     let mut header = model.header().clone();
     header.metadata_props.retain(|entry| !entry.key.starts_with(PROVENANCE_PREFIX));
+    for function in &mut header.functions {
+        strip_nodes(&mut function.node);
+    }
     header
 }
 
-fn graph_without_values(model: &Model, patches: &[WeightPatch]) -> GraphProto {
-    let mut graph = model.graph().clone();
-    let relocatable = graph.initializer.iter_mut().chain(constants(&mut graph.node));
-    for entry in relocatable.flat_map(|tensor| &mut tensor.external_data).filter(|entry| entry.key == "location") {
-        entry.value.clear();
-    }
-    for patch in patches {
-        let tensor = match patch.constant.place {
-            Place::Initializer(position) => graph.initializer.get_mut(position),
-            Place::ConstantNode { node, attribute } => {
-                graph.node.get_mut(node).and_then(|node| node.attribute.get_mut(attribute)).and_then(|a| a.t.as_mut())
-            }
-        };
-        if let Some(tensor) = tensor {
-            tensor.raw_data.clear();
-            tensor.float_data.clear();
-            tensor.double_data.clear();
-            tensor.int32_data.clear();
-        }
-    }
-    graph
+/// Removes every tensor, at any depth; they are compared one by one.
+fn strip_graph(graph: &mut GraphProto) {
+    graph.initializer.clear();
+    graph.sparse_initializer.clear();
+    strip_nodes(&mut graph.node);
 }
 
-fn constants(nodes: &mut [crate::model::proto::NodeProto]) -> impl Iterator<Item = &mut TensorProto> {
-    nodes.iter_mut().flat_map(|node| &mut node.attribute).filter_map(|attribute| attribute.t.as_mut())
+fn strip_nodes(nodes: &mut [NodeProto]) {
+    for attribute in nodes.iter_mut().flat_map(|node| &mut node.attribute) {
+        attribute.t = None;
+        attribute.tensors.clear();
+        attribute.g.iter_mut().chain(&mut attribute.graphs).for_each(strip_graph);
+    }
 }
 
 /// What the written model holds is what was computed, rounded once.
 fn compare_values(new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
+    let graph = GraphIndex::new(new).map_err(|error| error.to_string())?;
     for patch in patches {
-        let name = &patch.constant.name;
-        let held = new.values(&patch.constant).map_err(|error: ModelError| error.to_string())?;
-        let element = patch.constant.element.ok_or_else(|| format!("weight {name} has no known type"))?;
-        if held != rounded(&patch.values, element) {
-            return Err(format!("weight {name} does not hold its new values"));
+        if patch.copies.is_empty() {
+            let wanted = patch.held().map_err(|error| error.to_string())?;
+            let held = new.values(&patch.constant).map_err(|error| error.to_string())?;
+            if held != wanted {
+                return Err(format!("weight {} does not hold its new values", patch.constant.name));
+            }
+        }
+        for copy in &patch.copies {
+            let missing = || format!("the copy {} is not in the rewritten model", copy.name);
+            let constant = graph.constant(&copy.name).ok_or_else(missing)?;
+            if new.values(constant).map_err(|error| error.to_string())? != copy.held(&patch.values) {
+                return Err(format!("the copy {} does not hold its new values", copy.name));
+            }
         }
     }
     Ok(())
@@ -137,7 +192,10 @@ fn compare_values(new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
 /// Whether two files are equal outside of the ranges that were written.
 fn same_outside(old: &Path, new: &Path, writes: &[(u64, Vec<u8>)]) -> std::io::Result<bool> {
     let (old, new) = (File::open(old)?, File::open(new)?);
-    if old.metadata()?.len() != new.metadata()?.len() {
+    let length = old.metadata()?.len();
+    // Copies of weights lie behind what was there before.
+    let end = writes.iter().map(|(offset, bytes)| offset + bytes.len() as u64).fold(length, u64::max);
+    if new.metadata()?.len() != end {
         return Ok(false);
     }
     let (mut old, mut new) = (BufReader::with_capacity(CHUNK, old), BufReader::with_capacity(CHUNK, new));

@@ -267,7 +267,7 @@ fn an_output_that_is_not_one_row_of_logits_a_sample_is_refused() {
                 name: "reduce".into(),
                 op_type: "ReduceSum".into(),
                 attribute: vec![onnx_sap::model::fragment::int("keepdims", keep)],
-                domain: String::new(),
+                ..Default::default()
             });
             let tensor = graph.output[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap();
             tensor.shape = None;

@@ -104,12 +104,13 @@ fn use_model(path: &Path) -> Result<(), ModelError> {
     for layer in &ledger.layers {
         let Ok(values) = model.values(&layer.weight) else { continue };
         let _ = model.check_finite(&layer.weight);
-        let matrices = layer.layout.matrices(&values);
-        assert_eq!(layer.layout.tensor(&matrices, &layer.weight.dims).shape(), values.shape());
+        let matrices = layer.matrix.matrices(&values);
+        assert_eq!(layer.matrix.tensor(&matrices, &layer.weight.dims).shape(), values.shape());
         for site in &layer.sites {
             let _ = site.unfold.rows(&[2, 1, 8, 8]);
         }
-        patches.push(WeightPatch { constant: layer.weight.clone(), values });
+        let (constant, copies) = (layer.weight.clone(), layer.copies.clone());
+        patches.push(WeightPatch { constant, values, copies });
     }
     let provenance = [("onnx_sap.version".to_owned(), "0".to_owned())];
     let plan = model.output_plan(&patches, &provenance, &out)?;

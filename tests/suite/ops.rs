@@ -218,7 +218,7 @@ fn node(op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>)
         name: output.into(),
         op_type: op.into(),
         attribute,
-        domain: String::new(),
+        ..NodeProto::default()
     }
 }
 
@@ -226,8 +226,8 @@ fn port(name: &str, element: ElementType, sample: &[usize]) -> ValueInfoProto {
     let batch = DimensionProto { dim_value: None, dim_param: Some("N".into()) };
     let fixed = sample.iter().map(|&extent| DimensionProto { dim_value: Some(extent as i64), dim_param: None });
     let shape = (!sample.is_empty()).then(|| TensorShapeProto { dim: [batch].into_iter().chain(fixed).collect() });
-    let tensor_type = TensorTypeProto { elem_type: element.onnx(), shape };
-    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type: Some(tensor_type) }) }
+    let tensor_type = Some(TensorTypeProto { elem_type: element.onnx(), shape });
+    ValueInfoProto { name: name.into(), r#type: Some(TypeProto { tensor_type, ..TypeProto::default() }) }
 }
 
 fn raw(values: &ArrayD<f64>, element: ElementType) -> Vec<u8> {
@@ -357,7 +357,7 @@ fn is_missing(case: &Case, engine: &dyn Engine) -> bool {
 
 /// A case as the library sees it.
 struct Opened<'a> {
-    model: &'a Model,
+    graph: &'a GraphIndex<'a>,
     layers: &'a [Layer],
     classifier: &'a Classifier,
     stream: Stream<'a>,
@@ -376,14 +376,14 @@ fn open(case: &Case, work: impl FnOnce(&Opened<'_>)) {
     let transform =
         Transform::resolve(&Preprocessing::default(), &classifier.sample, &set.content(0).unwrap()).unwrap();
     let stream = Stream { set: &set, transform: &transform, element: classifier.element, perturbation: None };
-    work(&Opened { model: &model, layers: &ledger.layers, classifier: &classifier, stream });
+    work(&Opened { graph: &graph, layers: &ledger.layers, classifier: &classifier, stream });
 }
 
 impl Opened<'_> {
     fn moments(&self, engine: &dyn Engine, rows: RowLimit, seed: u64, batch: Option<usize>) -> Moments {
         let samples: Vec<usize> = (0..SAMPLES).collect();
         let pass = Pass { stream: self.stream, samples: &samples, rows, seed, batch };
-        collect(engine, self.model, self.classifier, self.layers, &pass, &Silent).unwrap()
+        collect(engine, self.graph, self.classifier, self.layers, &pass, &Silent).unwrap()
     }
 }
 
@@ -391,8 +391,9 @@ impl Opened<'_> {
 fn check_matrix(case: &Case, opened: &Opened<'_>, engine: &dyn Engine) {
     let layer = &opened.layers[0];
     let rows = case.rows();
-    let matrices = layer.layout.matrices(&opened.model.values(&layer.weight).unwrap());
-    let mut session = engine.load(Runnable { bytes: opened.model.bytes(), folder: opened.model.folder() }).unwrap();
+    let matrices = layer.matrix.matrices(&opened.graph.model().values(&layer.weight).unwrap());
+    let model = opened.graph.model();
+    let mut session = engine.load(Runnable { bytes: model.bytes(), folder: model.folder() }).unwrap();
     let x = Tensor::from_f32(&case.x().mapv(|value| value as f32), case.element);
     let y: Vec<f64> = session.run(&[("x", &x)], &["y"]).unwrap().remove(0).to_f64().iter().copied().collect();
     let (count, outputs, per_sample) = (rows[0].nrows(), matrices[0].nrows(), rows[0].nrows() / SAMPLES);
@@ -443,7 +444,8 @@ fn moments_and_matrices_are_those_of_the_definition_on_every_engine() {
 #[test]
 fn every_rule_has_a_case() {
     let tried: BTreeSet<&str> = cases().iter().map(|case| case.op).collect();
-    let rules: BTreeSet<&str> = RULES.iter().map(|rule| rule.op_type()).collect();
+    let rules: BTreeSet<&str> =
+        RULES.iter().flat_map(|rule| rule.operators()).map(|operator| operator.op_type).collect();
     assert_eq!(tried, rules);
 }
 

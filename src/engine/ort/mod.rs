@@ -25,6 +25,9 @@ const INSTALL: &str = "run `onnx-sap runtime install`, or use `--engine tract`";
 const INSTALL_CUDA: &str = "run `onnx-sap runtime install --cuda`, or use `--device cpu`";
 const INSTALL_LIBRARIES: &str = "install what `onnx-sap runtime status` shows as missing, or use `--device cpu`";
 
+/// A graph optimisation of ONNX Runtime 1.31.1 that ends the process on some models with attention in float16.
+const CRASHING_OPTIMISER: [&str; 2] = ["optimization.disable_specified_optimizers", "MatmulTransposeFusion"];
+
 /// Where ONNX Runtime looks for external data when a model comes from memory.
 const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
@@ -108,6 +111,8 @@ impl OrtEngine {
             .with_intra_threads(self.threads)
             .map_err(text)?
             .with_config_entry(EXTERNAL_DATA_FOLDER, folder)
+            .map_err(text)?
+            .with_config_entry(CRASHING_OPTIMISER[0], CRASHING_OPTIMISER[1])
             .map_err(text)?
             .with_execution_providers(providers(self.device))
             .map_err(text)

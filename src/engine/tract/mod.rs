@@ -9,6 +9,7 @@ mod values;
 
 use super::names::{self, one_line};
 use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, panics};
+use crate::model::inlined;
 use crate::tensor::Tensor;
 use std::collections::VecDeque;
 use std::path::Path;
@@ -93,8 +94,10 @@ struct Plan {
 
 impl Running {
     fn parse(model: Runnable<'_>) -> Result<Self, String> {
+        // tract knows no functions.
+        let bytes = inlined(model.bytes, model.folder).map_err(|error| error.to_string())?;
         let proto: ModelProto =
-            prost::Message::decode(model.bytes).map_err(|error| format!("no ONNX model: {error}"))?;
+            prost::Message::decode(bytes.as_ref()).map_err(|error| format!("no ONNX model: {error}"))?;
         refuse_unknown_domains(&proto)?;
         // Exporters leave symbolic and stale shapes there, which contradict the concrete shape of a batch.
         let mut onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);

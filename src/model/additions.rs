@@ -1,0 +1,176 @@
+//! Nodes added to any graph of a model, bodies of If, Loop and Scan included, and their results brought out.
+//!
+//! The main graph is extended by appending (`fragment.rs`). Only nodes that hold an extended body, or that call a local
+//! function, are encoded anew; this is the copy that is measured, never the one that is written for the user.
+
+use super::flat::{FlatNode, MAIN, ScopeIndex};
+use super::fragment::{self, Fragment};
+use super::place::Place;
+use super::proto::{GraphProto, ModelProto, NodeProto, field};
+use super::wire::{self, Edit};
+use super::{GraphIndex, Model, ModelError, NodeIndex};
+use crate::tensor::ElementType;
+use prost::Message;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::Path;
+
+/// Additions to the graphs of one model.
+pub struct Additions<'g> {
+    graph: &'g GraphIndex<'g>,
+    fragments: BTreeMap<ScopeIndex, Fragment>,
+    outputs: BTreeMap<NodeIndex, Vec<String>>,
+}
+
+impl<'g> Additions<'g> {
+    /// Nothing yet.
+    pub fn new(graph: &'g GraphIndex<'g>) -> Self {
+        Self { graph, fragments: BTreeMap::new(), outputs: BTreeMap::new() }
+    }
+
+    /// What is added to a graph.
+    pub fn to(&mut self, scope: ScopeIndex) -> &mut Fragment {
+        self.fragments.entry(scope).or_insert_with(|| Fragment::of_scope(scope.0))
+    }
+
+    /// Makes a value of any graph an output of the model, and returns its name there. A body may run several times or
+    /// not at all: what comes out is the sum over its runs. `shape`: the value's own, the same in every run.
+    pub fn bring_out(&mut self, scope: ScopeIndex, value: String, shape: &[i64], element: ElementType) -> String {
+        let Some(holder) = self.graph.scope(scope).holder.clone() else {
+            self.to(scope).output(&value, element);
+            return value;
+        };
+        let node = self.graph.flat_node(holder.node);
+        let outer = node.scope;
+        let result = self.to(outer).fresh();
+        self.outputs.entry(holder.node).or_default().push(result.clone());
+        if node.proto.op_type == "If" {
+            for &body in &node.bodies {
+                let held = if body == scope { value.clone() } else { self.zeros(body, shape, element) };
+                self.to(body).output(&held, element);
+            }
+            return self.bring_out(outer, result, shape, element);
+        }
+        // Loop and Scan stack what each run gives.
+        self.to(scope).output(&value, element);
+        let opset = self.graph.model().opset();
+        let sum = sum_of_first_axis(self.to(outer), &result, opset);
+        self.bring_out(outer, sum, shape, element)
+    }
+
+    fn zeros(&mut self, scope: ScopeIndex, shape: &[i64], element: ElementType) -> String {
+        let fragment = self.to(scope);
+        let shape = fragment.integers(shape);
+        fragment.node("ConstantOfShape", &[&shape], vec![fragment::zero("value", element)])
+    }
+
+    /// The model with these additions, and with function bodies in the place of their calls.
+    ///
+    /// # Errors
+    /// [`ModelError`] where the model's bytes cannot be edited.
+    pub fn into_bytes(self) -> Result<Vec<u8>, ModelError> {
+        let model = self.graph.model();
+        let mut edits = Vec::new();
+        let mut by_position: BTreeMap<usize, Vec<NodeIndex>> = BTreeMap::new();
+        for &at in &self.graph.scope(MAIN).nodes {
+            by_position.entry(self.graph.flat_node(at).position).or_default().push(at);
+        }
+        for (position, nodes) in by_position {
+            if nodes.iter().any(|at| self.changes(*at)) {
+                let place = Place::main_graph().child(field::GRAPH_NODE, position);
+                let encoded = |at: NodeIndex| wire::delimited(field::GRAPH_NODE, &self.node(at).encode_to_vec());
+                let bytes = nodes.into_iter().flat_map(encoded).collect();
+                edits.push(Edit { range: model.message(&place)?.whole, bytes });
+            }
+        }
+        let mut bytes = wire::spliced(model.bytes(), &wire::splices(model.bytes(), edits)?);
+        let graph = self.fragments.get(&MAIN).map(|fragment| fragment.graph().clone());
+        let addition = ModelProto { graph, opset_import: self.graph.flat().imports.clone(), ..ModelProto::default() };
+        bytes.extend(addition.encode_to_vec());
+        Ok(bytes)
+    }
+
+    fn changes(&self, at: NodeIndex) -> bool {
+        let node = self.graph.flat_node(at);
+        let body = |scope: &ScopeIndex| {
+            self.fragments.contains_key(scope) || self.graph.scope(*scope).nodes.iter().any(|at| self.changes(*at))
+        };
+        node.function.is_some() || node.bodies.iter().any(body)
+    }
+
+    /// A node with its bodies as they have become.
+    fn node(&self, at: NodeIndex) -> NodeProto {
+        let node = self.graph.flat_node(at);
+        let mut proto = node.proto.clone().into_owned();
+        if let Some(added) = self.outputs.get(&at) {
+            add_outputs(&mut proto, self.stacked_or_carried(node), added);
+        }
+        for &body in &node.bodies {
+            let Some(holder) = &self.graph.scope(body).holder else { continue };
+            let held = self.body(body);
+            if let Some(attribute) = proto.attribute.iter_mut().find(|attribute| attribute.name == holder.attribute) {
+                match holder.of_list {
+                    None => attribute.g = Some(held),
+                    Some(index) => attribute.graphs[index] = held,
+                }
+            }
+        }
+        proto
+    }
+
+    fn body(&self, scope: ScopeIndex) -> GraphProto {
+        let body = self.graph.scope(scope);
+        let mut graph = body.proto.clone().into_owned();
+        graph.node = body.nodes.iter().map(|at| self.node(*at)).collect();
+        if let Some(fragment) = self.fragments.get(&scope) {
+            let added = fragment.graph();
+            graph.node.extend(added.node.iter().cloned());
+            graph.initializer.extend(added.initializer.iter().cloned());
+            graph.output.extend(added.output.iter().cloned());
+        }
+        graph
+    }
+
+    /// The number of outputs that a node has by its bodies, some of which it may not name.
+    fn stacked_or_carried(&self, node: &FlatNode<'_>) -> usize {
+        let of_body = node.bodies.first().map_or(0, |body| self.graph.scope(*body).proto.output.len());
+        // The first output of a Loop's body is its condition.
+        if node.proto.op_type == "Loop" { of_body.saturating_sub(1) } else { of_body }
+    }
+}
+
+/// A serialised model with the bodies of its local functions in the place of their calls, for engines that know no
+/// functions.
+///
+/// # Errors
+/// [`ModelError`] where the bytes are no model.
+pub fn inlined<'b>(bytes: &'b [u8], folder: &Path) -> Result<Cow<'b, [u8]>, ModelError> {
+    let fields = wire::fields(bytes, 0..bytes.len())?;
+    if !fields.iter().any(|message| message.number == field::MODEL_FUNCTIONS) {
+        return Ok(Cow::Borrowed(bytes));
+    }
+    let model = Model::decode(Path::new(""), folder.to_path_buf(), bytes.to_vec().into())?;
+    let graph = GraphIndex::new(&model)?;
+    Additions::new(&graph).into_bytes().map(Cow::Owned)
+}
+
+fn add_outputs(node: &mut NodeProto, present: usize, added: &[String]) {
+    node.output.resize(present, String::new());
+    node.output.extend(added.iter().cloned());
+    for attribute in &mut node.attribute {
+        if matches!(attribute.name.as_str(), "scan_output_axes" | "scan_output_directions") {
+            attribute.ints.extend(added.iter().map(|_| 0));
+        }
+    }
+}
+
+/// Since opset 13 the axes of a ReduceSum are an input.
+fn sum_of_first_axis(fragment: &mut Fragment, value: &str, opset: i64) -> String {
+    let mut attributes = vec![fragment::int("keepdims", 0)];
+    if opset < 13 {
+        attributes.push(fragment::ints("axes", [0]));
+        return fragment.node("ReduceSum", &[value], attributes);
+    }
+    let axes = fragment.integers(&[0]);
+    fragment.node("ReduceSum", &[value, &axes], attributes)
+}
