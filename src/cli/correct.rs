@@ -1,7 +1,7 @@
 //! The main command: `onnx-sap IN.onnx OUT.onnx --data SPEC`.
 
 use super::Answer;
-use super::options::{self, DataArgs, RunnerArgs};
+use super::options::{self, DataArgs, InterfaceArgs, RunnerArgs};
 use super::ui::{Ui, table};
 use crate::data::SampleId;
 use crate::error::Error;
@@ -29,6 +29,8 @@ pub(super) struct CorrectArgs {
     /// Where the corrected model goes
     #[arg(value_name = "OUT.onnx")]
     output: PathBuf,
+    #[command(flatten)]
+    interface: InterfaceArgs,
     #[command(flatten)]
     data: DataArgs,
     /// On what candidates are compared: held-out data (labels may be noisy), or `perturb` [default: the set's own
@@ -151,6 +153,7 @@ impl CorrectArgs {
         Ok(Job {
             input: self.input.clone(),
             output: self.output.clone(),
+            interface: self.interface.interface(),
             data: self.data.data()?,
             validation,
             test: self.test.as_deref().map(|spec| self.data.spec(spec)).transpose()?,

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::layers::RULES;
 use crate::linalg::SOLVERS;
 use crate::methods::METHODS;
+use crate::model::{Assignment, Interface};
 use crate::pipeline::Runner;
 use clap::Args;
 use std::fmt::Write;
@@ -38,6 +39,25 @@ pub(super) fn long_help() -> String {
 /// A count of at least 1.
 pub(super) fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a whole number of at least 1".to_owned())
+}
+
+/// How the model is fed and read, where that is not certain.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Inputs and outputs")]
+pub(super) struct InterfaceArgs {
+    /// The value that holds the class scores: an output, or any value inside the graph [default: what a trailing Softmax
+    /// or Sigmoid is taken of, else the only output, or the only one of floats with a row a sample]
+    #[arg(long, value_name = "NAME")]
+    logits: Option<String>,
+    /// Feed an input with a constant: a number, true, false, or a list, as in flag=true or weights=1,2,3; may be repeated
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    constants: Vec<Assignment>,
+}
+
+impl InterfaceArgs {
+    pub(super) fn interface(&self) -> Interface {
+        Interface { logits: self.logits.clone(), constants: self.constants.clone() }
+    }
 }
 
 /// Where data lies and how it becomes inputs.

@@ -1,7 +1,7 @@
 //! The second moments `Σ aᵢaᵢᵀ` of every layer's inputs over the trusted samples, in float64.
 
 use super::EvidenceError;
-use super::forward::pad;
+use super::feed::Feed;
 use super::instrument::{Instrumented, Measured, Source, with_shapes};
 use crate::data::{Batch, Stream};
 use crate::engine::{Engine, Runnable, Session};
@@ -166,9 +166,8 @@ fn probe(
     let mut session = engine.load(Runnable { bytes: &bytes, folder: model.folder() })?;
     let mut shapes: Vec<Vec<usize>> = Vec::new();
     pass.stream.for_each(&pass.samples[..1], 1, |sample: Batch| {
-        let input = pad(&sample.input, batch);
         let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
-        let found = session.run(&[(classifier.input.as_str(), &input)], &names)?;
+        let found = session.run(&Feed::new(classifier, &sample.inputs)?.inputs(), &names)?;
         shapes = found.iter().map(|shape| shape.to_f64().iter().map(|&extent| extent as usize).collect()).collect();
         Ok::<(), EvidenceError>(())
     })?;
@@ -245,11 +244,10 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn add(&mut self, batch: &Batch) -> Result<(), EvidenceError> {
-        let samples = batch.indices.len();
-        let input = pad(&batch.input, self.classifier.batch.unwrap_or(samples));
-        let fed = input.shape()[0];
-        let masks: Vec<Tensor> = (0..self.sources.len()).map(|source| self.mask(source, samples, fed)).collect();
-        let mut inputs = vec![(self.classifier.input.as_str(), &input)];
+        let feed = Feed::new(self.classifier, &batch.inputs)?;
+        let samples = feed.samples;
+        let masks: Vec<Tensor> = (0..self.sources.len()).map(|source| self.mask(source, samples, feed.size)).collect();
+        let mut inputs = feed.inputs();
         for (measured, mask) in self.measured.iter().zip(&masks) {
             inputs.extend(measured.mask.as_deref().map(|name| (name, mask)));
         }

@@ -13,7 +13,7 @@ mod save;
 mod tensors;
 pub mod wire;
 
-pub use classifier::Classifier;
+pub use classifier::{Assignment, Classifier, ConstantInput, DataInput, Head, Interface, Link};
 pub use error::ModelError;
 pub use fragment::Fragment;
 pub use graph::{Constant, GraphIndex, NodeIndex, Place};
