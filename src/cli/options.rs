@@ -13,8 +13,10 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 /// What both kinds of help end with.
-pub(super) const EXAMPLES: &str = "Example:
+pub(super) const EXAMPLES: &str = "Examples:
   onnx-sap model.onnx better.onnx --data fashion-mnist:data/noisy --val fashion-mnist:data/noisy#val
+  onnx-sap text.onnx better.onnx --data npz:train.npz --val npz:val.npz --input token_type_ids=0
+  onnx-sap tabular.onnx better.onnx --data npz:train.npz --val npz:val.npz --logits probability
 
 Exit codes: 0 done; 1 it ran, and the answer is no (nothing is written); 2 it could not run.";
 
@@ -45,8 +47,8 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Inputs and outputs")]
 pub(super) struct InterfaceArgs {
-    /// The value that holds the class scores: an output, or any value inside the graph [default: what a trailing Softmax
-    /// or Sigmoid is taken of, else the only output, or the only one of floats with a row a sample]
+    /// The value that holds the class scores: an output, or any value inside the graph; of a Softmax or Sigmoid it is the
+    /// value before [default: the only output, or the only one of floats with two axes or more]
     #[arg(long, value_name = "NAME")]
     logits: Option<String>,
     /// Feed an input with a constant: a number, true, false, or a list, as in flag=true or weights=1,2,3; may be repeated

@@ -25,8 +25,8 @@ impl Arrays {
     /// # Errors
     /// The names of `samples` that are there, where one input is left for several of them.
     pub(super) fn assign(names: &[String], inputs: &[&str], samples: &[&str]) -> Result<Self, Vec<String>> {
-        let named = |input: &str| names.iter().find(|name| *name == input).cloned();
-        let unnamed: Vec<&str> = inputs.iter().copied().filter(|input| named(input).is_none()).collect();
+        let own = |input: &str| names.iter().find(|name| *name == input).cloned();
+        let unnamed: Vec<&str> = inputs.iter().copied().filter(|input| own(input).is_none()).collect();
         let free = |name: &&String| samples.contains(&name.as_str()) && !inputs.contains(&name.as_str());
         let free: Vec<String> = names.iter().filter(free).cloned().collect();
         let rest = match (unnamed.as_slice(), free.as_slice()) {
@@ -36,7 +36,7 @@ impl Arrays {
         };
         let source = |input: &&str| {
             let left = rest.as_ref().filter(|(left, _)| left == input).map(|(_, array)| array.clone());
-            Some(Fed { input: (*input).to_owned(), array: named(input).or(left)? })
+            Some(Fed { input: (*input).to_owned(), array: own(input).or(left)? })
         };
         let fed: Vec<Fed> = inputs.iter().filter_map(source).collect();
         let others = names.iter().filter(|name| !fed.iter().any(|fed| fed.array == **name)).cloned().collect();

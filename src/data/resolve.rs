@@ -292,7 +292,7 @@ fn shape_of_values(model: &[Option<usize>], example: &[usize]) -> Resolved<Vec<u
         fixed.filter(|fixed| same_values(example, fixed)).ok_or_else(|| {
             DataError::preprocessing(
                 format!("the samples have shape {example:?}, but the model takes {}", show(model)),
-                "store `x` in the model's shape (numpy: x.transpose(...), x.reshape(...))",
+                "store them in the model's shape (numpy: x.transpose(...), x.reshape(...))",
             )
         })?
     };

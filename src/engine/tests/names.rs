@@ -94,7 +94,7 @@ fn an_output_of_another_type_is_refused() {
     for engine in engines() {
         let mut session = load(engine.as_ref(), &model).expect("it loads");
         let error = session.run(&[("x", &numbers(&[2, 3]))], &["y"]).expect_err("int8 is not read").to_string();
-        assert!(error.contains("int8") || error.contains("I8"), "{error}");
+        assert!(error.to_lowercase().contains("i8") || error.contains("int8"), "{error}");
     }
 }
 

@@ -69,10 +69,8 @@ fn named<'n>(graph: &GraphIndex<'_>, outputs: &[Port], name: &'n str) -> Result<
         None => {
             let (list, before) = (list(outputs), before(graph, outputs).join(", "));
             let reason = format!("--logits {name}: the model computes no such value; its outputs are {list}");
-            Err(ModelError::Graph(match before.is_empty() {
-                true => reason,
-                false => format!("{reason}, and before them lie {before}"),
-            }))
+            let before = if before.is_empty() { before } else { format!(", and before them lie {before}") };
+            Err(ModelError::Graph(reason + &before))
         }
     }
 }
@@ -144,8 +142,8 @@ fn behind(graph: &GraphIndex<'_>, output: &str) -> Option<(String, Link)> {
             "Softmax" if is_over_classes(node) => return Some((before.to_owned(), Link::Softmax)),
             "LogSoftmax" if is_over_classes(node) => return Some((output.to_owned(), Link::Softmax)),
             "Sigmoid" => return Some((before.to_owned(), Link::Sigmoid)),
-            "Identity" => value = before.to_owned(),
-            "Cast" if casts_to_float(node) => value = before.to_owned(),
+            "Identity" => before.clone_into(&mut value),
+            "Cast" if casts_to_float(node) => before.clone_into(&mut value),
             _ => return None,
         }
     }

@@ -211,3 +211,23 @@ fn bytes_with_channels_last_are_fed_as_they_are() {
         );
     }
 }
+
+#[test]
+fn one_number_a_sample_is_an_input_too() {
+    let model = Net::default()
+        .input("x", Float32, &["N", "3"])
+        .input("gain", Float32, &["N"])
+        .integers("last", &[1], &[1])
+        .node("Unsqueeze", &["gain", "last"], "column", vec![])
+        .node("Mul", &["x", "column"], "scaled", vec![])
+        .linear("scaled", 4)
+        .output("z", Float32, &["N", "4"]);
+    let gains: Vec<f32> = (0..SAMPLES).map(|sample| [1.0, 0.5, 2.0][sample % 3]).collect();
+    let scaled: Vec<f32> = x().iter().enumerate().map(|(at, value)| value * gains[at / 3]).collect();
+    let data = archive(&[floats("x", &[SAMPLES, 3], &x()), floats("gain", &[SAMPLES], &gains)], 4);
+    let wanted = folder(plain(), &archive(&[floats("x", &[SAMPLES, 3], &scaled)], 4));
+    for engine in ENGINES {
+        let options = format!("--engine {engine}");
+        check_alike(&scored(&folder(model.clone(), &data), &options), &scored(&wanted, &options), engine);
+    }
+}
