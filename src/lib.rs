@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!     model file ──► model/     protobuf, external data, graph index, in-place patch, atomic save
-//!     data SPEC  ──► data/      readers (one file each) + preprocessing ──► batches of (id, input, label)
+//!     data SPEC  ──► data/      readers (one file each) + preprocessing ──► batches of (id, inputs, label)
 //!                    engine/    runs a graph: ort (cpu, cuda), tract; the only files that know those crates
 //!                    layers/    which weights can be projected, and why the others can't: one file per op
 //!                    evidence/  scores (loss per sample), trusted set, second moments (the instrumented graph)

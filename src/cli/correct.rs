@@ -2,7 +2,7 @@
 
 use super::Answer;
 use super::layers::LayerArgs;
-use super::options::{self, DataArgs, RunnerArgs};
+use super::options::{self, DataArgs, InterfaceArgs, RunnerArgs};
 use super::ui::{Ui, table};
 use crate::data::SampleId;
 use crate::error::Error;
@@ -28,6 +28,8 @@ pub(super) struct CorrectArgs {
     /// Where the corrected model goes
     #[arg(value_name = "OUT.onnx")]
     output: PathBuf,
+    #[command(flatten)]
+    interface: InterfaceArgs,
     #[command(flatten)]
     data: DataArgs,
     /// On what candidates are compared: held-out data (labels may be noisy), or `perturb` [default: the set's own
@@ -146,6 +148,7 @@ impl CorrectArgs {
         Ok(Job {
             input: self.input.clone(),
             output: self.output.clone(),
+            interface: self.interface.interface(),
             data: self.data.data()?,
             validation,
             test: self.test.as_deref().map(|spec| self.data.spec(spec)).transpose()?,

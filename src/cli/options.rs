@@ -6,14 +6,17 @@ use crate::error::Error;
 use crate::layers::{RULES, operator_names};
 use crate::linalg::SOLVERS;
 use crate::methods::METHODS;
+use crate::model::{Assignment, Interface};
 use crate::pipeline::Runner;
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
 
 /// What both kinds of help end with.
-pub(super) const EXAMPLES: &str = "Example:
+pub(super) const EXAMPLES: &str = "Examples:
   onnx-sap model.onnx better.onnx --data fashion-mnist:data/noisy --val fashion-mnist:data/noisy#val
+  onnx-sap text.onnx better.onnx --data npz:train.npz --val npz:val.npz --input token_type_ids=0
+  onnx-sap tabular.onnx better.onnx --data npz:train.npz --val npz:val.npz --logits probability
 
 Exit codes: 0 done; 1 it ran, and the answer is no (nothing is written); 2 it could not run.";
 
@@ -40,6 +43,25 @@ pub(super) fn long_help() -> String {
 /// A count of at least 1.
 pub(super) fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a whole number of at least 1".to_owned())
+}
+
+/// How the model is fed and read, where that is not certain.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Inputs and outputs")]
+pub(super) struct InterfaceArgs {
+    /// The value that holds the class scores: an output, or any value inside the graph; of a Softmax or Sigmoid it is the
+    /// value before [default: the only output, or the only one of floats with two axes or more]
+    #[arg(long, value_name = "NAME")]
+    logits: Option<String>,
+    /// Feed an input with a constant: a number, true, false, or a list, as in flag=true or weights=1,2,3; may be repeated
+    #[arg(long = "input", value_name = "NAME=VALUE")]
+    constants: Vec<Assignment>,
+}
+
+impl InterfaceArgs {
+    pub(super) fn interface(&self) -> Interface {
+        Interface { logits: self.logits.clone(), constants: self.constants.clone() }
+    }
 }
 
 /// Where data lies and how it becomes inputs.

@@ -1,7 +1,7 @@
 //! `onnx-sap score`: the loss, prediction and confidence of every sample.
 
 use super::Answer;
-use super::options::{DataArgs, RunnerArgs};
+use super::options::{DataArgs, InterfaceArgs, RunnerArgs};
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::evidence::score;
@@ -18,6 +18,8 @@ pub(super) struct ScoreArgs {
     #[arg(value_name = "IN.onnx")]
     input: PathBuf,
     #[command(flatten)]
+    interface: InterfaceArgs,
+    #[command(flatten)]
     data: DataArgs,
     /// Where the scores go: .csv, .jsonl or .parquet
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
@@ -31,8 +33,8 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     let runner = args.runner.runner()?;
     let model = Model::open(&args.input)?;
     model.check_output(&args.output, true)?;
-    let classifier = Classifier::of(&GraphIndex::new(&model)?)?;
-    let data = Prepared::open(&args.data.data()?, &args.data.preprocessing(), &classifier)?;
+    let classifier = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?;
+    let data = Prepared::open(&args.data.data()?, &args.data.preprocessing(), &classifier, ui)?;
     data.check_output(&args.output)?;
     let (engine, mut forward) = runner.start(&model, &classifier, ui)?;
     let scores = score(&mut forward, &data.stream(None), data.batch(runner.batch), ui)?;

@@ -3,8 +3,8 @@
 //! One scoped thread reads and prepares; a channel of one batch lets it run ahead, so at most three batches are in
 //! memory: one in use, one waiting, one in the making. An error on either side ends both.
 
-use super::{DataError, DataSet, Perturbation, Transform};
-use crate::tensor::{ElementType, Tensor};
+use super::{DataError, DataSet, Perturbation, Route, SampleValues};
+use crate::tensor::{ElementType, NamedTensor, Tensor};
 use ndarray::{ArrayD, IxDyn};
 use rayon::prelude::*;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -16,8 +16,8 @@ pub struct Batch {
     pub indices: Vec<usize>,
     /// Their labels.
     pub labels: Vec<usize>,
-    /// What the model takes, with the batch as its first axis.
-    pub input: Tensor,
+    /// What each input of the model takes, with the batch as its first axis, in the order of the routes.
+    pub inputs: Vec<NamedTensor>,
 }
 
 /// Where batches come from, and what happens to them on the way.
@@ -25,10 +25,8 @@ pub struct Batch {
 pub struct Stream<'a> {
     /// The samples.
     pub set: &'a dyn DataSet,
-    /// How each becomes an input.
-    pub transform: &'a Transform,
-    /// The element type of the model's input.
-    pub element: ElementType,
+    /// How each becomes the inputs of the model.
+    pub routes: &'a [Route],
     /// Whether images are perturbed.
     pub perturbation: Option<Perturbation>,
 }
@@ -65,7 +63,7 @@ impl Stream<'_> {
             let reason = format!("sample {index} was asked for, and the set has {length}");
             return Err(DataError::request(reason, "name samples that are in the set"));
         }
-        self.perturbation.map_or(Ok(()), |_| Perturbation::check(self.transform))
+        self.perturbation.map_or(Ok(()), |_| Perturbation::check(self.routes))
     }
 
     fn produce(&self, indices: &[usize], batch: usize, sender: &SyncSender<Result<Batch, DataError>>) {
@@ -81,31 +79,44 @@ impl Stream<'_> {
 
     /// One batch; its samples are prepared in parallel.
     fn prepare(&self, indices: &[usize]) -> Result<Batch, DataError> {
-        let samples: Vec<_> = indices.par_iter().map(|index| self.sample(*index)).collect();
-        // The first error in the order of the samples counts, not the first in time.
-        let samples: Vec<ArrayD<f32>> = samples.into_iter().collect::<Result<_, _>>()?;
-        let mut values = Vec::with_capacity(samples.iter().map(ArrayD::len).sum());
-        for sample in samples {
-            values.extend(sample);
-        }
-        let shape: Vec<_> = std::iter::once(indices.len()).chain(self.transform.shape().iter().copied()).collect();
-        let values = ArrayD::from_shape_vec(IxDyn(&shape), values)
-            .map_err(|error| DataError::request(error, "give samples of one shape"))?;
-        let input = match self.element {
-            ElementType::Float32 => Tensor::Float32(values),
-            element => Tensor::from_f32(&values, element),
-        };
+        let inputs = self.routes.iter().map(|route| self.input(route, indices)).collect::<Result<_, _>>()?;
         let labels = indices.iter().map(|index| self.set.label(*index)).collect();
-        Ok(Batch { indices: indices.to_vec(), labels, input })
+        Ok(Batch { indices: indices.to_vec(), labels, inputs })
     }
 
-    fn sample(&self, index: usize) -> Result<ArrayD<f32>, DataError> {
-        let values = self.transform.apply(self.set.content(index)?, &self.set.id(index))?;
-        match self.perturbation {
-            None => Ok(values),
-            Some(perturbation) => perturbation.apply(index, &values, self.transform),
+    fn input(&self, route: &Route, indices: &[usize]) -> Result<NamedTensor, DataError> {
+        let samples: Vec<_> = indices.par_iter().map(|index| self.sample(route, *index)).collect();
+        // The first error in the order of the samples counts, not the first in time.
+        let samples: Vec<SampleValues> = samples.into_iter().collect::<Result<_, _>>()?;
+        let shape: Vec<_> = std::iter::once(indices.len()).chain(route.transform.shape().iter().copied()).collect();
+        let (mut floats, mut integers) = (Vec::new(), Vec::new());
+        for sample in samples {
+            match sample {
+                SampleValues::Floats(values) => floats.extend(values),
+                SampleValues::Integers(values) => integers.extend(values),
+            }
+        }
+        let tensor = match route.element {
+            element if floats.is_empty() => Tensor::from_i64(&stacked(&shape, integers)?, element),
+            ElementType::Float32 => Tensor::Float32(stacked(&shape, floats)?),
+            element => Tensor::from_f32(&stacked(&shape, floats)?, element),
+        };
+        Ok(NamedTensor { name: route.input.clone(), tensor })
+    }
+
+    fn sample(&self, route: &Route, index: usize) -> Result<SampleValues, DataError> {
+        let values = route.sample(self.set, index)?;
+        match (self.perturbation, values) {
+            (Some(perturbation), SampleValues::Floats(values)) if route.transform.is_image() => {
+                perturbation.apply(index, &values, &route.transform).map(SampleValues::Floats)
+            }
+            (_, values) => Ok(values),
         }
     }
+}
+
+fn stacked<T>(shape: &[usize], values: Vec<T>) -> Result<ArrayD<T>, DataError> {
+    ArrayD::from_shape_vec(IxDyn(shape), values).map_err(|error| DataError::request(error, "give samples of one shape"))
 }
 
 #[cfg(test)]

@@ -46,26 +46,30 @@ impl DataSet for Counting {
     }
 }
 
-fn transform() -> Transform {
-    let example = Content::Values(ArrayD::zeros(IxDyn(&[2])));
-    Transform::resolve(&Preprocessing::default(), &[Some(2)], &example).unwrap()
+fn to_input(element: ElementType, shape: &[Option<usize>], example: &Content) -> Vec<Route> {
+    vec![Route::resolve(("input", element, shape), &Preprocessing::default(), 0, example).unwrap()]
 }
 
-fn stream<'a>(set: &'a Counting, transform: &'a Transform) -> Stream<'a> {
-    Stream { set, transform, element: ElementType::Float32, perturbation: None }
+fn routes() -> Vec<Route> {
+    to_input(ElementType::Float32, &[Some(2)], &Content::Values(ArrayD::zeros(IxDyn(&[2]))))
+}
+
+fn stream<'a>(set: &'a Counting, routes: &'a [Route]) -> Stream<'a> {
+    Stream { set, routes, perturbation: None }
 }
 
 #[test]
 fn samples_come_in_the_order_asked_for_and_the_last_batch_is_the_rest() {
-    let (set, transform) = (Counting::new(10, None), transform());
+    let (set, routes) = (Counting::new(10, None), routes());
     let order = [9, 0, 5, 5, 1, 2, 8];
     let mut seen = Vec::new();
-    stream(&set, &transform)
+    stream(&set, &routes)
         .for_each(&order, 3, |batch| {
-            assert_eq!(batch.input.shape(), [batch.indices.len(), 2]);
+            let [NamedTensor { name, tensor }] = batch.inputs.as_slice() else { panic!("one input") };
+            assert_eq!((name.as_str(), tensor.shape()), ("input", [batch.indices.len(), 2].as_slice()));
             let expected: Vec<_> =
                 batch.indices.iter().flat_map(|index| [*index as f64, *index as f64 + 1.0]).collect();
-            assert_eq!(batch.input.to_f64().into_iter().collect::<Vec<_>>(), expected);
+            assert_eq!(tensor.to_f64().into_iter().collect::<Vec<_>>(), expected);
             assert_eq!(batch.labels, batch.indices.iter().map(|index| index % 3).collect::<Vec<_>>());
             seen.push(batch.indices);
             Ok::<_, DataError>(())
@@ -76,14 +80,15 @@ fn samples_come_in_the_order_asked_for_and_the_last_batch_is_the_rest() {
 
 #[test]
 fn the_input_has_the_element_type_of_the_model() {
-    let (set, transform) = (Counting::new(4, None), transform());
+    let set = Counting::new(4, None);
     for element in ElementType::ALL {
-        let stream = Stream { element, ..stream(&set, &transform) };
+        let routes = to_input(element, &[Some(2)], &set.content(0).unwrap());
         let consume = |batch: Batch| {
-            assert_eq!(batch.input.element_type(), element);
+            assert_eq!(batch.inputs[0].tensor.element_type(), element);
             Ok::<_, DataError>(())
         };
-        stream.for_each(&[1, 2], 2, consume).unwrap();
+        // The sample holds 0 and 1, which every type does.
+        stream(&set, &routes).for_each(&[0], 2, consume).unwrap();
     }
 }
 
@@ -91,12 +96,12 @@ fn the_input_has_the_element_type_of_the_model() {
 fn a_perturbed_sample_keeps_its_label_and_does_not_depend_on_its_batch() {
     let set = Counting { shape: vec![1, 20, 20], ..Counting::new(12, None) };
     let example = set.content(0).unwrap();
-    let transform = Transform::resolve(&Preprocessing::default(), &[None, Some(20), Some(20)], &example).unwrap();
+    let routes = to_input(ElementType::Float32, &[None, Some(20), Some(20)], &example);
     let run = |perturbation, order: &[usize], batch| {
         let mut samples = std::collections::BTreeMap::new();
-        let stream = Stream { perturbation, ..stream(&set, &transform) };
+        let stream = Stream { perturbation, ..stream(&set, &routes) };
         let consume = |batch: Batch| {
-            let values = batch.input.to_f64();
+            let values = batch.inputs[0].tensor.to_f64();
             for ((sample, index), label) in values.outer_iter().zip(batch.indices).zip(batch.labels) {
                 samples.insert(index, (sample.to_owned(), label));
             }
@@ -118,9 +123,9 @@ fn a_perturbed_sample_keeps_its_label_and_does_not_depend_on_its_batch() {
 
 #[test]
 fn a_broken_sample_ends_the_stream_after_what_came_before_it() {
-    let (set, transform) = (Counting::new(1000, Some(4)), transform());
+    let (set, routes) = (Counting::new(1000, Some(4)), routes());
     let mut batches = 0;
-    let result = stream(&set, &transform).for_each(&(0..1000).collect::<Vec<_>>(), 2, |_| {
+    let result = stream(&set, &routes).for_each(&(0..1000).collect::<Vec<_>>(), 2, |_| {
         batches += 1;
         Ok::<_, DataError>(())
     });
@@ -130,8 +135,8 @@ fn a_broken_sample_ends_the_stream_after_what_came_before_it() {
 
 #[test]
 fn an_error_of_the_consumer_ends_the_stream_and_stops_reading() {
-    let (set, transform) = (Counting::new(1000, None), transform());
-    let result = stream(&set, &transform).for_each(&(0..1000).collect::<Vec<_>>(), 2, |batch| {
+    let (set, routes) = (Counting::new(1000, None), routes());
+    let result = stream(&set, &routes).for_each(&(0..1000).collect::<Vec<_>>(), 2, |batch| {
         Err(DataError::request(format!("enough of {:?}", batch.indices), "stop"))
     });
     assert!(result.unwrap_err().to_string().starts_with("enough of [0, 1]"));
@@ -140,8 +145,8 @@ fn an_error_of_the_consumer_ends_the_stream_and_stops_reading() {
 
 #[test]
 fn requests_that_make_no_sense_are_errors() {
-    let (set, transform) = (Counting::new(3, None), transform());
-    let stream = stream(&set, &transform);
+    let (set, routes) = (Counting::new(3, None), routes());
+    let stream = stream(&set, &routes);
     let ignore = |_| Ok::<_, DataError>(());
     assert!(stream.for_each(&[0], 0, ignore).is_err());
     assert!(stream.for_each(&[3], 1, ignore).unwrap_err().to_string().contains("sample 3"));

@@ -85,6 +85,15 @@ impl DataError {
         Self::Preprocessing { reason: one_line(reason), advice: one_line(advice) }
     }
 
+    /// The same of one of several inputs, which the message names.
+    #[must_use]
+    pub fn of_input(self, input: &str) -> Self {
+        match self {
+            Self::Preprocessing { reason, advice } => Self::preprocessing(format!("input {input}: {reason}"), advice),
+            other => other,
+        }
+    }
+
     pub(super) fn request(reason: impl Display, advice: impl Display) -> Self {
         Self::Request { reason: one_line(reason), advice: one_line(advice) }
     }

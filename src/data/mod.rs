@@ -3,7 +3,11 @@
 //! A [`Reader`] opens a [`Spec`] as a [`DataSet`] with random access; [`Transform`] turns what a data set holds into
 //! what the model takes; [`Stream`] delivers batches, one ahead of the engine, in bounded memory.
 //! A new format is one file here and one line in [`READERS`].
+//!
+//! A model may take several inputs. A set of images has one [`Content`] a sample; a set of named [`Arrays`] has one for
+//! each input that an array feeds. A [`Route`] is the way from either to one input.
 
+mod arrays;
 mod batches;
 mod error;
 mod folder;
@@ -16,15 +20,18 @@ mod pixels;
 mod preprocess;
 mod records;
 mod resolve;
+mod route;
 mod spec;
 mod transform;
 
+pub use arrays::{Arrays, Fed};
 pub use batches::{Batch, Stream};
 pub use error::DataError;
 pub use perturb::Perturbation;
 pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize};
+pub use route::Route;
 pub use spec::Spec;
-pub use transform::Transform;
+pub use transform::{SampleValues, Transform};
 
 use image::DynamicImage;
 use ndarray::ArrayD;
@@ -53,6 +60,8 @@ pub enum Content {
     Image(DynamicImage),
     /// Values that the model takes as they are, without the batch axis.
     Values(ArrayD<f32>),
+    /// Whole numbers that the model takes as they are, every digit of them: ids of tokens, masks, flags.
+    Integers(ArrayD<i64>),
 }
 
 /// Labelled samples with random access. Implementations hold file handles and offsets, not the samples.
@@ -71,11 +80,23 @@ pub trait DataSet: Send + Sync {
     fn id(&self, index: usize) -> SampleId;
     /// The (possibly wrong) label of sample `index`.
     fn label(&self, index: usize) -> usize;
-    /// The content of sample `index`.
+    /// The content of sample `index`; of several the first.
     ///
     /// # Errors
     /// [`DataError::Sample`] where the file cannot be read or decoded.
     fn content(&self, index: usize) -> Result<Content, DataError>;
+    /// The arrays, and which inputs they feed, where the set has named ones. A set without names feeds one input.
+    fn arrays(&self) -> Option<&Arrays> {
+        None
+    }
+    /// The content of sample `index` in the array that is at `position` of [`Arrays::fed`].
+    ///
+    /// # Errors
+    /// As [`content`](Self::content).
+    fn content_at(&self, position: usize, index: usize) -> Result<Content, DataError> {
+        let _ = position;
+        self.content(index)
+    }
     /// Whether samples or labels come from that file, so that it must not be overwritten. A set that lies in no file
     /// keeps the default.
     fn reads(&self, _file: &Path) -> bool {
@@ -98,6 +119,15 @@ pub trait Reader: Sync {
     /// # Errors
     /// Missing or malformed files, an unknown split, an empty set, labels that do not fit the samples.
     fn open(&self, path: &Path, split: Option<&str>) -> Result<Box<dyn DataSet>, DataError>;
+    /// Opens the set at `path` for a model whose `inputs` are to be fed. Formats without named arrays have the same
+    /// content for every model.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open). That nothing in the set feeds an input is none: [`DataSet::arrays`] tells.
+    fn open_for(&self, path: &Path, split: Option<&str>, inputs: &[&str]) -> Result<Box<dyn DataSet>, DataError> {
+        let _ = inputs;
+        self.open(path, split)
+    }
     /// The validation split that the set at `path` has of its own, if any.
     fn validation_split(&self, path: &Path) -> Option<&'static str>;
 }

@@ -2,11 +2,12 @@
 //! an error with a way out.
 
 use super::*;
+use half::f16;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::io::{Cursor, Write};
-use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+use zip::{CompressionMethod, ZipWriter};
 
 fn npy(descr: &str, fortran: bool, shape: &[usize], data: &[u8]) -> Vec<u8> {
     let extents = shape.iter().fold(String::new(), |text, extent| text + &format!("{extent},"));
@@ -46,15 +47,65 @@ fn labels() -> Vec<u8> {
 fn values(set: &dyn DataSet, index: usize) -> Vec<f32> {
     match set.content(index).unwrap() {
         Content::Values(values) => values.into_iter().collect(),
-        Content::Image(_) => Vec::new(),
+        Content::Image(_) | Content::Integers(_) => Vec::new(),
     }
 }
 
 fn pixels(set: &dyn DataSet, index: usize) -> (u32, u32, Vec<u8>) {
     match set.content(index).unwrap() {
         Content::Image(image) => (image.height(), image.width(), image.into_bytes()),
-        Content::Values(_) => (0, 0, Vec::new()),
+        Content::Values(_) | Content::Integers(_) => (0, 0, Vec::new()),
     }
+}
+
+fn integers(set: &dyn DataSet, position: usize, index: usize) -> Vec<i64> {
+    match set.content_at(position, index).unwrap() {
+        Content::Integers(values) => values.into_iter().collect(),
+        Content::Values(_) | Content::Image(_) => Vec::new(),
+    }
+}
+
+#[test]
+fn arrays_feed_the_inputs_of_their_names_and_those_of_no_input_are_not_even_read() {
+    let bytes = |values: &[i64]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<_>>();
+    let arrays = [
+        ("ids", npy("<i8", false, &[2, 2], &bytes(&[1 << 40, (1 << 40) + 1, -1, i64::MIN]))),
+        ("mask", npy("|b1", false, &[2, 2], &[1, 0, 1, 1])),
+        ("age", npy(">u4", false, &[2], &[0, 0, 0, 7, 255, 255, 255, 255])),
+        ("names", npy("<U3", false, &[9], b"nothing that could be read")),
+        ("labels", labels()),
+    ];
+    for method in [CompressionMethod::Stored, CompressionMethod::Deflated] {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&bytes_of(method, &arrays)).unwrap();
+        let set = NPZ.open_for(file.path(), None, &["mask", "ids", "age"]).unwrap();
+        assert_eq!((set.len(), set.label(1)), (2, 2));
+        assert_eq!(set.arrays().unwrap().names(), ["mask", "ids", "age", "names"]);
+        assert_eq!((integers(&*set, 0, 0), integers(&*set, 0, 1)), (vec![1, 0], vec![1, 1]));
+        assert_eq!(integers(&*set, 1, 0), [1 << 40, (1 << 40) + 1]);
+        assert_eq!(integers(&*set, 1, 1), [-1, i64::MIN]);
+        assert_eq!((integers(&*set, 2, 0), integers(&*set, 2, 1)), (vec![7], vec![u32::MAX.into()]));
+        assert!(set.content_at(3, 0).is_err() && set.content_at(0, 2).is_err());
+        assert_eq!(NPZ.open_for(file.path(), None, &["other"]).unwrap().arrays().unwrap().fed, []);
+    }
+}
+
+#[test]
+fn of_two_arrays_of_labels_the_one_that_is_no_input_counts() {
+    let samples = npy("|i1", false, &[2, 1], &[5, 6]);
+    let arrays = [("y", labels()), ("labels", samples)];
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(&bytes_of(CompressionMethod::Stored, &arrays)).unwrap();
+    let set = NPZ.open_for(file.path(), None, &["labels"]).unwrap();
+    assert_eq!((set.label(0), integers(&*set, 0, 1)), (4, vec![6]));
+    assert!(NPZ.open_for(file.path(), None, &["a"]).err().unwrap().to_string().contains("both `labels` and `y`"));
+}
+
+#[test]
+fn integers_that_int64_does_not_hold_name_their_sample() {
+    let set = open(&[("x", npy("<u8", false, &[2, 1], &[255; 16])), ("y", labels())]).unwrap();
+    let message = set.content(1).unwrap_err().to_string();
+    assert!(message.contains("sample 1") && message.contains("18446744073709551615"), "{message}");
 }
 
 #[test]
@@ -131,8 +182,9 @@ fn what_cannot_be_read_says_so_and_what_to_do() {
         (vec![("x", samples.clone()), ("images", samples.clone()), ("y", labels())], "both"),
         (vec![("x", npy("|u1", true, &[2, 1, 1], &[0, 0])), ("y", labels())], "ascontiguousarray"),
         (vec![("x", npy("|u1", false, &[3, 1, 1], &[0; 3])), ("y", labels())], "2 labels for 3 samples"),
-        (vec![("x", npy("<i4", false, &[2, 1], &[0; 8])), ("y", labels())], "uint8"),
-        (vec![("x", npy("|u1", false, &[2, 1], &[0; 2])), ("y", labels())], "(N,H,W)"),
+        (vec![("x", npy("<c8", false, &[2, 1], &[0; 16])), ("y", labels())], "uint8"),
+        (vec![("x", npy("|u1", false, &[2, 1, 1, 1, 1], &[0; 2])), ("y", labels())], "(N,H,W)"),
+        (vec![("z", samples.clone()), ("y", labels())], "neither `x` nor `images`"),
         (vec![("x", samples.clone()), ("y", npy("<f4", false, &[2], &[0; 8]))], "integers"),
         (vec![("x", samples.clone()), ("y", npy("|u1", false, &[2, 2], &[0; 4]))], "argmax"),
         (vec![("x", npy("|u1", false, &[], &[0])), ("y", labels())], "single number"),

@@ -1,6 +1,6 @@
 //! Flipped and shifted images: the same objects to a person, new samples to a network that memorised the originals.
 
-use super::{DataError, InputLayout, Transform};
+use super::{DataError, InputLayout, Route, Transform};
 use ndarray::{ArrayD, ArrayView3, IxDyn};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,28 +18,20 @@ pub struct Perturbation {
 }
 
 impl Perturbation {
-    /// Whether samples of `transform` can be perturbed.
+    /// Whether samples that go these ways can be perturbed: one of them at least is an image.
     ///
     /// # Errors
-    /// [`DataError::Request`] where they are not images.
-    pub fn check(transform: &Transform) -> Result<(), DataError> {
-        transform.geometry.map(|_| ()).ok_or_else(|| {
-            DataError::request(
-                "only images can be flipped and shifted, and the samples are not known to be images",
-                "give held-out data with --val SPEC, or --layout where they are images",
-            )
-        })
+    /// [`DataError::Request`] where none is.
+    pub fn check(routes: &[Route]) -> Result<(), DataError> {
+        if routes.iter().any(|route| route.transform.is_image()) { Ok(()) } else { Err(no_image()) }
     }
 
     /// The perturbed values of sample `index`, which `transform` has prepared.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
+    /// [`DataError::Request`] where it is no image.
     pub fn apply(self, index: usize, values: &ArrayD<f32>, transform: &Transform) -> Result<ArrayD<f32>, DataError> {
-        Self::check(transform)?;
-        let Some(geometry) = transform.geometry else {
-            return Ok(values.clone());
-        };
+        let geometry = transform.geometry.ok_or_else(no_image)?;
         let (height, width) = (geometry.height, geometry.width);
         let extents = match geometry.layout {
             InputLayout::Nchw => (geometry.channels, height, width),
@@ -60,6 +52,13 @@ impl Perturbation {
     }
 }
 
+fn no_image() -> DataError {
+    DataError::request(
+        "only images can be flipped and shifted, and the samples are not known to be images",
+        "give held-out data with --val SPEC, or --layout where they are images",
+    )
+}
+
 /// Which row or column of the original each one of the result is.
 fn sources(size: usize, random: &mut ChaCha8Rng, flip: bool) -> Vec<usize> {
     let last = size.saturating_sub(1) as i64;
@@ -77,6 +76,7 @@ fn sources(size: usize, random: &mut ChaCha8Rng, flip: bool) -> Vec<usize> {
 mod tests {
     use super::super::{Content, Preprocessing};
     use super::*;
+    use crate::tensor::ElementType;
 
     fn values(shape: &[usize]) -> ArrayD<f32> {
         let count = shape.iter().product::<usize>();
@@ -85,7 +85,8 @@ mod tests {
 
     fn transform(shape: &[usize]) -> Transform {
         let model: Vec<_> = shape.iter().copied().map(Some).collect();
-        Transform::resolve(&Preprocessing::default(), &model, &Content::Values(values(shape))).unwrap()
+        let example = Content::Values(values(shape));
+        Transform::resolve(&Preprocessing::default(), ElementType::Float32, &model, &example).unwrap()
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use super::DataError;
 use super::error::one_line;
+use crate::tensor::ElementType;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +23,7 @@ pub struct Preprocessing {
     pub mean: Option<Vec<f32>>,
     /// Divided by at the end: one value, or one a channel in the order of `channels`.
     pub std: Option<Vec<f32>>,
-    /// Multiplied with the pixels' 0 to 255; 1/255 where it is not given.
+    /// Multiplied with the pixels' 0 to 255; where it is not given 1/255, or 1 for inputs of integers.
     pub scale: Option<f32>,
     /// The channels and their order.
     pub channels: Option<Channels>,
@@ -31,6 +32,13 @@ pub struct Preprocessing {
 }
 
 impl Preprocessing {
+    /// This preset for inputs of another type: integers and booleans take pixels as they are, unless the user says
+    /// otherwise.
+    #[must_use]
+    pub fn for_element(self, element: ElementType) -> Self {
+        if element.is_float() { self } else { Self { scale: None, mean: None, std: None, ..self } }
+    }
+
     /// These options, and those of `preset` where these leave something open.
     #[must_use]
     pub fn or(self, mut preset: Self) -> Self {

@@ -3,8 +3,9 @@
 //! Where two of them contradict each other the error names both, and the option that resolves it; nothing is guessed.
 
 use super::pixels;
-use super::transform::{Geometry, ImageSteps};
+use super::transform::{Geometry, ImageSteps, holds};
 use super::{Channels, DataError, ImageSize, InputLayout, Preprocessing, Resize, Transform};
+use crate::tensor::ElementType;
 use image::DynamicImage;
 use std::fmt::Write as _;
 
@@ -24,6 +25,7 @@ struct Target {
 /// A transform for images.
 pub(super) fn for_image(
     options: &Preprocessing,
+    element: ElementType,
     shape: &[Option<usize>],
     example: &DynamicImage,
 ) -> Resolved<Transform> {
@@ -47,8 +49,9 @@ pub(super) fn for_image(
         (_, Some(InputLayout::Nchw)) => vec![geometry.channels, geometry.height, geometry.width],
         (_, Some(InputLayout::Nhwc)) => vec![geometry.height, geometry.width, geometry.channels],
     };
-    let image = Some(steps(options, channels, size, resize, order)?);
-    Ok(Transform { shape, layout: target.layout, geometry: Some(geometry), image })
+    let steps = steps(options, element, channels, size, resize, order)?;
+    check_held(&steps, element)?;
+    Ok(Transform { element, shape, layout: target.layout, geometry: Some(geometry), image: Some(steps) })
 }
 
 /// Reads a shape as that of an image.
@@ -196,14 +199,16 @@ fn resize(options: &Preprocessing, size: ImageSize) -> Resolved<Resize> {
     Ok(resize)
 }
 
+/// Integers and booleans take pixels as they are, so their scale is 1 where none is given.
 fn steps(
     options: &Preprocessing,
+    element: ElementType,
     channels: Channels,
     size: ImageSize,
     resize: Resize,
     order: InputLayout,
 ) -> Resolved<ImageSteps> {
-    let scale = options.scale.unwrap_or(pixels::BYTE_SCALE);
+    let scale = options.scale.unwrap_or(if element.is_float() { pixels::BYTE_SCALE } else { 1.0 });
     let mean = per_channel("mean", options.mean.as_deref(), 0.0, channels)?;
     let std = per_channel("std", options.std.as_deref(), 1.0, channels)?;
     let tables: Vec<_> = mean.iter().zip(&std).map(|(mean, std)| pixels::table(scale, *mean, *std)).collect();
@@ -214,6 +219,17 @@ fn steps(
         ));
     }
     Ok(ImageSteps { size, resize, channels, scale, mean, std, tables, order })
+}
+
+/// Refuses pixels that the model's type would round or cut off.
+fn check_held(steps: &ImageSteps, element: ElementType) -> Resolved<()> {
+    match steps.tables.iter().flatten().find(|value| !holds(element, **value)) {
+        None => Ok(()),
+        Some(value) => Err(DataError::preprocessing(
+            format!("preprocessing makes pixels such as {value}, and the model takes {element}"),
+            "leave out --scale, --mean and --std: it is fed the pixels as they are, 0 to 255",
+        )),
+    }
 }
 
 fn per_channel(name: &str, values: Option<&[f32]>, default: f32, channels: Channels) -> Resolved<Vec<f32>> {
@@ -230,8 +246,43 @@ fn per_channel(name: &str, values: Option<&[f32]>, default: f32, channels: Chann
 }
 
 /// A transform for values that need no preprocessing.
-pub(super) fn for_values(options: &Preprocessing, model: &[Option<usize>], example: &[usize]) -> Resolved<Transform> {
-    refuse_image_options(options)?;
+pub(super) fn for_values(
+    options: &Preprocessing,
+    element: ElementType,
+    model: &[Option<usize>],
+    example: &[usize],
+) -> Resolved<Transform> {
+    refuse_image_options(options, "float")?;
+    let shape = shape_of_values(model, example)?;
+    let as_image = |shape: &[usize]| layout_of_values(options, shape).and_then(|layout| geometry(layout, shape));
+    // Values that the model takes flattened are still an image where the data stores them as one.
+    let geometry = as_image(&shape).or_else(|| as_image(example));
+    let layout = layout_of_values(options, &shape);
+    Ok(Transform { element, shape, layout, geometry, image: None })
+}
+
+/// A transform for whole numbers, which only an input of whole numbers takes: a float one would hardly have been
+/// trained on pixels or ids that nothing scales.
+pub(super) fn for_integers(
+    options: &Preprocessing,
+    element: ElementType,
+    model: &[Option<usize>],
+    example: &[usize],
+) -> Resolved<Transform> {
+    if element.is_float() {
+        return Err(DataError::preprocessing(
+            format!("the samples are integers of shape {example:?}, and the model takes {element}"),
+            "store images as uint8 of shape (N,H,W), (N,H,W,C) or (N,C,H,W), or values that are already preprocessed \
+             as float32",
+        ));
+    }
+    refuse_image_options(options, "integer")?;
+    let shape = shape_of_values(model, example)?;
+    Ok(Transform { element, shape, layout: None, geometry: None, image: None })
+}
+
+/// The shape in which the model takes values of shape `example`.
+fn shape_of_values(model: &[Option<usize>], example: &[usize]) -> Resolved<Vec<usize>> {
     let fits = model.len() == example.len()
         && model.iter().zip(example).all(|(fixed, extent)| fixed.is_none_or(|fixed| fixed == *extent));
     let fixed: Option<Vec<usize>> = model.iter().copied().collect();
@@ -241,21 +292,17 @@ pub(super) fn for_values(options: &Preprocessing, model: &[Option<usize>], examp
         fixed.filter(|fixed| same_values(example, fixed)).ok_or_else(|| {
             DataError::preprocessing(
                 format!("the samples have shape {example:?}, but the model takes {}", show(model)),
-                "store `x` in the model's shape (numpy: x.transpose(...), x.reshape(...))",
+                "store them in the model's shape (numpy: x.transpose(...), x.reshape(...))",
             )
         })?
     };
     if shape.contains(&0) {
         return Err(DataError::preprocessing("the samples hold no values", "give samples with at least one value"));
     }
-    let as_image = |shape: &[usize]| layout_of_values(options, shape).and_then(|layout| geometry(layout, shape));
-    // Values that the model takes flattened are still an image where the data stores them as one.
-    let geometry = as_image(&shape).or_else(|| as_image(example));
-    let layout = layout_of_values(options, &shape);
-    Ok(Transform { shape, layout, geometry, image: None })
+    Ok(shape)
 }
 
-fn refuse_image_options(options: &Preprocessing) -> Resolved<()> {
+fn refuse_image_options(options: &Preprocessing, kind: &str) -> Resolved<()> {
     let given = [
         ("--size", options.size.is_some()),
         ("--resize", options.resize.is_some()),
@@ -267,7 +314,7 @@ fn refuse_image_options(options: &Preprocessing) -> Resolved<()> {
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((option, _)) => Err(DataError::preprocessing(
-            format!("the samples are float arrays, which are taken as already preprocessed, but {option} is given"),
+            format!("the samples are {kind} arrays, which are taken as already preprocessed, but {option} is given"),
             format!("leave out {option}, or store the images as uint8"),
         )),
     }

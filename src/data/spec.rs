@@ -64,6 +64,14 @@ impl Spec {
         self.reader.open(&self.path, self.split.as_deref())
     }
 
+    /// Opens the set for a model whose `inputs` are to be fed.
+    ///
+    /// # Errors
+    /// As [`Reader::open_for`].
+    pub fn open_for(&self, inputs: &[&str]) -> Result<Box<dyn DataSet>, DataError> {
+        self.reader.open_for(&self.path, self.split.as_deref(), inputs)
+    }
+
     /// The validation split that the set has of its own, unless this specification already names it.
     pub fn validation(&self) -> Option<Self> {
         let split = self.reader.validation_split(&self.path)?;

@@ -25,10 +25,33 @@ fn id() -> SampleId {
 }
 
 fn resolve(options: &Preprocessing, model: &[Option<usize>], example: &Content) -> Result<Transform, DataError> {
-    let transform = Transform::resolve(options, model, example)?;
-    let output = transform.apply(example.clone(), &id())?;
-    assert_eq!(output.shape(), transform.shape(), "a transform keeps its word about the shape");
+    resolve_for(ElementType::Float32, options, model, example)
+}
+
+fn resolve_for(
+    element: ElementType,
+    options: &Preprocessing,
+    model: &[Option<usize>],
+    example: &Content,
+) -> Result<Transform, DataError> {
+    let transform = Transform::resolve(options, element, model, example)?;
+    let shape = match transform.apply(example.clone(), &id())? {
+        SampleValues::Floats(values) => values.shape().to_vec(),
+        SampleValues::Integers(values) => values.shape().to_vec(),
+    };
+    assert_eq!(shape, transform.shape(), "a transform keeps its word about the shape");
     Ok(transform)
+}
+
+fn integers(values: &[i64]) -> Content {
+    Content::Integers(ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.to_vec()).unwrap())
+}
+
+fn floats(values: SampleValues) -> Vec<f32> {
+    match values {
+        SampleValues::Floats(values) => values.into_iter().collect(),
+        SampleValues::Integers(_) => Vec::new(),
+    }
 }
 
 fn open() -> Preprocessing {
@@ -105,10 +128,56 @@ fn the_models_size_decides_then_the_option_then_the_preset_then_the_image() {
 fn pixels_are_scaled_then_centred_then_divided() {
     let options = Preprocessing { mean: Some(vec![0.5]), std: Some(vec![0.25]), ..open() };
     let transform = resolve(&options, &[Some(4)], &gray(2, 2)).unwrap();
-    let output = transform.apply(gray(2, 2), &id()).unwrap();
+    let output = floats(transform.apply(gray(2, 2), &id()).unwrap());
+    assert_eq!(output.len(), 4);
     for (byte, value) in output.iter().enumerate() {
         assert_eq!(value.to_bits(), ((byte as f32 / 255.0 - 0.5) / 0.25).to_bits());
     }
+}
+
+#[test]
+fn inputs_of_integers_take_pixels_as_they_are_and_nothing_that_they_would_round() {
+    use ElementType::{Bool, Int32, Int64, Uint8};
+    let preset = Preprocessing { scale: Some(0.1), mean: Some(vec![0.5]), std: Some(vec![2.0]), ..open() };
+    for element in [Uint8, Int32, Int64] {
+        let options = open().or(preset.clone().for_element(element));
+        let transform = resolve_for(element, &options, &[Some(2), Some(2), Some(1)], &gray(2, 2)).unwrap();
+        assert_eq!(floats(transform.apply(gray(2, 2), &id()).unwrap()), [0.0, 1.0, 2.0, 3.0]);
+        assert_eq!(transform.layout(), Some(InputLayout::Nhwc));
+    }
+    let doubled = Preprocessing { scale: Some(2.0), ..open() };
+    assert!(resolve_for(Int32, &doubled, &[Some(4)], &gray(2, 2)).is_ok());
+    for (element, options) in [
+        (Uint8, doubled.clone()),
+        (Uint8, Preprocessing { mean: Some(vec![1.0]), ..open() }),
+        (Int64, Preprocessing { scale: Some(0.5), ..open() }),
+        (Bool, open()),
+    ] {
+        let message = resolve_for(element, &options, &[Some(4)], &gray(2, 2)).unwrap_err().to_string();
+        assert!(message.contains(&format!("takes {element}")) && message.contains("--scale"), "{message}");
+    }
+}
+
+#[test]
+fn integers_arrive_with_every_digit_and_only_where_integers_are_taken() {
+    let ids = [0, (1 << 40) + 1, i64::MAX];
+    let transform = resolve_for(ElementType::Int64, &open(), &[None], &integers(&ids)).unwrap();
+    assert!(!transform.is_image());
+    match transform.apply(integers(&ids), &id()).unwrap() {
+        SampleValues::Integers(values) => assert_eq!(values.into_iter().collect::<Vec<_>>(), ids),
+        SampleValues::Floats(_) => panic!("integers stay integers"),
+    }
+    let message = resolve(&open(), &[None], &integers(&ids)).unwrap_err().to_string();
+    assert!(message.contains("float32") && message.contains("uint8") && message.contains("(N,H,W)"), "{message}");
+    for (element, value) in [(ElementType::Int32, 1 << 31), (ElementType::Uint8, 256), (ElementType::Bool, 2)] {
+        let message = resolve_for(element, &open(), &[None], &integers(&[1, value])).unwrap_err().to_string();
+        assert!(message.contains(&format!("{value}, which is no {element}")), "{message}");
+    }
+    let fraction = Content::Values(ArrayD::from_elem(IxDyn(&[1]), 0.5));
+    let message = resolve_for(ElementType::Int64, &open(), &[None], &fraction).unwrap_err().to_string();
+    assert!(message.contains("0.5, which is no int64"), "{message}");
+    let options = Preprocessing { mean: Some(vec![0.5]), ..open() };
+    assert!(resolve_for(ElementType::Int64, &options, &[None], &integers(&ids)).is_err());
 }
 
 #[test]
@@ -146,7 +215,9 @@ fn samples_that_differ_from_the_first_one_name_themselves() {
         (&for_values, values(&[3])),
         (&for_values, infinite),
         (&for_values, gray(4, 4)),
+        (&for_values, integers(&[1, 2, 3])),
         (&for_images, values(&[16])),
+        (&for_images, integers(&[1, 2])),
         (&for_images, gray(0, 0)),
     ] {
         let message = transform.apply(content, &id()).unwrap_err().to_string();

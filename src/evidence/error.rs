@@ -3,6 +3,7 @@
 use crate::data::{DataError, SampleId};
 use crate::engine::EngineError;
 use crate::model::ModelError;
+use crate::tensor::ElementType;
 use thiserror::Error;
 
 /// Failures to score samples, to choose some, or to measure moments.
@@ -15,12 +16,12 @@ pub enum EvidenceError {
     /// Running the model failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The model that is measured could not be made.
+    /// What the model is to be fed does not fit it.
     #[error(transparent)]
     Model(#[from] ModelError),
-    /// The model's output is not one row of logits a sample.
+    /// The model's output is not one row of scores a sample.
     #[error(
-        "output {output} has shape {found:?} for {samples} samples; a classifier gives [samples, classes], export it that way"
+        "output {output} has shape {found:?} for {samples} samples; a classifier gives [samples, classes], export it that way or name another value with --logits NAME"
     )]
     Logits {
         /// The output.
@@ -29,6 +30,32 @@ pub enum EvidenceError {
         found: Vec<usize>,
         /// How many samples were fed.
         samples: usize,
+    },
+    /// There is one score a sample, and nothing says what it means.
+    #[error(
+        "output {output} is one score a sample, which tells no classes apart; with a Sigmoid behind it, it would be that of class 1 against class 0: name the Sigmoid's output with --logits NAME, or export the model with a score a class"
+    )]
+    OneScore {
+        /// The output.
+        output: String,
+    },
+    /// The scores are no floats.
+    #[error(
+        "value {output} holds {element}, and class scores are floats; say with --logits NAME which value holds them"
+    )]
+    NotFloats {
+        /// The value.
+        output: String,
+        /// What it holds.
+        element: ElementType,
+    },
+    /// The value is called a probability, but is no distribution over classes.
+    #[error(
+        "output {output} lies between 0 and 1, but its rows do not sum to 1, so it holds neither logits nor the probabilities of classes; say with --logits NAME which value before it holds the class scores"
+    )]
+    Unclear {
+        /// The output.
+        output: String,
     },
     /// The model's output for a sample is infinite or NaN.
     #[error("the model's output for sample {sample} is not finite; check its preprocessing (--scale, --mean, --std)")]

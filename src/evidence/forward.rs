@@ -1,77 +1,91 @@
 //! Runs a classifier on batches, whatever batch size it was exported with.
 
-use super::EvidenceError;
+use super::feed::Feed;
+use super::{EvidenceError, link};
 use crate::engine::{Engine, Runnable, Session};
-use crate::model::Classifier;
-use crate::tensor::Tensor;
-use ndarray::{Array2, Axis, concatenate, s};
+use crate::model::{Classifier, Link};
+use crate::progress::Observer;
+use crate::tensor::{ElementType, NamedTensor, Tensor};
+use ndarray::{Array2, s};
 use std::path::Path;
 
 /// A loaded classifier.
-pub struct Forward<'a> {
+pub struct Forward {
     session: Box<dyn Session>,
-    classifier: &'a Classifier,
+    classifier: Classifier,
 }
 
-impl<'a> Forward<'a> {
+/// The class scores of some samples.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClassScores {
+    /// One row a sample.
+    pub rows: Array2<f64>,
+    /// The type in which the model computes them.
+    pub element: ElementType,
+}
+
+impl Forward {
     /// Loads the bytes of a model that is fed and read as `classifier` says.
     ///
     /// # Errors
     /// Those of the engine.
     pub fn load(
         engine: &dyn Engine,
-        classifier: &'a Classifier,
+        classifier: &Classifier,
         model: Vec<u8>,
         folder: &Path,
     ) -> Result<Self, EvidenceError> {
-        let bytes = classifier.with_logits(model);
+        let bytes = classifier.with_scores(model);
         let session = engine.load(Runnable { bytes: &bytes, folder })?;
-        Ok(Self { session, classifier })
+        Ok(Self { session, classifier: classifier.clone() })
     }
 
-    /// The logits `[samples, classes]` of a batch, in float64.
+    /// How the model is fed and read; once samples were scored, its link is known.
+    pub fn classifier(&self) -> &Classifier {
+        &self.classifier
+    }
+
+    /// The class scores of a batch, in float64.
     ///
     /// # Errors
-    /// Those of the engine; [`EvidenceError::Logits`] where the output is not one row a sample.
-    pub fn logits(&mut self, batch: &Tensor) -> Result<Array2<f64>, EvidenceError> {
-        let samples = batch.shape()[0];
-        let padded = pad(batch, self.classifier.batch.unwrap_or(samples));
-        let input = [(self.classifier.input.as_str(), &padded)];
-        let outputs = self.session.run(&input, &[self.classifier.logits.as_str()])?;
+    /// Those of the engine; [`EvidenceError::Logits`] where the value is not one row a sample, and its like.
+    pub fn scores(&mut self, batch: &[NamedTensor]) -> Result<ClassScores, EvidenceError> {
+        let feed = Feed::new(&self.classifier, batch)?;
+        let value = self.classifier.head.value.as_str();
+        let outputs = self.session.run(&feed.inputs(), &[value])?;
+        let element = outputs.first().map_or(ElementType::Float32, Tensor::element_type);
+        if !element.is_float() {
+            return Err(EvidenceError::NotFloats { output: value.to_owned(), element });
+        }
         let values = outputs.first().map(Tensor::to_f64).unwrap_or_default();
-        let wrong = || EvidenceError::Logits {
-            output: self.classifier.logits.clone(),
-            found: values.shape().to_vec(),
-            samples: padded.shape()[0],
-        };
+        let wrong =
+            || EvidenceError::Logits { output: value.to_owned(), found: values.shape().to_vec(), samples: feed.size };
+        let sigmoid = self.classifier.head.link == Some(Link::Sigmoid);
         // Trailing axes of extent 1, as a fully convolutional head leaves them, are no classes.
-        let [rows, classes, rest @ ..] = values.shape() else { return Err(wrong()) };
-        if *rows != padded.shape()[0] || rest.iter().any(|&extent| extent != 1) || *classes == 0 {
+        let (rows, width) = match values.shape() {
+            [rows] if sigmoid => (*rows, 1),
+            [rows, width, rest @ ..] if rest.iter().all(|&extent| extent == 1) => (*rows, *width),
+            _ => return Err(wrong()),
+        };
+        if rows != feed.size || width == 0 {
             return Err(wrong());
         }
-        let matrix = values.to_shape((*rows, *classes)).map_err(|_| wrong())?;
-        Ok(matrix.slice(s![..samples, ..]).to_owned())
+        if width == 1 && !sigmoid {
+            return Err(EvidenceError::OneScore { output: value.to_owned() });
+        }
+        let matrix = values.to_shape((rows, width)).map_err(|_| wrong())?;
+        Ok(ClassScores { rows: matrix.slice(s![..feed.samples, ..]).to_owned(), element })
     }
-}
 
-/// Fills a batch up to `size` with copies of its first sample, for models that fix their batch size.
-pub(super) fn pad(batch: &Tensor, size: usize) -> Tensor {
-    macro_rules! fill {
-        ($variant:ident, $array:expr) => {{
-            let missing = size.saturating_sub($array.shape()[0]);
-            let mut parts = vec![$array.view()];
-            parts.extend(std::iter::repeat_n($array.slice_axis(Axis(0), (0..1).into()), missing));
-            Tensor::$variant(concatenate(Axis(0), &parts).expect("parts of one array have one shape"))
-        }};
-    }
-    match batch {
-        full if full.shape()[0] >= size => full.clone(),
-        Tensor::Float32(array) => fill!(Float32, array),
-        Tensor::Uint8(array) => fill!(Uint8, array),
-        Tensor::Int32(array) => fill!(Int32, array),
-        Tensor::Int64(array) => fill!(Int64, array),
-        Tensor::Float16(array) => fill!(Float16, array),
-        Tensor::Float64(array) => fill!(Float64, array),
-        Tensor::Bfloat16(array) => fill!(Bfloat16, array),
+    /// How the scores become probabilities: as the graph says, or else as the first scores look.
+    ///
+    /// # Errors
+    /// [`EvidenceError::Unclear`] where that is not certain.
+    pub(super) fn link(&mut self, scores: &ClassScores, observer: &dyn Observer) -> Result<Link, EvidenceError> {
+        let head = &mut self.classifier.head;
+        match head.link {
+            Some(link) => Ok(link),
+            None => Ok(*head.link.insert(link::of(&head.value, scores, observer)?)),
+        }
     }
 }

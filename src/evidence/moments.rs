@@ -1,14 +1,14 @@
 //! The second moments `Σ aᵢaᵢᵀ` of every layer's inputs over the trusted samples, in float64.
 
 use super::EvidenceError;
-use super::forward::pad;
+use super::feed::Feed;
 use super::instrument::{Instrumented, Measured, Plan, Source, with_shapes};
 use crate::data::{Batch, Stream};
 use crate::engine::{Engine, Runnable, Session};
 use crate::layers::Layer;
 use crate::model::{Classifier, GraphIndex};
 use crate::progress::Observer;
-use crate::tensor::Tensor;
+use crate::tensor::{NamedTensor, Tensor};
 use ndarray::{Array1, Array2, Array3, Axis, Ix3};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
@@ -202,9 +202,8 @@ impl Probing<'_> {
         let mut session = self.engine.load(Runnable { bytes: &bytes, folder: self.graph.model().folder() })?;
         let mut found: Vec<Vec<usize>> = Vec::new();
         self.pass.stream.for_each(&self.pass.samples[..samples], samples, |batch: Batch| {
-            let input = pad(&batch.input, self.classifier.batch.unwrap_or(samples));
             let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
-            let shapes = session.run(&[(self.classifier.input.as_str(), &input)], &names)?;
+            let shapes = session.run(&Feed::new(self.classifier, &batch.inputs)?.inputs(), &names)?;
             found = shapes.iter().map(|shape| shape.to_f64().iter().map(|&extent| extent as usize).collect()).collect();
             Ok::<(), EvidenceError>(())
         })?;
@@ -283,25 +282,24 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn add(&mut self, batch: &Batch) -> Result<(), EvidenceError> {
-        let samples = batch.indices.len();
-        let fed = self.classifier.batch.unwrap_or(samples);
-        self.feed(&pad(&batch.input, fed), samples, 1.0)?;
-        if fed > samples {
+        let feed = Feed::new(self.classifier, &batch.inputs)?;
+        let (samples, size) = (feed.samples, feed.size);
+        self.feed(&feed, samples, 1.0)?;
+        if size > samples {
             // The padding repeats the first sample, and a batch of nothing else tells what its rows add.
-            let first = batch.input.first_sample();
-            let surplus = -((fed - samples) as f64 / fed as f64);
-            self.feed(&pad(&first, fed), 0, surplus)?;
+            let first: Vec<NamedTensor> = batch.inputs.iter().map(first_sample).collect();
+            let surplus = -((size - samples) as f64 / size as f64);
+            self.feed(&Feed::new(self.classifier, &first)?, 0, surplus)?;
         }
         self.done += samples;
         Ok(())
     }
 
     /// Adds the moments of one run, times `weight`. Where rows are picked, only those of the first `samples` count.
-    fn feed(&mut self, input: &Tensor, samples: usize, weight: f64) -> Result<(), EvidenceError> {
-        let fed = input.shape()[0];
+    fn feed(&mut self, feed: &Feed<'_>, samples: usize, weight: f64) -> Result<(), EvidenceError> {
         let masks: Vec<Option<Tensor>> =
-            (0..self.sources.len()).map(|source| self.mask(source, samples, fed)).collect();
-        let mut inputs = vec![(self.classifier.input.as_str(), input)];
+            (0..self.sources.len()).map(|source| self.mask(source, samples, feed.size)).collect();
+        let mut inputs = feed.inputs();
         for (measured, mask) in self.measured.iter().zip(&masks) {
             inputs.extend(measured.mask.as_deref().zip(mask.as_ref()));
         }
@@ -318,7 +316,7 @@ impl Run<'_> {
                 (Some(picked), _) => {
                     picks(picked, self.done, samples, self.rows_per_sample[index].unwrap_or(0)).len() as f64
                 }
-                (None, Some(per_sample)) => weight * (fed * per_sample) as f64,
+                (None, Some(per_sample)) => weight * (feed.size * per_sample) as f64,
                 (None, None) => weight * outputs.next().map_or(0.0, |count| count.to_f64().sum()),
             };
         }
@@ -335,6 +333,10 @@ impl Run<'_> {
         }
         Some(Tensor::Float64(mask.into_dyn()))
     }
+}
+
+fn first_sample(input: &NamedTensor) -> NamedTensor {
+    NamedTensor { name: input.name.clone(), tensor: input.tensor.first_entry() }
 }
 
 /// Those of the picked rows that belong to `samples` samples after the first `done`.

@@ -1,40 +1,12 @@
-//! The cross-entropy of every sample, in float64 and computed from logits.
+//! The predictions for a set of samples, and how good they are.
 
-use super::{EvidenceError, Forward};
+use super::{EvidenceError, Forward, Prediction};
 use crate::data::{Batch, Stream};
 use crate::model::hexadecimal;
 use crate::progress::Observer;
-use crate::tensor::Tensor;
-use ndarray::ArrayView1;
+use crate::tensor::{NamedTensor, Tensor};
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-
-/// What the model says of one sample.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Prediction {
-    /// The sample's (possibly wrong) label.
-    pub label: usize,
-    /// The class of the largest logit; of several equal ones the first.
-    pub predicted: usize,
-    /// The probability of that class.
-    pub confidence: f64,
-    /// The cross-entropy of the label, in nats.
-    pub loss: f64,
-}
-
-impl Prediction {
-    /// From one sample's logits: `loss = log Σ exp(zⱼ) − z_label`, shifted by the largest logit so that nothing
-    /// overflows.
-    pub fn of(logits: &ArrayView1<'_, f64>, label: usize) -> Self {
-        let first = (0, f64::NEG_INFINITY);
-        let (predicted, largest) = logits
-            .iter()
-            .enumerate()
-            .fold(first, |best, (class, &logit)| if logit > best.1 { (class, logit) } else { best });
-        let total: f64 = logits.iter().map(|logit| (logit - largest).exp()).sum();
-        Self { label, predicted, confidence: 1.0 / total, loss: total.ln() - (logits[label] - largest) }
-    }
-}
 
 /// How well predictions agree with labels.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -85,7 +57,7 @@ impl Scores {
 /// # Errors
 /// [`EvidenceError`]; a label that the model does not know names its sample.
 pub fn score(
-    forward: &mut Forward<'_>,
+    forward: &mut Forward,
     stream: &Stream<'_>,
     batch: usize,
     observer: &dyn Observer,
@@ -94,15 +66,18 @@ pub fn score(
     let mut digest = Sha256::new();
     let mut classes = 0;
     observer.begin("scoring", all.len(), "samples");
-    let predictions = run(forward, stream, &all, batch, |batch, logits_width| {
-        classes = logits_width;
+    let predictions = run(forward, stream, &all, batch, observer, |batch, known| {
+        classes = known;
         for (&index, &label) in batch.indices.iter().zip(&batch.labels) {
             digest.update(format!("{}\0{label}\0", stream.set.id(index)));
         }
-        digest_values(&mut digest, &batch.input);
+        digest_inputs(&mut digest, &batch.inputs);
         observer.advance(batch.indices.len());
     })?;
     observer.end();
+    for constant in &forward.classifier().constants {
+        digest.update(format!("{}\0", constant.assignment()));
+    }
     Ok(Scores { predictions, classes, data_sha256: hexadecimal(&digest.finalize()) })
 }
 
@@ -111,67 +86,114 @@ pub fn score(
 /// # Errors
 /// As [`score`].
 pub fn predict(
-    forward: &mut Forward<'_>,
+    forward: &mut Forward,
     stream: &Stream<'_>,
     samples: &[usize],
     batch: usize,
     observer: &dyn Observer,
 ) -> Result<Vec<Prediction>, EvidenceError> {
-    run(forward, stream, samples, batch, |batch, _| observer.advance(batch.indices.len()))
+    run(forward, stream, samples, batch, observer, |batch, _| observer.advance(batch.indices.len()))
 }
 
 fn run(
-    forward: &mut Forward<'_>,
+    forward: &mut Forward,
     stream: &Stream<'_>,
     samples: &[usize],
     batch: usize,
+    observer: &dyn Observer,
     mut each: impl FnMut(&Batch, usize),
 ) -> Result<Vec<Prediction>, EvidenceError> {
     let mut predictions = Vec::with_capacity(samples.len());
     stream.for_each(samples, batch, |batch: Batch| {
-        let logits = forward.logits(&batch.input)?;
-        for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(logits.rows()) {
-            if label >= row.len() {
-                return Err(EvidenceError::Label { sample: stream.set.id(index), label, classes: row.len() });
+        let scores = forward.scores(&batch.inputs)?;
+        let link = forward.link(&scores, observer)?;
+        let classes = link.classes(scores.rows.ncols());
+        for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(scores.rows.rows()) {
+            if label >= classes {
+                return Err(EvidenceError::Label { sample: stream.set.id(index), label, classes });
             }
-            if !row.iter().all(|logit| logit.is_finite()) {
+            if !row.iter().all(|score| score.is_finite()) {
                 return Err(EvidenceError::NotFinite { sample: stream.set.id(index) });
             }
-            predictions.push(Prediction::of(&row, label));
+            predictions.push(Prediction::of(&row, link, label));
         }
-        each(&batch, logits.ncols());
+        each(&batch, classes);
         Ok::<(), EvidenceError>(())
     })?;
     Ok(predictions)
 }
 
-fn digest_values(digest: &mut Sha256, input: &Tensor) {
-    // Every input was prepared as float32 or can hold one exactly, so the digest does not depend on the batch's type.
-    let bytes: Vec<u8> = input.to_f64().iter().flat_map(|&value| (value as f32).to_le_bytes()).collect();
+/// One input counts by its values alone, several by their names as well.
+fn digest_inputs(digest: &mut Sha256, inputs: &[NamedTensor]) {
+    for NamedTensor { name, tensor } in inputs {
+        if inputs.len() > 1 {
+            digest.update(format!("{name}\0"));
+        }
+        digest_values(digest, tensor);
+    }
+}
+
+/// Floats were prepared as float32, so the digest does not depend on the type that the model takes. Integers that
+/// float32 rounds count with what it leaves out.
+fn digest_values(digest: &mut Sha256, tensor: &Tensor) {
+    let bytes: Vec<u8> = match tensor {
+        Tensor::Int64(values) => values.iter().flat_map(|&value| whole(value)).collect(),
+        Tensor::Int32(values) => values.iter().flat_map(|&value| whole(value.into())).collect(),
+        other => other.to_f64().iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
+    };
     digest.update(&bytes);
+}
+
+fn whole(value: i64) -> Vec<u8> {
+    let rounded = value as f32;
+    let left_out = i128::from(value) - rounded as i128;
+    let mut bytes = rounded.to_le_bytes().to_vec();
+    if left_out != 0 {
+        bytes.extend(left_out.to_le_bytes());
+    }
+    bytes
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::array;
+    use crate::tensor::ElementType;
+    use ndarray::{ArrayD, IxDyn};
+    use std::collections::BTreeSet;
 
-    #[test]
-    fn the_loss_is_the_cross_entropy_of_the_softmax() {
-        let prediction = Prediction::of(&array![0.0, 3.0_f64.ln()].view(), 0);
-        assert!((prediction.loss - 4.0_f64.ln()).abs() < 1e-15);
-        assert_eq!(prediction.predicted, 1);
-        assert!((prediction.confidence - 0.75).abs() < 1e-15);
+    fn digest_of(inputs: &[NamedTensor]) -> String {
+        let mut digest = Sha256::new();
+        digest_inputs(&mut digest, inputs);
+        hexadecimal(&digest.finalize())
+    }
+
+    fn input(name: &str, values: &[i64], element: ElementType) -> NamedTensor {
+        let values = ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.to_vec()).unwrap();
+        NamedTensor { name: name.into(), tensor: Tensor::from_i64(&values, element) }
     }
 
     #[test]
-    fn huge_logits_do_not_overflow() {
-        let prediction = Prediction::of(&array![1e6, 0.0].view(), 1);
-        assert_eq!(prediction.loss, 1e6);
+    fn the_digest_of_one_input_is_that_of_its_values_in_any_type_and_under_any_name() {
+        let expected = hexadecimal(&Sha256::digest([1.0_f32.to_le_bytes(), 7.0_f32.to_le_bytes()].concat()));
+        for element in [ElementType::Float32, ElementType::Float64, ElementType::Int64, ElementType::Uint8] {
+            assert_eq!(digest_of(&[input("a", &[1, 7], element)]), expected, "{element}");
+        }
+        assert_eq!(digest_of(&[input("b", &[1, 7], ElementType::Int32)]), expected);
     }
 
     #[test]
-    fn of_equal_logits_the_first_wins() {
-        assert_eq!(Prediction::of(&array![1.0, 1.0, 1.0].view(), 2).predicted, 0);
+    fn the_digest_tells_names_order_and_every_digit_apart() {
+        let large = 1_i64 << 40;
+        let (a, b) = (input("a", &[1], ElementType::Int64), input("b", &[2], ElementType::Int64));
+        let sets = [
+            vec![a.clone(), b.clone()],
+            vec![b.clone(), a.clone()],
+            vec![a.clone(), input("c", &[2], ElementType::Int64)],
+            vec![input("a", &[large], ElementType::Int64)],
+            vec![input("a", &[large + 1], ElementType::Int64)],
+            vec![input("a", &[i64::MAX], ElementType::Int64)],
+            vec![input("a", &[i64::MIN], ElementType::Int64)],
+        ];
+        assert_eq!(sets.iter().map(|inputs| digest_of(inputs)).collect::<BTreeSet<_>>().len(), sets.len());
     }
 }

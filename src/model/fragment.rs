@@ -94,6 +94,11 @@ impl Fragment {
         self.graph.output.push(value_info(name, element.onnx(), None));
     }
 
+    /// Makes a value an output whose type the engines work out, too.
+    pub fn untyped_output(&mut self, name: &str) {
+        self.graph.output.push(ValueInfoProto { name: name.to_owned(), r#type: None });
+    }
+
     /// The model with this fragment.
     pub fn append_to(self, model: &[u8]) -> Vec<u8> {
         let mut bytes = model.to_vec();

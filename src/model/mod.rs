@@ -20,7 +20,7 @@ mod view;
 pub mod wire;
 
 pub use additions::{Additions, inlined};
-pub use classifier::Classifier;
+pub use classifier::{Assignment, Classifier, ConstantInput, DataInput, Head, Interface, Link};
 pub use error::ModelError;
 pub use flat::{Flat, FlatNode, Holder, MAIN, Scope, ScopeIndex};
 pub use fragment::Fragment;

@@ -60,7 +60,7 @@ impl Model {
             ElementType::Float64 => tensor.double_data.len(),
             ElementType::Float16 | ElementType::Bfloat16 => tensor.int32_data.len(),
             // Integer tensors are never rewritten; the engines check them.
-            ElementType::Uint8 | ElementType::Int32 | ElementType::Int64 => return Ok(()),
+            ElementType::Uint8 | ElementType::Int32 | ElementType::Int64 | ElementType::Bool => return Ok(()),
         };
         match tensor.raw_data.len() {
             0 if typed != elements => wrong(typed, "values"),

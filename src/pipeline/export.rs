@@ -5,12 +5,11 @@ use super::prepared::Prepared;
 use crate::engine::tract::TractEngine;
 use crate::engine::{Engine, EngineError};
 use crate::error::Error;
-use crate::evidence::{EvidenceError, Forward, Trusted};
+use crate::evidence::{ClassScores, EvidenceError, Forward, Trusted};
 use crate::model::{Classifier, Model, ModelError, Staged, WeightPatch, hexadecimal, write_atomically};
 use crate::report::{OutputReport, Report};
-use crate::tensor::Tensor;
+use crate::tensor::NamedTensor;
 use crate::verify::{Agreement, AgreementStatus, EngineCheck, Verification, structure};
-use ndarray::Array2;
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -44,7 +43,7 @@ impl Target<'_> {
         &self,
         patches: &[WeightPatch],
         provenance: &[(String, String)],
-        samples: &Tensor,
+        samples: &[NamedTensor],
     ) -> Result<Result<Exported, Broken>, Error> {
         let Self { model, classifier, engine, out } = *self;
         let plan = model.output_plan(patches, provenance, out)?;
@@ -57,10 +56,10 @@ impl Target<'_> {
         let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
         let sha256 = hexadecimal(&Sha256::digest(&bytes));
         let folder = path.parent().unwrap_or(Path::new("."));
-        let ours = Forward::load(engine, classifier, bytes.clone(), folder)?.logits(samples)?;
-        let finite = ours.iter().all(|logit| logit.is_finite());
+        let ours = Forward::load(engine, classifier, bytes.clone(), folder)?.scores(samples)?;
+        let finite = ours.rows.iter().all(|score| score.is_finite());
         let tract = self.second_opinion(bytes, folder, samples, &ours)?;
-        let engine = EngineCheck { finite, samples: ours.nrows() };
+        let engine = EngineCheck { finite, samples: ours.rows.nrows() };
         Ok(Ok(Exported { staged, verification: Verification { structure, engine, tract }, sha256 }))
     }
 
@@ -69,8 +68,8 @@ impl Target<'_> {
         &self,
         bytes: Vec<u8>,
         folder: &Path,
-        samples: &Tensor,
-        ours: &Array2<f64>,
+        samples: &[NamedTensor],
+        ours: &ClassScores,
     ) -> Result<Agreement, Error> {
         let tract = TractEngine::new();
         if self.engine.info().name == tract.info().name {
@@ -78,9 +77,9 @@ impl Target<'_> {
             return Ok(Agreement::none(AgreementStatus::SameEngine, reason));
         }
         let theirs =
-            Forward::load(&tract, self.classifier, bytes, folder).and_then(|mut forward| forward.logits(samples));
+            Forward::load(&tract, self.classifier, bytes, folder).and_then(|mut forward| forward.scores(samples));
         match theirs {
-            Ok(theirs) => Ok(Agreement::compare(ours, &theirs, self.classifier.computed)),
+            Ok(theirs) => Ok(Agreement::compare(&ours.rows, &theirs.rows, ours.element)),
             Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {
                 Ok(Agreement::none(AgreementStatus::Unsupported, reason))
             }
@@ -102,14 +101,14 @@ impl Exported {
 }
 
 /// The samples on which the model is verified: the first trusted ones.
-pub(super) fn samples(data: &Prepared, trusted: &Trusted) -> Result<Tensor, Error> {
+pub(super) fn samples(data: &Prepared, trusted: &Trusted) -> Result<Vec<NamedTensor>, Error> {
     let some = &trusted.samples[..trusted.samples.len().min(VERIFIED_SAMPLES)];
-    let mut input = None;
+    let mut inputs = None;
     data.stream(None).for_each(some, data.batch(Some(VERIFIED_SAMPLES)), |batch| {
-        input.get_or_insert(batch.input);
+        inputs.get_or_insert(batch.inputs);
         Ok::<(), EvidenceError>(())
     })?;
-    input.ok_or_else(|| EvidenceError::NoneTrusted.into())
+    inputs.ok_or_else(|| EvidenceError::NoneTrusted.into())
 }
 
 /// Writes the report, and then moves the model into place: a model never stands there without its report.

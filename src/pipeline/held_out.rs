@@ -27,8 +27,13 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of opening a data set; training data that are no images and have no validation split.
-    pub(super) fn open(job: &Job, training: &'a Prepared, classifier: &Classifier) -> Result<Self, Error> {
-        let open = |spec: &Spec| Prepared::open(spec, &job.preprocessing, classifier);
+    pub(super) fn open(
+        job: &Job,
+        training: &'a Prepared,
+        classifier: &Classifier,
+        observer: &dyn Observer,
+    ) -> Result<Self, Error> {
+        let open = |spec: &Spec| Prepared::open(spec, &job.preprocessing, classifier, observer);
         let separate = match &job.validation {
             Validation::Given(spec) => Some(spec.clone()),
             Validation::Own => job.data.validation(),
@@ -37,7 +42,7 @@ impl<'a> HeldOut<'a> {
         let validation = if let Some(spec) = separate {
             ValidationData::Separate(Box::new(open(&spec)?))
         } else {
-            Perturbation::check(&training.transform)?;
+            Perturbation::check(&training.routes)?;
             let perturbation = Perturbation { seed: job.seed };
             ValidationData::Perturbed { training, samples: training.perturbed(job.seed), perturbation }
         };
@@ -91,7 +96,7 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of data and engine.
-    pub(super) fn validate(&self, forward: &mut Forward<'_>, observer: &dyn Observer) -> Result<Quality, Error> {
+    pub(super) fn validate(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Quality, Error> {
         let predictions = match &self.validation {
             ValidationData::Separate(data) => {
                 predict(forward, &data.stream(None), &data.all(), data.batch(self.batch), observer)?
@@ -108,7 +113,7 @@ impl<'a> HeldOut<'a> {
     ///
     /// # Errors
     /// Those of data and engine.
-    pub(super) fn test(&self, forward: &mut Forward<'_>, observer: &dyn Observer) -> Result<Option<Quality>, Error> {
+    pub(super) fn test(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Option<Quality>, Error> {
         let Some(data) = &self.test else { return Ok(None) };
         let predictions = predict(forward, &data.stream(None), &data.all(), data.batch(self.batch), observer)?;
         Ok(Some(Quality::of(&predictions)))

@@ -6,6 +6,7 @@ use crate::evidence::{Ranking, RowLimit};
 use crate::layers::Selection;
 use crate::linalg::Solver;
 use crate::methods::Method;
+use crate::model::{Head, Interface};
 use crate::search::AlphaChoice;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -17,6 +18,8 @@ pub struct Job {
     pub input: PathBuf,
     /// Where the corrected model goes.
     pub output: PathBuf,
+    /// What the user says of the model's inputs and outputs.
+    pub interface: Interface,
     /// The noisy training data.
     pub data: Spec,
     /// On what candidates are compared.
@@ -91,6 +94,8 @@ pub enum TrustedChoice {
 pub(super) struct Settled<'a> {
     /// How projections are computed.
     pub(super) solver: &'a dyn Solver,
+    /// Where the class scores are.
+    pub(super) head: &'a Head,
     /// The specification of the validation data, or `perturb`.
     pub(super) validation: String,
     /// Samples that are scored at once.
@@ -120,6 +125,9 @@ impl Job {
         BTreeMap::from([
             ("method", json!(self.method.name())),
             ("alpha", alpha),
+            ("logits", json!(settled.head.value)),
+            ("link", json!(settled.head.link)),
+            ("input", json!(self.interface.constants.iter().map(ToString::to_string).collect::<Vec<_>>())),
             ("val", json!(settled.validation)),
             ("test", json!(self.test.as_ref().map(text))),
             ("trusted", json!(trusted)),

@@ -6,6 +6,7 @@ mod held_out;
 mod job;
 mod prepared;
 mod record;
+mod routes;
 mod start;
 
 pub use job::{Job, Runner, TrustedChoice, Validation};
@@ -61,7 +62,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let model = Model::open(&job.input)?;
     check_outputs(job, &model)?;
     let graph = GraphIndex::new(&model)?;
-    let classifier = Classifier::of(&graph)?;
+    let classifier = Classifier::of(&graph, &job.interface)?;
     let ledger = Ledger::survey(&graph, &job.selection).map_err(Error::Usage)?;
     if ledger.layers.is_empty() {
         return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
@@ -69,8 +70,8 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     for layer in &ledger.layers {
         model.check_finite(&layer.weight)?;
     }
-    let data = Prepared::open(&job.data, &job.preprocessing, &classifier)?;
-    let held_out = HeldOut::open(job, &data, &classifier)?;
+    let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
+    let held_out = HeldOut::open(job, &data, &classifier, observer)?;
     for set in held_out.sets().chain([&data]) {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
@@ -80,6 +81,8 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     clock.lap("load");
 
     let scores = score(&mut original, &data.stream(None), data.batch(job.runner.batch), observer)?;
+    // What the class scores mean may have shown only now.
+    let classifier = original.classifier().clone();
     let trusted = trust(job, &scores, &data)?;
     clock.lap("score");
     observer.begin("original", held_out.validation_samples() + held_out.test_samples(), "samples");
@@ -99,7 +102,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
     clock.lap("solve");
 
-    let load = |patches: &[WeightPatch]| -> Result<Forward<'_>, Error> {
+    let load = |patches: &[WeightPatch]| -> Result<Forward, Error> {
         Ok(Forward::load(engine, &classifier, model.with_patches(patches)?, model.folder())?)
     };
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
@@ -117,6 +120,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 
     let settled = Settled {
         solver,
+        head: &classifier.head,
         validation: held_out.spec(),
         batch: data.batch(job.runner.batch),
         threads: job.runner.threads.unwrap_or_else(rayon::current_num_threads),

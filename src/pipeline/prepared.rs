@@ -1,8 +1,10 @@
 //! A data set together with how its samples become inputs of the model.
 
-use crate::data::{DataSet, Perturbation, Preprocessing, Spec, Stream, Transform};
+use super::routes::routes;
+use crate::data::{DataSet, Perturbation, Preprocessing, Route, Spec, Stream};
 use crate::error::Error;
 use crate::model::Classifier;
+use crate::progress::Observer;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::path::Path;
@@ -20,21 +22,26 @@ pub struct Prepared {
     pub spec: Spec,
     /// The samples.
     pub set: Box<dyn DataSet>,
-    /// How each becomes an input.
-    pub transform: Transform,
-    classifier: Classifier,
+    /// How each becomes the inputs of the model, of which there is at least one.
+    pub routes: Vec<Route>,
+    fixed_batch: Option<usize>,
 }
 
 impl Prepared {
     /// Opens a data set and settles its preprocessing for a model.
     ///
     /// # Errors
-    /// Those of the reader, and contradictions between data, options and model.
-    pub fn open(spec: &Spec, options: &Preprocessing, classifier: &Classifier) -> Result<Self, Error> {
-        let set = spec.open()?;
-        let preprocessing = options.clone().or(spec.reader.preset());
-        let transform = Transform::resolve(&preprocessing, &classifier.sample, &set.content(0)?)?;
-        Ok(Self { spec: spec.clone(), set, transform, classifier: classifier.clone() })
+    /// Those of the reader, inputs that nothing feeds, and contradictions between data, options and model.
+    pub fn open(
+        spec: &Spec,
+        options: &Preprocessing,
+        classifier: &Classifier,
+        observer: &dyn Observer,
+    ) -> Result<Self, Error> {
+        let inputs: Vec<&str> = classifier.data.iter().map(|input| input.name.as_str()).collect();
+        let set = spec.open_for(&inputs)?;
+        let routes = routes(spec, set.as_ref(), options, classifier, observer)?;
+        Ok(Self { spec: spec.clone(), set, routes, fixed_batch: classifier.batch })
     }
 
     /// Refuses an output that would take the place of a file of this set.
@@ -51,14 +58,17 @@ impl Prepared {
 
     /// The samples as inputs of the model.
     pub fn stream(&self, perturbation: Option<Perturbation>) -> Stream<'_> {
-        Stream { set: self.set.as_ref(), transform: &self.transform, element: self.classifier.element, perturbation }
+        Stream { set: self.set.as_ref(), routes: &self.routes, perturbation }
     }
 
     /// The batch size for plain runs: the model's own, the user's, or one that suits the size of a sample.
     pub fn batch(&self, asked: Option<usize>) -> usize {
-        let floats = self.transform.shape().iter().fold(1, |product: usize, extent| product.saturating_mul(*extent));
+        let values = |route: &Route| {
+            route.transform.shape().iter().fold(1, |product: usize, extent| product.saturating_mul(*extent))
+        };
+        let floats = self.routes.iter().map(values).fold(0, usize::saturating_add);
         let suitable = (FLOATS_IN_A_BATCH / floats.max(1)).clamp(8, 256);
-        self.classifier.batch.unwrap_or_else(|| asked.unwrap_or(suitable))
+        self.fixed_batch.unwrap_or_else(|| asked.unwrap_or(suitable))
     }
 
     /// The indices of all samples.

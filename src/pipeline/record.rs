@@ -2,6 +2,7 @@
 
 use super::job::{Job, Settled, TrustedChoice};
 use super::prepared::Prepared;
+use crate::data::Route;
 use crate::engine::EngineInfo;
 use crate::error::Error;
 use crate::evidence::{Moments, Scores, Trusted};
@@ -95,6 +96,7 @@ impl Record<'_> {
     /// The whole run.
     pub(super) fn report(&self, found: &Search, result: Findings) -> Report {
         let set = self.data.set.as_ref();
+        let of_input = |route: &Route| (route.input.clone(), route.transform.clone());
         let selection = match &self.job.trusted {
             TrustedChoice::Lowest { ranking, .. } => ranking.to_string(),
             TrustedChoice::Given(_) => "given".to_owned(),
@@ -113,7 +115,8 @@ impl Record<'_> {
                 classes: self.scores.classes,
                 class_names: set.class_names().map(<[String]>::to_vec),
                 sha256: self.scores.data_sha256.clone(),
-                preprocessing: self.data.transform.clone(),
+                preprocessing: self.data.routes[0].transform.clone(),
+                further_inputs: self.data.routes[1..].iter().map(of_input).collect(),
                 quarantined: Vec::new(),
             },
             params: self.job.params(&self.settled),

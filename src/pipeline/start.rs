@@ -15,12 +15,12 @@ impl Runner {
     ///
     /// # Errors
     /// Those of the engine; ONNX Runtime's where neither can load the model.
-    pub fn start<'a>(
+    pub fn start(
         &self,
         model: &Model,
-        classifier: &'a Classifier,
+        classifier: &Classifier,
         observer: &dyn Observer,
-    ) -> Result<(Box<dyn Engine>, Forward<'a>), Error> {
+    ) -> Result<(Box<dyn Engine>, Forward), Error> {
         let choice = choose(self.engine, self.device, self.threads, observer)?;
         observer.note(&choice.why);
         let load = |engine: &dyn Engine| Forward::load(engine, classifier, model.bytes().to_vec(), model.folder());

@@ -103,8 +103,11 @@ pub struct DataReport {
     pub class_names: Option<Vec<String>>,
     /// SHA-256 over ids, labels and prepared inputs.
     pub sha256: String,
-    /// How samples become inputs.
+    /// How samples become inputs: the model's only one, or the first of those that data feeds.
     pub preprocessing: Transform,
+    /// The same for the others, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub further_inputs: BTreeMap<String, Transform>,
     /// Samples that could not be used. This version stops at the first one, so there are none.
     pub quarantined: Vec<SampleId>,
 }

@@ -219,7 +219,7 @@ fn models_that_are_no_classifiers_are_refused() {
                 second.name = "mask".into();
                 graph.input.push(second);
             }),
-            &["more than one input", "input, mask", "export it that way"],
+            &["nothing feeds the model's input input, float32 [", "npz:data.npz has the array x", "--input input=0"],
         ),
         ("no output", graph(&|graph| graph.output.clear()), &["no output", "export it that way"]),
         (
@@ -229,7 +229,7 @@ fn models_that_are_no_classifiers_are_refused() {
                 second.name = "features".into();
                 graph.output.push(second);
             }),
-            &["more than one output", "logits, features", "export it that way"],
+            &["several outputs: logits: float32 [", "features: float32 [", "--logits NAME"],
         ),
         ("scalar input", graph(&|graph| shape(&mut graph.input[0], &[])), &["input input", "a batch of samples"]),
         ("vector input", graph(&|graph| shape(&mut graph.input[0], &[8])), &["input input", "a batch of samples"]),

@@ -14,7 +14,8 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use onnx_sap::data::{Content, DataSet, Preprocessing, Spec, Transform};
 use onnx_sap::layers::{Ledger, Selection};
-use onnx_sap::model::{Classifier, GraphIndex, Model, ModelError, WeightPatch};
+use onnx_sap::model::{Classifier, GraphIndex, Interface, Model, ModelError, WeightPatch};
+use onnx_sap::tensor::ElementType;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
@@ -94,7 +95,8 @@ fn damage(draws: &mut ChaCha8Rng, bytes: &mut Vec<u8>, other: &[u8]) {
 fn use_model(path: &Path) -> Result<(), ModelError> {
     let model = Model::open(path)?;
     let graph = GraphIndex::new(&model)?;
-    let _ = Classifier::of(&graph).map(|classifier| classifier.with_logits(model.bytes().to_vec()).len());
+    let _ = Classifier::of(&graph, &Interface::default())
+        .map(|classifier| classifier.with_scores(model.bytes().to_vec()).len());
     let _ = (model.sha256(), model.external_files(), model.opset());
     let out = path.with_file_name("out.onnx");
     model.check_rewritten(&out, true)?;
@@ -167,8 +169,10 @@ fn use_data(spec: &str) -> bool {
         }
         for shape in [vec![Some(1), Some(8), Some(8)], vec![None, None, None], vec![Some(3), None, None], vec![None]] {
             for options in [Preprocessing::default(), spec.reader.preset()] {
-                if let Ok(transform) = Transform::resolve(&options, &shape, example) {
-                    let _ = transform.apply(content.clone(), &id);
+                for element in [ElementType::Float32, ElementType::Int64, ElementType::Bool] {
+                    if let Ok(transform) = Transform::resolve(&options, element, &shape, example) {
+                        let _ = transform.apply(content.clone(), &id);
+                    }
                 }
             }
         }

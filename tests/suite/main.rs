@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod fuzz;
+mod inputs_outputs;
 mod ops;
 mod oracle;
 mod reference;

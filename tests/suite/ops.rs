@@ -3,7 +3,7 @@
 
 use half::f16;
 use ndarray::{Array2, ArrayD, Axis, IxDyn};
-use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, SampleId, Stream, Transform};
+use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
 use onnx_sap::engine::{Device, Engine, EngineName, Runnable, choose};
 use onnx_sap::evidence::{Moments, Pass, RowLimit, collect};
 use onnx_sap::layers::{Layer, Ledger, RULES, Selection};
@@ -12,7 +12,7 @@ use onnx_sap::model::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
     TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
-use onnx_sap::model::{Classifier, GraphIndex, Model};
+use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::progress::Silent;
 use onnx_sap::tensor::{ElementType, Tensor};
 use prost::Message;
@@ -371,11 +371,12 @@ fn open(case: &Case, work: impl FnOnce(&Opened<'_>)) {
     let graph = GraphIndex::new(&model).unwrap();
     let ledger = Ledger::survey(&graph, &Selection::default()).unwrap();
     assert_eq!(ledger.layers.len(), 1, "{}: {:?}", case.name, ledger.skipped);
-    let classifier = Classifier::of(&graph).unwrap();
+    let classifier = Classifier::of(&graph, &Interface::default()).unwrap();
     let set = Held(case.x());
-    let transform =
-        Transform::resolve(&Preprocessing::default(), &classifier.sample, &set.content(0).unwrap()).unwrap();
-    let stream = Stream { set: &set, transform: &transform, element: classifier.element, perturbation: None };
+    let input = &classifier.data[0];
+    let input = (input.name.as_str(), input.element, input.sample.as_slice());
+    let routes = [Route::resolve(input, &Preprocessing::default(), 0, &set.content(0).unwrap()).unwrap()];
+    let stream = Stream { set: &set, routes: &routes, perturbation: None };
     work(&Opened { graph: &graph, layers: &ledger.layers, classifier: &classifier, stream });
 }
 

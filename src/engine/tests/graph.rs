@@ -109,6 +109,7 @@ pub(super) fn raw(tensor: &Tensor) -> Vec<u8> {
         Tensor::Uint8(array) => array.iter().copied().collect(),
         Tensor::Int32(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Tensor::Int64(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        Tensor::Bool(array) => array.iter().map(|&value| u8::from(value)).collect(),
         Tensor::Float16(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Tensor::Float64(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
         Tensor::Bfloat16(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),

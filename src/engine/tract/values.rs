@@ -11,6 +11,7 @@ pub(super) fn datum_type(element: ElementType) -> Result<DatumType, String> {
         ElementType::Uint8 => Ok(DatumType::U8),
         ElementType::Int32 => Ok(DatumType::I32),
         ElementType::Int64 => Ok(DatumType::I64),
+        ElementType::Bool => Ok(DatumType::Bool),
         ElementType::Float16 => Ok(DatumType::F16),
         ElementType::Float64 => Ok(DatumType::F64),
         ElementType::Bfloat16 => Err("tract has no bfloat16".into()),
@@ -24,6 +25,7 @@ pub(super) fn input(tensor: &Tensor) -> Result<TValue, String> {
         Tensor::Uint8(array) => copy_in(array),
         Tensor::Int32(array) => copy_in(array),
         Tensor::Int64(array) => copy_in(array),
+        Tensor::Bool(array) => copy_in(array),
         Tensor::Float16(array) => copy_in(array),
         Tensor::Float64(array) => copy_in(array),
         Tensor::Bfloat16(_) => Err("tract has no bfloat16".into()),
@@ -44,6 +46,7 @@ pub(super) fn output(tensor: &TractTensor) -> Result<Tensor, String> {
         DatumType::U8 => copy_out(tensor).map(Tensor::Uint8),
         DatumType::I32 => copy_out(tensor).map(Tensor::Int32),
         DatumType::I64 => copy_out(tensor).map(Tensor::Int64),
+        DatumType::Bool => copy_out(tensor).map(Tensor::Bool),
         DatumType::F16 => copy_out(tensor).map(Tensor::Float16),
         DatumType::F64 => copy_out(tensor).map(Tensor::Float64),
         DatumType::TDim => {
