@@ -215,9 +215,9 @@ impl Probing<'_> {
     fn check_rows_are_by_sample(&self, probe: &Probe, picked: &[Option<Vec<usize>>]) -> Result<(), EvidenceError> {
         let fixed = self.classifier.batch;
         let several = fixed.unwrap_or(self.pass.samples.len().min(2));
-        let grown = if fixed.is_none() { self.shapes(several)? } else { probe.shapes.clone() };
+        let of_several = if fixed.is_none() { self.shapes(several)? } else { probe.shapes.clone() };
         for (index, source) in self.sources.iter().enumerate().filter(|(index, _)| picked[*index].is_some()) {
-            let (Some(one), Some(more)) = (&probe.shapes[index], &grown[index]) else { continue };
+            let (Some(one), Some(more)) = (&probe.shapes[index], &of_several[index]) else { continue };
             let samples = source.unfold.sample_axis(one);
             let grows = |axis: usize| match fixed {
                 Some(batch) => Some(axis) == samples && one[axis].is_multiple_of(batch),
@@ -238,8 +238,8 @@ impl Probing<'_> {
         let of_source = |site: &crate::layers::Site| {
             (site.scope, &site.input.name, &site.unfold) == (source.scope, &source.input, &source.unfold)
         };
-        let mut users = uses.filter(|(_, site)| of_source(site));
-        users.next().map_or(("", ""), |(layer, site)| (site.node.as_str(), layer.weight.name.as_str()))
+        let mut readers = uses.filter(|(_, site)| of_source(site));
+        readers.next().map_or(("", ""), |(layer, site)| (site.node.as_str(), layer.weight.name.as_str()))
     }
 
     fn does_not_fit(&self, source: &Source, shape: &[usize]) -> EvidenceError {

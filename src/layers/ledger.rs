@@ -1,6 +1,6 @@
 //! Every weight of a model: in a layer that is rewritten, or skipped with its reason.
 
-use super::selection::{Found, Selection};
+use super::selection::{Divided, Found, Selection};
 use super::sharing::{self, Layer};
 use super::{LayerRule, NodeView, RULES, Skip};
 use crate::model::proto::NodeProto;
@@ -54,8 +54,8 @@ impl Ledger {
             surveyor.examine(at, selection.requantize);
         }
         surveyor.look_at_the_rest();
-        let (kept, left_out) = selection.divide(graph, std::mem::take(&mut surveyor.found))?;
-        for ((at, finding), option) in left_out {
+        let Divided { kept, left } = selection.divide(graph, std::mem::take(&mut surveyor.found))?;
+        for ((at, finding), option) in left {
             surveyor.skip(at, Some(&finding.weight.constant), &Skip::LeftOut(option));
         }
         let mut layers = Vec::new();

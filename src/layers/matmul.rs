@@ -22,24 +22,34 @@ impl LayerRule for MatMul {
     fn examine(&self, node: NodeView<'_>) -> Result<Finding, Skip> {
         let (position, input) = node.factors()?;
         let weight = node.weight(position)?;
-        let [stack @ .., rows, columns] = weight.view.axes() else {
+        // Only FusedMatMul has these. The second pair moves the first axis behind those of the stack, before the first
+        // pair exchanges the last two.
+        let transposed = ["transA", "transB"].map(|name| node.proto().int(name, 0) != 0);
+        let moved = ["transBatchA", "transBatchB"].map(|name| node.proto().int(name, 0) != 0);
+        let mut axes = weight.view.axes().to_vec();
+        let rank = axes.len();
+        if moved[position] && rank > 2 {
+            axes[..rank - 1].rotate_left(1);
+        }
+        let [stack @ .., rows, columns] = axes.as_slice() else {
             return Err(Skip::NotAMatrix(weight.view.dims()));
         };
-        for name in ["transBatchA", "transBatchB"] {
-            if node.proto().int(name, 0) != 0 {
-                return Err(Skip::Attribute { name, value: "1".into() });
-            }
-        }
-        // Only FusedMatMul has these.
-        let transposed = ["transA", "transB"].map(|name| node.proto().int(name, 0) != 0);
         let inner_is_last = |side: usize| (side == 0) != transposed[side];
         let (inputs, outputs) = if inner_is_last(position) { (columns, rows) } else { (rows, columns) };
         let matrix = MatrixView { groups: Axis::joined(stack), outputs: outputs.clone(), inputs: inputs.clone() };
-        let rank = weight.view.axes().len() as isize;
         let groups = stack.iter().enumerate().filter(|(_, axis)| axis.extent() > 1);
-        let groups = groups.map(|(at, axis)| (at as isize - rank, axis.extent())).collect();
-        let features = if inner_is_last(input) { -1 } else { -2 };
-        let vectors = Vectors { groups, ..Vectors::along(features, matrix.dim()) };
+        let mut groups: Vec<_> = groups.map(|(at, axis)| (at as isize - rank as isize, axis.extent())).collect();
+        let mut features = if inner_is_last(input) { -1 } else { -2 };
+        let mut fixed = None;
+        if moved[input] {
+            for (axis, _) in &mut groups {
+                *axis += 1;
+            }
+            features = if inner_is_last(input) { -1 } else { 0 };
+            // An input with fewer axes would have others moved.
+            fixed = (!groups.is_empty()).then_some(rank);
+        }
+        let vectors = Vectors { groups, rank: fixed, ..Vectors::along(features, matrix.dim()) };
         node.finding((position, input), matrix, Unfold::Vectors(vectors))
     }
 }

@@ -34,7 +34,7 @@ impl LayerRule for Recurrent {
         let matrix =
             MatrixView { groups: Axis::default(), outputs: Axis::joined([directions, gates]), inputs: inputs.clone() };
         // Layout 0 is [sequence, batch, input], 1 is [batch, sequence, input].
-        let samples = if node.proto().int("layout", 0) == 0 { 1 } else { 0 };
+        let samples = isize::from(node.proto().int("layout", 0) == 0);
         let vectors = Vectors { rank: Some(3), samples, ..Vectors::along(-1, matrix.dim()) };
         node.finding((WEIGHT, 0), matrix, Unfold::Vectors(vectors))
     }

@@ -57,6 +57,12 @@ impl fmt::Display for OnShared {
     }
 }
 
+/// What is rewritten, and what an option leaves as it is.
+pub(super) struct Divided {
+    pub(super) kept: Vec<Found>,
+    pub(super) left: Vec<(Found, &'static str)>,
+}
+
 /// What a rule found, and at which node.
 pub(super) type Found = (NodeIndex, Finding);
 
@@ -65,11 +71,7 @@ impl Selection {
     ///
     /// # Errors
     /// A pattern that matches nothing.
-    pub(super) fn divide(
-        &self,
-        graph: &GraphIndex<'_>,
-        found: Vec<Found>,
-    ) -> Result<(Vec<Found>, Vec<(Found, &'static str)>), String> {
+    pub(super) fn divide(&self, graph: &GraphIndex<'_>, found: Vec<Found>) -> Result<Divided, String> {
         self.check(graph, &found)?;
         let last = found.len().saturating_sub(1);
         let mut kept = Vec::new();
@@ -85,7 +87,7 @@ impl Selection {
                 None => kept.push(layer),
             }
         }
-        Ok((kept, left))
+        Ok(Divided { kept, left })
     }
 
     fn leaves(&self, graph: &GraphIndex<'_>, layer: &Found) -> Option<&'static str> {

@@ -133,6 +133,9 @@ impl Vectors {
 
     /// What each axis of an input of that shape is, or `None` where the shape does not fit.
     pub fn axes(&self, shape: &[usize]) -> Option<Axes> {
+        if self.rank.is_some_and(|rank| rank != shape.len()) {
+            return None;
+        }
         // A MatMul takes a single vector on its right for a column.
         let features = if shape.len() == 1 && self.features == [-2] { &[-1][..] } else { &self.features };
         let all = self.groups.iter().map(|(axis, _)| *axis).chain(features.iter().copied());

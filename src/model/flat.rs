@@ -133,7 +133,7 @@ impl<'m> Flat<'m> {
         if !flattener.functions.is_empty() {
             names_of(&model.graph, &mut flattener.names);
         }
-        flattener.graph(&model.graph, Place::main_graph(), String::new(), None);
+        flattener.graph(&model.graph, &Place::main_graph(), "", None);
         flattener.flat
     }
 
@@ -166,11 +166,11 @@ impl<'m> Flattener<'m> {
     }
 
     /// A graph outside of functions: nothing in it is renamed.
-    fn graph(&mut self, graph: &'m GraphProto, place: Place, path: String, holder: Option<Holder>) -> ScopeIndex {
-        let scope = self.scope((graph, Cow::Borrowed(graph)), place.clone(), path.clone(), holder);
+    fn graph(&mut self, graph: &'m GraphProto, place: &Place, path: &str, holder: Option<Holder>) -> ScopeIndex {
+        let scope = self.scope((graph, Cow::Borrowed(graph)), place.clone(), path.to_owned(), holder);
         for (position, node) in graph.node.iter().enumerate() {
             let place = place.child(field::GRAPH_NODE, position);
-            let spot = Spot { scope, label: &path, function: None, position: Some(position) };
+            let spot = Spot { scope, label: path, function: None, position: Some(position) };
             let attributes = attribute_places(node, &place);
             if !self.call(node, &attributes, spot, &mut Vec::new()) {
                 let stored = (place.clone(), attributes);
@@ -179,7 +179,7 @@ impl<'m> Flattener<'m> {
                     for (body, of_list) in bodies(attribute) {
                         let path = self.body_path(index, &attribute.name, of_list);
                         let holder = Holder { node: index, attribute: attribute.name.clone(), of_list };
-                        let body = self.graph(body, place.attribute_graph(at, of_list), path, Some(holder));
+                        let body = self.graph(body, &place.attribute_graph(at, of_list), &path, Some(holder));
                         self.flat.nodes[index.0].bodies.push(body);
                     }
                 }
@@ -323,14 +323,14 @@ impl<'m> Flattener<'m> {
     ) {
         for (position, node) in nodes.iter().enumerate() {
             let place = origin.place.child(origin.number, position);
-            let renamed = self.renamed(node, origin, spot.label, renames);
+            let copied = self.copied(node, origin, spot.label, renames);
             let attributes = origin.places(node, &place);
             let at = spot.position.unwrap_or(position);
-            if self.call(&renamed, &attributes, Spot { position: Some(at), ..spot }, calling) {
+            if self.call(&copied, &attributes, Spot { position: Some(at), ..spot }, calling) {
                 continue;
             }
             let stored = (place.clone(), attributes);
-            let index = self.push((Some(node), Cow::Owned(renamed)), stored, spot, at);
+            let index = self.push((Some(node), Cow::Owned(copied)), stored, spot, at);
             for (at, attribute) in node.attribute.iter().enumerate() {
                 for (body, of_list) in bodies(attribute) {
                     let path = self.body_path(index, &attribute.name, of_list);
@@ -353,7 +353,7 @@ impl<'m> Flattener<'m> {
     }
 
     /// A node of a body with its caller's names and attributes; its graphs are left to their scopes.
-    fn renamed(&mut self, node: &NodeProto, origin: &Origin<'_>, label: &str, renames: &mut Renames) -> NodeProto {
+    fn copied(&mut self, node: &NodeProto, origin: &Origin<'_>, label: &str, renames: &mut Renames) -> NodeProto {
         let input = node.input.iter().map(|name| known(renames, name)).collect();
         let mut output = Vec::with_capacity(node.output.len());
         for name in &node.output {
@@ -369,7 +369,7 @@ impl<'m> Flattener<'m> {
         let attribute = node.attribute.iter().filter_map(|attribute| origin.resolve(attribute)).collect();
         // ONNX Runtime refuses a model whose nodes share a name, as the copies of two calls would.
         let name = if node.name.is_empty() { String::new() } else { self.fresh(label, &node.name) };
-        NodeProto { name, input, output, attribute, ..node.clone() }
+        NodeProto { input, output, name, attribute, ..node.clone() }
     }
 
     /// Fresh names for what a graph inside a function declares.

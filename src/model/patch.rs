@@ -6,7 +6,7 @@
 use super::proto::{EXTERNAL, GraphProto, ModelProto, StringStringEntryProto, TensorProto, TensorShapeProto, field};
 use super::tensors::{self, ExternalRange, to_little_endian};
 use super::wire::{self, Edit, Field, Splice};
-use super::{Constant, Model, ModelError, Place, View, fragment};
+use super::{Constant, ExternalCopy, Model, ModelError, Place, View, fragment};
 use crate::paths::{parent, same_file};
 use crate::tensor::ElementType;
 use bytes::Bytes;
@@ -99,23 +99,6 @@ pub struct OutputPlan {
     pub external: BTreeMap<String, ExternalCopy>,
 }
 
-/// A copy of a file of external data with some ranges replaced.
-#[derive(Debug, Default)]
-pub struct ExternalCopy {
-    /// Where the rewritten model looks for it.
-    pub location: String,
-    /// Offsets and what stands there afterwards; copies of weights lie behind the end of the original.
-    pub writes: Vec<(u64, Vec<u8>)>,
-}
-
-impl ExternalCopy {
-    /// The first place behind the original's `size` bytes and what was already written there.
-    fn end(&self, size: u64) -> u64 {
-        let ends = self.writes.iter().map(|(offset, bytes)| offset + bytes.len() as u64);
-        ends.fold(size, u64::max).next_multiple_of(ALIGNMENT)
-    }
-}
-
 /// Where readers that map files want tensors to begin (ONNX, "External Data": a page).
 const ALIGNMENT: u64 = 4096;
 
@@ -181,7 +164,8 @@ impl Model {
                 copies.push(match &range {
                     Some(ExternalRange { location, .. }) => {
                         let file = external.entry(location.clone()).or_default();
-                        let (offset, length) = (file.end(self.external_size(location)?), bytes.len() as u64);
+                        let end = file.length(self.external_size(location)?);
+                        let (offset, length) = (end.next_multiple_of(ALIGNMENT), bytes.len() as u64);
                         file.writes.push((offset, bytes));
                         (copy.tensor(), Some((location.clone(), offset, length)))
                     }

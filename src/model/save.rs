@@ -4,10 +4,12 @@
 //! verified there is what is moved into place: other files first, the model last. An older output that is replaced
 //! steps aside first, so that at no moment an old model finds new external data under its name.
 
+use super::external::Rest;
 use super::{Model, ModelError, OutputPlan, wire};
 use crate::paths::{parent, same_file};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -17,6 +19,7 @@ pub struct Staged {
     staging: TempDir,
     model: PathBuf,
     moves: Vec<(PathBuf, PathBuf)>,
+    rests: BTreeMap<String, Rest>,
 }
 
 fn staging_folder(out: &Path) -> Result<TempDir, ModelError> {
@@ -85,9 +88,11 @@ impl Staged {
         })?;
         let staging = staging_folder(out)?;
         let mut moves = Vec::new();
+        let mut rests = BTreeMap::new();
         for (location, copy) in &plan.external {
             let staged = staging.path().join(&copy.location);
-            copy_with_writes(&model.external_path(location), &staged, &copy.writes)?;
+            let rest = copy.make(&model.external_path(location), &staged)?;
+            rests.insert(location.clone(), rest);
             moves.push((staged, parent(out).join(&copy.location)));
         }
         let staged = staging.path().join(name);
@@ -97,12 +102,17 @@ impl Staged {
             file.write_all(&plan.provenance)
         })?;
         moves.push((staged.clone(), out.into()));
-        Ok(Self { staging, model: staged, moves })
+        Ok(Self { staging, model: staged, moves, rests })
     }
 
     /// The rewritten model, complete and loadable where it lies.
     pub fn model(&self) -> &Path {
         &self.model
+    }
+
+    /// What each external file held, by the location that the original names, beside what was to be written.
+    pub fn rests(&self) -> &BTreeMap<String, Rest> {
+        &self.rests
     }
 
     /// Moves everything into place.
@@ -175,20 +185,4 @@ fn write_file(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Res
         file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
     };
     write().map_err(|source| ModelError::Write { path: path.into(), source })
-}
-
-fn copy_with_writes(from: &Path, to: &Path, writes: &[(u64, Vec<u8>)]) -> Result<(), ModelError> {
-    let failed = |source: io::Error| ModelError::Write { path: to.into(), source };
-    fs::create_dir_all(parent(to)).map_err(failed)?;
-    let mut original = File::open(from).map_err(|source| ModelError::Read { path: from.into(), source })?;
-    let mut write = || -> io::Result<()> {
-        let mut file = File::create(to)?;
-        io::copy(&mut original, &mut file)?;
-        for (offset, bytes) in writes {
-            file.seek(SeekFrom::Start(*offset))?;
-            file.write_all(bytes)?;
-        }
-        file.sync_all()
-    };
-    write().map_err(failed)
 }

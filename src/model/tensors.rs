@@ -201,6 +201,14 @@ impl Model {
         (values.len() == constant.dims.iter().product::<usize>()).then_some(values)
     }
 
+    /// The bytes of all files of external data.
+    ///
+    /// # Errors
+    /// A file that is not there.
+    pub fn external_bytes(&self) -> Result<u64, ModelError> {
+        self.external_files().iter().map(|location| self.external_size(location)).sum()
+    }
+
     /// The size of a file of external data.
     pub(super) fn external_size(&self, location: &str) -> Result<u64, ModelError> {
         let path = self.external_path(location);

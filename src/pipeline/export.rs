@@ -16,6 +16,9 @@ use std::path::Path;
 /// Real samples on which the rewritten model is run before it is exported.
 const VERIFIED_SAMPLES: usize = 16;
 
+/// The most external data that tract is given: it reads all of it into memory, where ONNX Runtime maps the files.
+const TRACT_LOADS: u64 = 1 << 30;
+
 /// Files that are written beside the output, and what was verified of them.
 pub(super) struct Exported {
     staged: Staged,
@@ -48,7 +51,7 @@ impl Target<'_> {
         let Self { model, classifier, engine, out } = *self;
         let plan = model.output_plan(patches, provenance, out)?;
         let staged = Staged::write(model, &plan, out)?;
-        let structure = match structure(model, &plan, patches, staged.model()) {
+        let structure = match structure(model, &plan, patches, &staged) {
             Ok(changed) => changed,
             Err(difference) => return Ok(Err(Broken(difference))),
         };
@@ -76,8 +79,31 @@ impl Target<'_> {
             let reason = "tract was the engine, so there is no second one".to_owned();
             return Ok(Agreement::none(AgreementStatus::SameEngine, reason));
         }
+        let outside = self.model.external_bytes()?;
+        if outside > TRACT_LOADS {
+            let reason = format!("it would hold all {:.1} GB of external data in memory", outside as f64 / 1e9);
+            return Ok(Agreement::none(AgreementStatus::Unsupported, reason));
+        }
+        let agreement = self.compare(&tract, bytes, folder, samples, ours)?;
+        if agreement.status != AgreementStatus::Disagrees {
+            return Ok(agreement);
+        }
+        let (bytes, folder) = (self.model.bytes().to_vec(), self.model.folder());
+        let ours = Forward::load(self.engine, self.classifier, bytes.clone(), folder)?.scores(samples)?;
+        Ok(agreement.or_on(&self.compare(&tract, bytes, folder, samples, &ours)?))
+    }
+
+    /// How far tract is from what the engine computed.
+    fn compare(
+        &self,
+        tract: &TractEngine,
+        bytes: Vec<u8>,
+        folder: &Path,
+        samples: &[NamedTensor],
+        ours: &ClassScores,
+    ) -> Result<Agreement, Error> {
         let theirs =
-            Forward::load(&tract, self.classifier, bytes, folder).and_then(|mut forward| forward.scores(samples));
+            Forward::load(tract, self.classifier, bytes, folder).and_then(|mut forward| forward.scores(samples));
         match theirs {
             Ok(theirs) => Ok(Agreement::compare(&ours.rows, &theirs.rows, ours.element)),
             Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {

@@ -27,6 +27,9 @@ pub enum AgreementStatus {
     Agrees,
     /// Not within tolerance.
     Disagrees,
+    /// The second engine computes something else from the original model already, so that it says nothing of the
+    /// rewrite. Not a pass, and reported as such.
+    DisagreesOnOriginal,
     /// The second engine cannot run the model. Not a pass, and reported as such.
     Unsupported,
     /// The second engine is the one that made the model, so there is nothing to compare.
@@ -65,6 +68,20 @@ impl Agreement {
         Self { status, reason, max_abs_diff: Some(largest), tolerance: Some(tolerance), samples }
     }
 
+    /// What a disagreement is worth, given how the engines compare on the original model.
+    pub fn or_on(self, original: &Self) -> Self {
+        let (AgreementStatus::Disagrees, AgreementStatus::Disagrees) = (self.status, original.status) else {
+            return self;
+        };
+        let apart = |of: &Self| of.max_abs_diff.map_or("in shape".to_owned(), |most| format!("by {most:.2e}"));
+        let reason = format!(
+            "tract and the engine differ {} on the original already, {} after the rewrite",
+            apart(original),
+            apart(&self)
+        );
+        Self { status: AgreementStatus::DisagreesOnOriginal, reason: Some(reason), ..self }
+    }
+
     /// Where no comparison can be made.
     pub fn none(status: AgreementStatus, reason: String) -> Self {
         Self { status, reason: Some(reason), max_abs_diff: None, tolerance: None, samples: 0 }
@@ -76,8 +93,20 @@ mod tests {
     use super::*;
     use ndarray::array;
 
+    fn agreement(a: f64, b: f64) -> Agreement {
+        Agreement::compare(&array![[a, 2.0]], &array![[b, 2.0]], ElementType::Float32)
+    }
+
     fn compare(a: f64, b: f64) -> AgreementStatus {
-        Agreement::compare(&array![[a, 2.0]], &array![[b, 2.0]], ElementType::Float32).status
+        agreement(a, b).status
+    }
+
+    #[test]
+    fn a_disagreement_counts_unless_the_engines_disagree_on_the_original_too() {
+        let (same, other) = (agreement(1.0, 1.0), agreement(1.0, 2.0));
+        assert_eq!(other.clone().or_on(&same).status, AgreementStatus::Disagrees);
+        assert_eq!(same.clone().or_on(&other).status, AgreementStatus::Agrees);
+        assert_eq!(other.clone().or_on(&other).status, AgreementStatus::DisagreesOnOriginal);
     }
 
     #[test]

@@ -1,15 +1,13 @@
 //! Whether everything that should be untouched is identical, byte by byte and field by field.
 //!
-//! The bytes are compared with the file on disk, outside of the ranges that were to change. The decoded views are
+//! The bytes are compared with the file on disk, outside of the ranges that were to change; those of external data by the
+//! digest that was taken when they were copied. The decoded views are
 //! compared as well, so that a mistake in the ranges themselves would show.
 
 use crate::model::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
-use crate::model::{GraphIndex, Model, OutputPlan, PROVENANCE_PREFIX, Place, WeightCopy, WeightPatch};
+use crate::model::{GraphIndex, Model, OutputPlan, PROVENANCE_PREFIX, Place, Staged, WeightCopy, WeightPatch};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::{BufReader, Read};
-use std::path::Path;
 
 /// What differs between the original and the written model: nothing but this.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -36,16 +34,17 @@ pub fn structure(
     original: &Model,
     plan: &OutputPlan,
     patches: &[WeightPatch],
-    written: &Path,
+    staged: &Staged,
 ) -> Result<Changed, String> {
-    let new = Model::open(written).map_err(|error| format!("the rewritten model cannot be read back: {error}"))?;
+    let new =
+        Model::open(staged.model()).map_err(|error| format!("the rewritten model cannot be read back: {error}"))?;
     compare_bytes(original, plan, &new)?;
     compare_fields(original, &new, patches)?;
     compare_values(&new, patches)?;
-    let folder = written.parent().unwrap_or(Path::new("."));
     for (location, copy) in &plan.external {
-        let unchanged = same_outside(&original.folder().join(location), &folder.join(&copy.location), &copy.writes);
-        if !unchanged.map_err(|error| format!("external data {location:?} cannot be compared: {error}"))? {
+        let held = copy.rest(&new.folder().join(&copy.location));
+        let held = held.map_err(|error| format!("external data {location:?} cannot be read back: {error}"))?;
+        if staged.rests().get(location) != Some(&held) {
             return Err(format!("external data {location:?} differs outside of the rewritten weights"));
         }
     }
@@ -113,10 +112,10 @@ fn compare_fields(original: &Model, new: &Model, patches: &[WeightPatch]) -> Res
 /// Every tensor is there, and holds what it held unless it is patched.
 fn compare_tensors(original: &Model, new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
     let mut rewritten: BTreeMap<Place, &TensorProto> = new.tensors().into_iter().collect();
-    let patched: BTreeSet<&Place> =
+    let replaced: BTreeSet<&Place> =
         patches.iter().filter(|patch| patch.copies.is_empty()).map(|patch| &patch.constant.place).collect();
     for (place, tensor) in original.tensors() {
-        let is_patched = patched.contains(&place);
+        let is_patched = replaced.contains(&place);
         let same =
             rewritten.remove(&place).is_some_and(|new| comparable(tensor, is_patched) == comparable(new, is_patched));
         if !same {
@@ -188,39 +187,3 @@ fn compare_values(new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
     }
     Ok(())
 }
-
-/// Whether two files are equal outside of the ranges that were written.
-fn same_outside(old: &Path, new: &Path, writes: &[(u64, Vec<u8>)]) -> std::io::Result<bool> {
-    let (old, new) = (File::open(old)?, File::open(new)?);
-    let length = old.metadata()?.len();
-    // Copies of weights lie behind what was there before.
-    let end = writes.iter().map(|(offset, bytes)| offset + bytes.len() as u64).fold(length, u64::max);
-    if new.metadata()?.len() != end {
-        return Ok(false);
-    }
-    let (mut old, mut new) = (BufReader::with_capacity(CHUNK, old), BufReader::with_capacity(CHUNK, new));
-    let (mut ours, mut theirs) = (vec![0; CHUNK], vec![0; CHUNK]);
-    let mut at = 0_u64;
-    loop {
-        let read = old.read(&mut ours)?;
-        if read == 0 {
-            return Ok(true);
-        }
-        new.read_exact(&mut theirs[..read])?;
-        for (offset, bytes) in writes {
-            // The written range, as far as it lies in this chunk, is made equal before the comparison.
-            let from = offset.saturating_sub(at).min(read as u64) as usize;
-            let to = (offset + bytes.len() as u64).saturating_sub(at).min(read as u64) as usize;
-            if from < to {
-                ours[from..to].copy_from_slice(&theirs[from..to]);
-            }
-        }
-        if ours[..read] != theirs[..read] {
-            return Ok(false);
-        }
-        at += read as u64;
-    }
-}
-
-/// Bytes that are compared at once.
-const CHUNK: usize = 1 << 20;

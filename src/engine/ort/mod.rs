@@ -28,6 +28,10 @@ const INSTALL_LIBRARIES: &str = "install what `onnx-sap runtime status` shows as
 /// A graph optimisation of ONNX Runtime 1.31.1 that ends the process on some models with attention in float16.
 const CRASHING_OPTIMISER: [&str; 2] = ["optimization.disable_specified_optimizers", "MatmulTransposeFusion"];
 
+/// Keeps DequantizeLinear what ONNX defines: fused with what follows, ONNX Runtime also rounds the activations, and only
+/// where nothing else reads the values between, so that a model whose activations are observed would compute other scores.
+const QUANTISED_AS_DEFINED: [&str; 2] = ["session.disable_quant_qdq", "1"];
+
 /// Where ONNX Runtime looks for external data when a model comes from memory.
 const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
@@ -113,6 +117,8 @@ impl OrtEngine {
             .with_config_entry(EXTERNAL_DATA_FOLDER, folder)
             .map_err(text)?
             .with_config_entry(CRASHING_OPTIMISER[0], CRASHING_OPTIMISER[1])
+            .map_err(text)?
+            .with_config_entry(QUANTISED_AS_DEFINED[0], QUANTISED_AS_DEFINED[1])
             .map_err(text)?
             .with_execution_providers(providers(self.device))
             .map_err(text)
