@@ -6,11 +6,10 @@ use super::layers::LayerArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::layers::{Entry, Ledger};
-use crate::model::{GraphIndex, Model, Port};
+use crate::model::{GraphIndex, Model};
 use crate::report::ModelReport;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -36,7 +35,6 @@ enum Format {
 #[derive(Serialize)]
 struct Inspection {
     model: ModelReport,
-    external_files: BTreeSet<String>,
     layers: Vec<Line>,
 }
 
@@ -52,11 +50,7 @@ pub(super) fn run(args: &InspectArgs, ui: &Ui) -> Result<Answer, Error> {
     let graph = GraphIndex::new(&model)?;
     let entries = Ledger::survey(&graph, &args.layers.selection()).map_err(Error::Usage)?.entries();
     let line = |entry: Entry| Line { status: if entry.reason.is_none() { "rewritten" } else { "skipped" }, entry };
-    let inspection = Inspection {
-        model: ModelReport::of(&model),
-        external_files: model.external_files(),
-        layers: entries.into_iter().map(line).collect(),
-    };
+    let inspection = Inspection { model: ModelReport::of(&model), layers: entries.into_iter().map(line).collect() };
     match args.format {
         Format::Text => ui.result(&text(&inspection)),
         Format::Json => {
@@ -70,15 +64,17 @@ pub(super) fn run(args: &InspectArgs, ui: &Ui) -> Result<Answer, Error> {
 fn text(inspection: &Inspection) -> String {
     let model = &inspection.model;
     let mut text = String::new();
-    let _ = writeln!(text, "model    {}, opset {}, IR version {}", model.path.display(), model.opset, model.ir_version);
+    let (path, size) = (model.path.display(), bytes(model.bytes as u64));
+    let _ = writeln!(text, "model    {path}, {size}, IR version {}", model.ir_version);
+    let opsets: Vec<String> = model.opsets.iter().map(|(domain, version)| format!("{domain} {version}")).collect();
+    let _ = writeln!(text, "opsets   {}", opsets.join(", "));
     for (name, ports) in [("input", &model.inputs), ("output", &model.outputs)] {
-        for Port { name: port, .. } in ports {
-            let described = ports.iter().find(|p| p.name == *port).map(Port::describe).unwrap_or_default();
-            let _ = writeln!(text, "{name:<8} {port}: {described}");
+        for port in ports {
+            let _ = writeln!(text, "{name:<8} {}: {}", port.name, port.describe());
         }
     }
-    for file in &inspection.external_files {
-        let _ = writeln!(text, "external {file}");
+    for (file, size) in &model.external {
+        let _ = writeln!(text, "external {file}, {}", bytes(*size));
     }
     text.push('\n');
     let rows = inspection.layers.iter().map(|line| {
@@ -89,6 +85,7 @@ fn text(inspection: &Inspection) -> String {
             entry.found.clone().unwrap_or_default(),
             entry.op.clone(),
             entry.node.clone(),
+            entry.dtype.clone().unwrap_or_default(),
             entry.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
             number(entry.dim),
             number(entry.groups),
@@ -96,7 +93,17 @@ fn text(inspection: &Inspection) -> String {
             fate(entry),
         ]
     });
-    text + &table(&["weight", "found", "op", "node", "shape", "d", "groups", "users", ""], &[5, 6, 7], rows)
+    text + &table(&["weight", "found", "op", "node", "type", "shape", "d", "groups", "users", ""], &[6, 7, 8], rows)
+}
+
+/// A size as people read it.
+fn bytes(count: u64) -> String {
+    match count {
+        0..1_000 => format!("{count} bytes"),
+        1_000..1_000_000 => format!("{:.1} kB", count as f64 / 1e3),
+        1_000_000..1_000_000_000 => format!("{:.1} MB", count as f64 / 1e6),
+        _ => format!("{:.1} GB", count as f64 / 1e9),
+    }
 }
 
 /// What becomes of a weight, in words.

@@ -20,6 +20,8 @@ pub struct Entry {
     pub op: String,
     /// Where the weight was found, and through which operators it is read.
     pub found: Option<String>,
+    /// The element type in which the weight is stored.
+    pub dtype: Option<String>,
     /// The shape in which the weight is stored.
     pub shape: Option<Vec<usize>>,
     /// d, the dimension of a row of inputs of one group.
@@ -101,6 +103,7 @@ impl Layer {
             node: first.node.clone(),
             op: first.op_type.clone(),
             found: Some(format!("{}{through}", self.weight.place)),
+            dtype: Some(self.weight.type_name()),
             shape: Some(self.weight.dims.clone()),
             dim: Some(self.matrix.dim()),
             groups: Some(self.matrix.groups.extent()),
@@ -154,11 +157,28 @@ impl Surveyor<'_> {
                 }
                 return;
             }
-            None => {}
+            None => self.look_at_attributes(at),
         }
         for (input, weight) in self.weights(at, position) {
             let reason = rule.map_or_else(|| Skip::NoRule(node.op_type.clone()), |rule| rule.leaves(input));
             self.skip(at, Some(&weight), &reason);
+        }
+    }
+
+    /// Numbers in attributes, as the classifiers of ai.onnx.ml keep their coefficients. In ONNX's own operators such lists
+    /// are parameters of the operator.
+    fn look_at_attributes(&mut self, at: NodeIndex) {
+        let node = self.graph.node(at);
+        if node.is_standard() {
+            return;
+        }
+        for attribute in node.attribute.iter().filter(|attribute| !attribute.floats.is_empty()) {
+            self.skip(at, None, &Skip::NoRule(node.op_type.clone()));
+            if let Some(entry) = self.skipped.last_mut() {
+                entry.found = Some(format!("attribute {}", attribute.name));
+                entry.dtype = Some("float32".into());
+                entry.shape = Some(vec![attribute.floats.len()]);
+            }
         }
     }
 
@@ -229,6 +249,7 @@ fn stays(weight: Option<&Constant>, reason: &Skip) -> Entry {
     Entry {
         weight: weight.map(|constant| constant.name.clone()),
         found: weight.map(|constant| constant.place.to_string()),
+        dtype: weight.map(Constant::type_name),
         shape: weight.map(|constant| constant.dims.clone()),
         reason: Some(reason.to_string()),
         ..Entry::default()

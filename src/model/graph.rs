@@ -309,6 +309,11 @@ impl Constant {
         let element = ElementType::from_onnx(data_type);
         Ok(Self { name, place, dims, data_type, element, quantization: None })
     }
+
+    /// The element type in which it is stored, in ONNX's words.
+    pub fn type_name(&self) -> String {
+        tensors::type_name(self.data_type)
+    }
 }
 
 impl Model {

@@ -38,7 +38,7 @@ use bytes::Bytes;
 use prost::Message;
 use proto::{EXTERNAL, GraphProto, ModelProto, ValueInfoProto};
 use sha2::{Digest, Sha256};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// An ONNX model as it lies on disk.
@@ -127,6 +127,12 @@ impl Model {
     pub fn opset(&self) -> i64 {
         let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
         self.proto.opset_import.iter().find(|set| standard(&set.domain)).map_or(0, |set| set.version)
+    }
+
+    /// The version of each operator set that the model imports; ONNX's own is called `ai.onnx`.
+    pub fn opsets(&self) -> BTreeMap<String, i64> {
+        let name = |domain: &str| if domain.is_empty() { "ai.onnx".to_owned() } else { domain.to_owned() };
+        self.proto.opset_import.iter().map(|set| (name(&set.domain), set.version)).collect()
     }
 
     /// SHA-256 of the model file, in hexadecimal; external data is not included.

@@ -145,7 +145,7 @@ impl Model {
     ) -> Result<OutputPlan, ModelError> {
         let mut edits = self.old_provenance()?;
         let mut external: BTreeMap<String, ExternalCopy> = BTreeMap::new();
-        let mut copies: Vec<(TensorProto, Option<(String, u64, u64)>)> = Vec::new();
+        let mut copies = GraphProto::default();
         for patch in patches {
             let tensor = self.patched_tensor(patch)?;
             let range = (tensor.data_location == EXTERNAL).then(|| self.external(&tensor)).transpose()?;
@@ -161,28 +161,25 @@ impl Model {
                 self.redirect(copy, &mut edits)?;
                 let bytes = copy.bytes(&patch.values);
                 // A copy lies where the original does: a model whose weights are outside may be too large to hold them.
-                copies.push(match &range {
+                copies.initializer.push(match &range {
                     Some(ExternalRange { location, .. }) => {
                         let file = external.entry(location.clone()).or_default();
                         let end = file.length(self.external_size(location)?);
                         let (offset, length) = (end.next_multiple_of(ALIGNMENT), bytes.len() as u64);
                         file.writes.push((offset, bytes));
-                        (copy.tensor(), Some((location.clone(), offset, length)))
+                        let external_data = external_entries(location, offset, length);
+                        TensorProto { external_data, data_location: EXTERNAL, ..copy.tensor() }
                     }
-                    None => (TensorProto { raw_data: bytes.into(), ..copy.tensor() }, None),
+                    None => TensorProto { raw_data: bytes.into(), ..copy.tensor() },
                 });
             }
         }
         self.place_external(&mut external, out, &mut edits)?;
-        let place = |(mut tensor, stored): (TensorProto, Option<(String, u64, u64)>)| {
-            if let Some((location, offset, length)) = stored {
-                let location = external.get(&location).map_or(location, |file| file.location.clone());
-                tensor.data_location = EXTERNAL;
-                tensor.external_data = external_entries(&location, offset, length);
+        for entry in copies.initializer.iter_mut().flat_map(|copy| &mut copy.external_data) {
+            if let Some(file) = external.get(&entry.value).filter(|_| entry.key == "location") {
+                entry.value.clone_from(&file.location);
             }
-            tensor
-        };
-        let copies = GraphProto { initializer: copies.into_iter().map(place).collect(), ..GraphProto::default() };
+        }
         let splices = wire::splices(&self.bytes, edits)?;
         let (copies, provenance) = (self.encode_copies(copies), encode_provenance(provenance));
         Ok(OutputPlan { splices, copies, provenance, external })

@@ -47,6 +47,7 @@ impl Place {
     }
 
     /// The name of a node's input.
+    #[must_use]
     pub fn node_input(&self, input: usize) -> Self {
         self.child(field::NODE_INPUT, input)
     }

@@ -7,6 +7,7 @@ use super::{Constant, Model, ModelError};
 use crate::tensor::ElementType;
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
@@ -37,6 +38,33 @@ pub(super) fn dims(tensor: &TensorProto) -> Result<Vec<usize>, ModelError> {
 /// `TensorProto.DataType` of 8-bit integers.
 pub(super) const UINT8: i32 = 2;
 pub(super) const INT8: i32 = 3;
+
+/// The element type of a number of `TensorProto.DataType`, in ONNX's words.
+pub(super) fn type_name(data_type: i32) -> String {
+    /// The types of the specification at IR version 14 that this crate does not compute with.
+    const OTHERS: [(i32, &str); 17] = [
+        (INT8, "int8"),
+        (4, "uint16"),
+        (5, "int16"),
+        (8, "string"),
+        (12, "uint32"),
+        (13, "uint64"),
+        (14, "complex64"),
+        (15, "complex128"),
+        (17, "float8e4m3fn"),
+        (18, "float8e4m3fnuz"),
+        (19, "float8e5m2"),
+        (20, "float8e5m2fnuz"),
+        (21, "uint4"),
+        (22, "int4"),
+        (23, "float4e2m1"),
+        (24, "float8e8m0"),
+        (25, "uint2"),
+    ];
+    let other = || OTHERS.iter().find(|(number, _)| *number == data_type).map(|(_, name)| (*name).to_owned());
+    let known = ElementType::from_onnx(data_type).map(|element| element.to_string());
+    known.or_else(other).unwrap_or_else(|| format!("type {data_type}"))
+}
 
 impl Model {
     /// Checks that the bytes of a tensor are there and fit its shape.
@@ -201,12 +229,10 @@ impl Model {
         (values.len() == constant.dims.iter().product::<usize>()).then_some(values)
     }
 
-    /// The bytes of all files of external data.
-    ///
-    /// # Errors
-    /// A file that is not there.
-    pub fn external_bytes(&self) -> Result<u64, ModelError> {
-        self.external_files().iter().map(|location| self.external_size(location)).sum()
+    /// The files of external data that are there, and their sizes in bytes.
+    pub fn external_sizes(&self) -> BTreeMap<String, u64> {
+        let files = self.external_files().into_iter();
+        files.filter_map(|location| Some((location.clone(), self.external_size(&location).ok()?))).collect()
     }
 
     /// The size of a file of external data.

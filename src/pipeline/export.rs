@@ -79,7 +79,7 @@ impl Target<'_> {
             let reason = "tract was the engine, so there is no second one".to_owned();
             return Ok(Agreement::none(AgreementStatus::SameEngine, reason));
         }
-        let outside = self.model.external_bytes()?;
+        let outside: u64 = self.model.external_sizes().values().sum();
         if outside > TRACT_LOADS {
             let reason = format!("it would hold all {:.1} GB of external data in memory", outside as f64 / 1e9);
             return Ok(Agreement::none(AgreementStatus::Unsupported, reason));

@@ -68,8 +68,14 @@ pub struct ModelReport {
     pub sha256: String,
     /// The version of ONNX's operator set.
     pub opset: i64,
+    /// The version of each operator set that is imported; ONNX's own is `ai.onnx`.
+    pub opsets: BTreeMap<String, i64>,
     /// The version of the file format.
     pub ir_version: i64,
+    /// The size of the model file in bytes.
+    pub bytes: usize,
+    /// The files of external data, and their sizes in bytes.
+    pub external: BTreeMap<String, u64>,
     /// What must be fed.
     pub inputs: Vec<Port>,
     /// What is computed.
@@ -83,6 +89,9 @@ impl ModelReport {
             path: model.path().to_path_buf(),
             sha256: model.sha256(),
             opset: model.opset(),
+            opsets: model.opsets(),
+            bytes: model.bytes().len(),
+            external: model.external_sizes(),
             ir_version: model.header().ir_version,
             inputs: model.inputs(),
             outputs: model.outputs(),

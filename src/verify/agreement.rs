@@ -69,6 +69,7 @@ impl Agreement {
     }
 
     /// What a disagreement is worth, given how the engines compare on the original model.
+    #[must_use]
     pub fn or_on(self, original: &Self) -> Self {
         let (AgreementStatus::Disagrees, AgreementStatus::Disagrees) = (self.status, original.status) else {
             return self;
