@@ -1,18 +1,17 @@
 //! Outputs that are no logits and inputs that are not one float tensor, through the whole command on both engines.
 
 mod inputs;
-mod net;
 mod outputs;
 
+use crate::net::{Net, SAMPLES, archive, floats, x};
 use crate::support::Bench;
-use net::{SAMPLES, archive, floats, x};
 use onnx_sap::evidence::Prediction;
 use serde_json::Value;
 
 const ENGINES: [&str; 2] = ["ort", "tract"];
 
 /// A folder with a model and the usual data, which has `x` alone.
-fn bench(model: net::Net, classes: usize) -> Bench {
+fn bench(model: Net, classes: usize) -> Bench {
     let bench = Bench::new();
     bench.put("in.onnx", &model.bytes());
     bench.put("data.npz", &archive(&[floats("x", &[SAMPLES, 3], &x())], classes));

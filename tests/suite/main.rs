@@ -6,6 +6,8 @@ mod bad_input;
 mod cli;
 mod fuzz;
 mod inputs_outputs;
+mod large_model;
+mod net;
 mod ops;
 mod oracle;
 mod reference;

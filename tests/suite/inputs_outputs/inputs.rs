@@ -1,7 +1,7 @@
 //! Inputs: several, fed from named arrays or with constants, of integers and booleans, with a fixed batch size.
 
-use super::net::{Net, SAMPLES, archive, bytes, floats, integers, labels, net, x};
 use super::{ENGINES, bench, check_alike, corrected, refused, scored};
+use crate::net::{Net, SAMPLES, archive, bytes, floats, integers, labels, net, x};
 use crate::support::Bench;
 use onnx_sap::model::fragment::{int, ints};
 use onnx_sap::model::hexadecimal;
@@ -142,7 +142,7 @@ fn arrays_that_no_input_takes_are_told_only_where_it_is_asked_for() {
 
 #[test]
 fn what_no_array_feeds_is_named_with_what_there_is() {
-    let only = |arrays: &[super::net::Array<'_>]| folder(tokens("N"), &archive(arrays, 4));
+    let only = |arrays: &[crate::net::Array<'_>]| folder(tokens("N"), &archive(arrays, 4));
     let mask = bytes("mask", &[SAMPLES, 3], &[1; 3 * SAMPLES]);
     let says = ["the model's input ids, int64 [?, 3]", "npz:data.npz has the array mask", "--input ids=0"];
     refused(&only(std::slice::from_ref(&mask)), "", &says);

@@ -1,7 +1,7 @@
 //! Heads: what stands between the class scores and the outputs, and which of several outputs counts.
 
-use super::net::{Net, net, scores};
 use super::{ENGINES, bench, check_alike, corrected, read, refused, scored};
+use crate::net::{Net, net, scores};
 use ndarray::Array1;
 use onnx_sap::evidence::Prediction;
 use onnx_sap::model::Link;
@@ -10,7 +10,7 @@ use onnx_sap::tensor::ElementType::{Float32, Int64};
 
 /// The predictions by definition.
 fn expected(classes: usize, link: Link, labels: usize, map: impl Fn(f64) -> f64) -> Vec<Prediction> {
-    let rows = scores(classes).into_iter().zip(super::net::labels(labels));
+    let rows = scores(classes).into_iter().zip(crate::net::labels(labels));
     rows.map(|(row, label)| {
         let row: Array1<f64> = row.into_iter().map(&map).collect();
         Prediction::of(&row.view(), link, label.into())

@@ -2,14 +2,14 @@
 
 use crate::support::npz;
 use onnx_sap::model::proto::{
-    AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, OperatorSetIdProto, TensorProto,
-    TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
+    AttributeProto, DimensionProto, EXTERNAL, GraphProto, ModelProto, NodeProto, OperatorSetIdProto,
+    StringStringEntryProto, TensorProto, TensorShapeProto, TensorTypeProto, TypeProto, ValueInfoProto,
 };
 use onnx_sap::tensor::ElementType::{self, Float32, Int64};
 use prost::Message;
 
 /// How many samples the data of these tests has.
-pub(super) const SAMPLES: usize = 10;
+pub(crate) const SAMPLES: usize = 10;
 
 /// The weights of `x[N,3] → z[N,4]`; the first column alone is a binary classifier.
 const WEIGHT: [f32; 12] = [0.5, -1.0, 0.25, 1.5, -0.75, 2.0, 1.0, -0.5, 1.25, 0.5, -1.5, 0.75];
@@ -17,20 +17,20 @@ const BIAS: [f32; 4] = [0.25, -0.5, 0.0, 0.125];
 
 /// A model that grows node by node.
 #[derive(Clone, Default)]
-pub(super) struct Net(GraphProto);
+pub(crate) struct Net(GraphProto);
 
 impl Net {
-    pub(super) fn input(mut self, name: &str, element: ElementType, shape: &[&str]) -> Self {
+    pub(crate) fn input(mut self, name: &str, element: ElementType, shape: &[&str]) -> Self {
         self.0.input.push(port(name, element, shape));
         self
     }
 
-    pub(super) fn output(mut self, name: &str, element: ElementType, shape: &[&str]) -> Self {
+    pub(crate) fn output(mut self, name: &str, element: ElementType, shape: &[&str]) -> Self {
         self.0.output.push(port(name, element, shape));
         self
     }
 
-    pub(super) fn node(mut self, op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> Self {
+    pub(crate) fn node(mut self, op: &str, inputs: &[&str], output: &str, attribute: Vec<AttributeProto>) -> Self {
         self.0.node.push(NodeProto {
             input: inputs.iter().map(|&name| name.to_owned()).collect(),
             output: vec![output.into()],
@@ -42,14 +42,30 @@ impl Net {
         self
     }
 
-    pub(super) fn floats(self, name: &str, dims: &[i64], values: &[f32]) -> Self {
+    pub(crate) fn floats(self, name: &str, dims: &[i64], values: &[f32]) -> Self {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, dims, Float32, raw)
     }
 
-    pub(super) fn integers(self, name: &str, dims: &[i64], values: &[i64]) -> Self {
+    pub(crate) fn integers(self, name: &str, dims: &[i64], values: &[i64]) -> Self {
         let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         self.constant(name, dims, Int64, raw)
+    }
+
+    /// Floats that a file beside the model holds.
+    pub(crate) fn external(mut self, name: &str, dims: &[i64], location: &str, offset: u64) -> Self {
+        let length = 4 * dims.iter().product::<i64>();
+        let entries = [("location", location.into()), ("offset", offset.to_string()), ("length", length.to_string())];
+        let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.into(), value };
+        self.0.initializer.push(TensorProto {
+            dims: dims.to_vec(),
+            data_type: Float32.onnx(),
+            name: name.into(),
+            data_location: EXTERNAL,
+            external_data: entries.into_iter().map(entry).collect(),
+            ..TensorProto::default()
+        });
+        self
     }
 
     fn constant(mut self, name: &str, dims: &[i64], element: ElementType, raw: Vec<u8>) -> Self {
@@ -64,7 +80,7 @@ impl Net {
     }
 
     /// `x → z`, with `classes` of the four columns.
-    pub(super) fn linear(self, x: &str, classes: usize) -> Self {
+    pub(crate) fn linear(self, x: &str, classes: usize) -> Self {
         let columns = |row: &[f32]| row[..classes].to_vec();
         let weight: Vec<f32> = WEIGHT.chunks(4).flat_map(columns).collect();
         self.floats("w", &[3, classes as i64], &weight).floats("b", &[classes as i64], &BIAS[..classes]).node(
@@ -75,7 +91,7 @@ impl Net {
         )
     }
 
-    pub(super) fn bytes(self) -> Vec<u8> {
+    pub(crate) fn bytes(self) -> Vec<u8> {
         let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
         ModelProto { ir_version: 8, graph: Some(self.0), opset_import: vec![opset], ..ModelProto::default() }
             .encode_to_vec()
@@ -83,7 +99,7 @@ impl Net {
 }
 
 /// The usual model: `x[N,3] → z`, to which a head can be added.
-pub(super) fn net(classes: usize) -> Net {
+pub(crate) fn net(classes: usize) -> Net {
     Net::default().input("x", Float32, &["N", "3"]).linear("x", classes)
 }
 
@@ -101,17 +117,17 @@ fn port(name: &str, element: ElementType, shape: &[&str]) -> ValueInfoProto {
 }
 
 /// The samples: multiples of 1/8, which every float type holds.
-pub(super) fn x() -> Vec<f32> {
+pub(crate) fn x() -> Vec<f32> {
     (0..3 * SAMPLES).map(|index| ((index * 37 + 11) % 41) as f32 / 8.0 - 2.5).collect()
 }
 
 /// Labels of that many classes.
-pub(super) fn labels(classes: usize) -> Vec<u8> {
+pub(crate) fn labels(classes: usize) -> Vec<u8> {
     (0..SAMPLES).map(|index| ((index * 7 + index / 3) % classes) as u8).collect()
 }
 
 /// What the linear model computes for each sample.
-pub(super) fn scores(classes: usize) -> Vec<Vec<f64>> {
+pub(crate) fn scores(classes: usize) -> Vec<Vec<f64>> {
     let score = |row: &[f32], class: usize| {
         let products = row.iter().enumerate().map(|(at, &value)| f64::from(value) * f64::from(WEIGHT[4 * at + class]));
         products.sum::<f64>() + f64::from(BIAS[class])
@@ -120,22 +136,22 @@ pub(super) fn scores(classes: usize) -> Vec<Vec<f64>> {
 }
 
 /// An array of the archive.
-pub(super) type Array<'a> = (&'a str, &'static str, Vec<usize>, Vec<u8>);
+pub(crate) type Array<'a> = (&'a str, &'static str, Vec<usize>, Vec<u8>);
 
-pub(super) fn floats<'a>(name: &'a str, shape: &[usize], values: &[f32]) -> Array<'a> {
+pub(crate) fn floats<'a>(name: &'a str, shape: &[usize], values: &[f32]) -> Array<'a> {
     (name, "<f4", shape.to_vec(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
-pub(super) fn integers<'a>(name: &'a str, shape: &[usize], values: &[i64]) -> Array<'a> {
+pub(crate) fn integers<'a>(name: &'a str, shape: &[usize], values: &[i64]) -> Array<'a> {
     (name, "<i8", shape.to_vec(), values.iter().flat_map(|value| value.to_le_bytes()).collect())
 }
 
-pub(super) fn bytes<'a>(name: &'a str, shape: &[usize], values: &[u8]) -> Array<'a> {
+pub(crate) fn bytes<'a>(name: &'a str, shape: &[usize], values: &[u8]) -> Array<'a> {
     (name, "|u1", shape.to_vec(), values.to_vec())
 }
 
 /// An archive of these arrays and labels of that many classes.
-pub(super) fn archive(arrays: &[Array<'_>], classes: usize) -> Vec<u8> {
+pub(crate) fn archive(arrays: &[Array<'_>], classes: usize) -> Vec<u8> {
     let labels = bytes("y", &[SAMPLES], &labels(classes));
     let all: Vec<_> = arrays.iter().chain([&labels]).collect();
     let arrays: Vec<_> =
