@@ -91,9 +91,7 @@ impl WeightCopy {
 pub struct OutputPlan {
     /// Changes of the model file.
     pub splices: Vec<Splice>,
-    /// The copies of shared weights, which are appended to the model file.
-    pub copies: Vec<u8>,
-    /// What is appended after them.
+    /// What is appended to it.
     pub provenance: Vec<u8>,
     /// External files that are copied, by the location that the original names.
     pub external: BTreeMap<String, ExternalCopy>,
@@ -127,9 +125,8 @@ impl Model {
                 copies.initializer.push(TensorProto { raw_data, ..copy.tensor() });
             }
         }
-        let mut bytes = wire::spliced(&self.bytes, &wire::splices(&self.bytes, edits)?);
-        bytes.extend(self.encode_copies(copies));
-        Ok(bytes)
+        edits.extend(self.insertion(copies)?);
+        Ok(wire::spliced(&self.bytes, &wire::splices(&self.bytes, edits)?))
     }
 
     /// What has to be written so that the file at `out` is this model with `patches` and with `provenance`, pairs of
@@ -180,9 +177,9 @@ impl Model {
                 entry.value.clone_from(&file.location);
             }
         }
+        edits.extend(self.insertion(copies)?);
         let splices = wire::splices(&self.bytes, edits)?;
-        let (copies, provenance) = (self.encode_copies(copies), encode_provenance(provenance));
-        Ok(OutputPlan { splices, copies, provenance, external })
+        Ok(OutputPlan { splices, provenance: encode_provenance(provenance), external })
     }
 
     /// The edits that let nodes read a copy.
@@ -193,10 +190,11 @@ impl Model {
         Ok(())
     }
 
-    /// New initializers as bytes behind the model. Before IR version 4 each had to be an input as well.
-    fn encode_copies(&self, mut copies: GraphProto) -> Vec<u8> {
+    /// The edit that puts new initializers behind the graph's last output, which nothing else edits. Before IR version 4
+    /// each had to be an input as well.
+    fn insertion(&self, mut copies: GraphProto) -> Result<Option<Edit>, ModelError> {
         if copies.initializer.is_empty() {
-            return Vec::new();
+            return Ok(None);
         }
         if self.header().ir_version < 4 {
             let input = |tensor: &TensorProto| {
@@ -205,7 +203,11 @@ impl Model {
             };
             copies.input = copies.initializer.iter().map(input).collect();
         }
-        ModelProto { graph: Some(copies), ..ModelProto::default() }.encode_to_vec()
+        let last = self.graph().output.len().saturating_sub(1);
+        let range = self.message(&Place::main_graph().child(field::GRAPH_OUTPUT, last))?.whole;
+        let mut bytes = self.bytes[range.clone()].to_vec();
+        bytes.extend(copies.encode_to_vec());
+        Ok(Some(Edit { range, bytes }))
     }
 
     fn patched_tensor(&self, patch: &WeightPatch) -> Result<TensorProto, ModelError> {

@@ -237,6 +237,7 @@ pub mod field {
     pub const FUNCTION_ATTRIBUTE_PROTO: u32 = 11;
     pub const GRAPH_NODE: u32 = 1;
     pub const GRAPH_INITIALIZER: u32 = 5;
+    pub const GRAPH_OUTPUT: u32 = 12;
     pub const GRAPH_SPARSE_INITIALIZER: u32 = 15;
     pub const NODE_INPUT: u32 = 1;
     pub const NODE_ATTRIBUTE: u32 = 5;

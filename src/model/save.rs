@@ -98,7 +98,6 @@ impl Staged {
         let staged = staging.path().join(name);
         write_file(&staged, |file| {
             wire::write_spliced(model.bytes(), &plan.splices, file)?;
-            file.write_all(&plan.copies)?;
             file.write_all(&plan.provenance)
         })?;
         moves.push((staged.clone(), out.into()));
