@@ -173,12 +173,16 @@ impl Surveyor<'_> {
             return;
         }
         for attribute in node.attribute.iter().filter(|attribute| !attribute.floats.is_empty()) {
-            self.skip(at, None, &Skip::NoRule(node.op_type.clone()));
-            if let Some(entry) = self.skipped.last_mut() {
-                entry.found = Some(format!("attribute {}", attribute.name));
-                entry.dtype = Some("float32".into());
-                entry.shape = Some(vec![attribute.floats.len()]);
-            }
+            let FlatNode { label, proto, .. } = self.graph.flat_node(at);
+            self.skipped.push(Entry {
+                node: label.clone(),
+                op: proto.op_type.clone(),
+                found: Some(format!("attribute {}", attribute.name)),
+                dtype: Some(ElementType::Float32.to_string()),
+                shape: Some(vec![attribute.floats.len()]),
+                users: 1,
+                ..stays(None, &Skip::NoRule(node.op_type.clone()))
+            });
         }
     }
 

@@ -326,11 +326,14 @@ impl Model {
             .collect()
     }
 
-    /// The constants in the bodies of local functions, whether those are called or not.
+    /// The Constant nodes in the bodies of local functions, whether those are called or not. (Exporters leave tensors in
+    /// attributes of calls, too, which the called functions do not read.)
     pub fn constants_of_functions(&self) -> Vec<Constant> {
         let mut found = Vec::new();
         for (index, function) in self.header().functions.iter().enumerate() {
-            for (position, node) in function.node.iter().enumerate() {
+            let constants =
+                function.node.iter().enumerate().filter(|(_, node)| node.is_standard() && node.op_type == "Constant");
+            for (position, node) in constants {
                 let place = Place::function(index).child(field::FUNCTION_NODE, position);
                 for (attribute, tensor) in
                     node.attribute.iter().enumerate().filter_map(|(at, a)| Some((at, a.t.as_ref()?)))

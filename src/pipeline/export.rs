@@ -84,13 +84,13 @@ impl Target<'_> {
             let reason = format!("it would hold all {:.1} GB of external data in memory", outside as f64 / 1e9);
             return Ok(Agreement::none(AgreementStatus::Unsupported, reason));
         }
-        let agreement = self.compare(&tract, bytes, folder, samples, ours)?;
+        let agreement = self.compare(&tract, bytes, folder, samples, ours);
         if agreement.status != AgreementStatus::Disagrees {
             return Ok(agreement);
         }
         let (bytes, folder) = (self.model.bytes().to_vec(), self.model.folder());
         let ours = Forward::load(self.engine, self.classifier, bytes.clone(), folder)?.scores(samples)?;
-        Ok(agreement.or_on(&self.compare(&tract, bytes, folder, samples, &ours)?))
+        Ok(agreement.or_on(&self.compare(&tract, bytes, folder, samples, &ours)))
     }
 
     /// How far tract is from what the engine computed.
@@ -101,15 +101,16 @@ impl Target<'_> {
         folder: &Path,
         samples: &[NamedTensor],
         ours: &ClassScores,
-    ) -> Result<Agreement, Error> {
+    ) -> Agreement {
         let theirs =
             Forward::load(tract, self.classifier, bytes, folder).and_then(|mut forward| forward.scores(samples));
         match theirs {
-            Ok(theirs) => Ok(Agreement::compare(&ours.rows, &theirs.rows, ours.element)),
+            Ok(theirs) => Agreement::compare(&ours.rows, &theirs.rows, ours.element),
             Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {
-                Ok(Agreement::none(AgreementStatus::Unsupported, reason))
+                Agreement::none(AgreementStatus::Unsupported, reason)
             }
-            Err(error) => Err(error.into()),
+            // What the engine has just run: so tract computes something else.
+            Err(error) => Agreement::none(AgreementStatus::Disagrees, format!("tract fails: {error}")),
         }
     }
 }

@@ -74,12 +74,8 @@ impl Agreement {
         let (AgreementStatus::Disagrees, AgreementStatus::Disagrees) = (self.status, original.status) else {
             return self;
         };
-        let apart = |of: &Self| of.max_abs_diff.map_or("in shape".to_owned(), |most| format!("by {most:.2e}"));
-        let reason = format!(
-            "tract and the engine differ {} on the original already, {} after the rewrite",
-            apart(original),
-            apart(&self)
-        );
+        let said = |of: &Self| of.reason.clone().unwrap_or_default();
+        let reason = format!("on the original model already, {} (rewritten: {})", said(original), said(&self));
         Self { status: AgreementStatus::DisagreesOnOriginal, reason: Some(reason), ..self }
     }
 
