@@ -50,62 +50,133 @@ fn fields(bytes: &[u8]) -> Vec<Field> {
 }
 
 fn text(message: &[u8], number: u64) -> &str {
-    let field = fields(message).into_iter().find(|field| field.number == number).unwrap();
-    str::from_utf8(&message[field.payload]).unwrap()
+    let field = fields(message).into_iter().find(|field| field.number == number);
+    field.map_or("", |field| str::from_utf8(&message[field.payload]).unwrap())
 }
 
-/// The file without what is appended to it, which must be this tool's metadata and nothing else.
-pub(super) fn without_provenance<'a>(new: &'a [u8], old: &[u8]) -> &'a [u8] {
-    const METADATA_PROPS: u64 = 14;
-    let ours =
-        |field: &Field| field.number == METADATA_PROPS && text(&new[field.payload.clone()], 1).starts_with("onnx_sap.");
-    let fields_of_new = fields(new);
-    let kept = fields(old).len();
-    assert!(fields_of_new.len() > kept, "no provenance");
-    assert!(fields_of_new[kept..].iter().all(ours), "something else is appended");
-    &new[..fields_of_new[kept - 1].payload.end]
+/// What differs between two files.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// The tensors whose values differ, behind the names of the functions and bodies that they are in.
+    pub(super) tensors: BTreeSet<String>,
+    /// The initializers that are only in the new file.
+    pub(super) added: BTreeSet<String>,
+    /// The new names of inputs of nodes.
+    pub(super) inputs: Vec<String>,
+    /// The length of the new file without this tool's metadata.
+    pub(super) length: usize,
 }
 
-/// Fails unless the files are equal but for the ranges that hold the replaced bytes, each found by its old content.
-pub(super) fn assert_replaced(old: &[u8], new: &[u8], replaced: &[[Vec<u8>; 2]]) {
-    let mut wanted = old.to_vec();
-    for [before, after] in replaced {
-        assert_ne!(before, after, "a weight is as it was");
-        let mut places = old.windows(before.len()).enumerate().filter(|(_, window)| window == before);
-        let (at, _) = places.next().expect("the old weight is in the old file");
-        assert!(places.next().is_none(), "the old weight is in the old file twice");
-        wanted[at..at + after.len()].copy_from_slice(after);
+const MODEL_GRAPH: u64 = 7;
+const MODEL_METADATA: u64 = 14;
+const MODEL_FUNCTION: u64 = 25;
+const FUNCTION_NAME: u64 = 1;
+const FUNCTION_NODE: u64 = 7;
+const GRAPH_NODE: u64 = 1;
+const GRAPH_INITIALIZER: u64 = 5;
+const GRAPH_INPUT: u64 = 11;
+const NODE_INPUT: u64 = 1;
+const NODE_OUTPUT: u64 = 2;
+const NODE_NAME: u64 = 3;
+const NODE_ATTRIBUTE: u64 = 5;
+const ATTRIBUTE_NAME: u64 = 1;
+const ATTRIBUTE_TENSOR: u64 = 5;
+const ATTRIBUTE_GRAPH: u64 = 6;
+const TENSOR_NAME: u64 = 8;
+const INFO_NAME: u64 = 1;
+/// float_data, int32_data, raw_data, double_data.
+const TENSOR_VALUES: [u64; 4] = [4, 5, 9, 10];
+
+/// Compares two files field by field; fails at a difference that is no value of a tensor, new name of an input, new
+/// initializer (and input of that name, before IR version 4), or metadata of this tool.
+pub(super) fn changes(old: &[u8], new: &[u8]) -> Changes {
+    let mut changes = Changes::default();
+    let ours = |number: u64, payload: &[u8]| number == MODEL_METADATA && text(payload, 1).starts_with("onnx_sap.");
+    let provenance: Vec<Field> =
+        fields(new).into_iter().filter(|field| ours(field.number, &new[field.payload.clone()])).collect();
+    assert!(!provenance.is_empty(), "no provenance");
+    let behind = fields(new).len() - provenance.len();
+    assert!(fields(new)[behind..] == provenance, "something else is appended");
+    changes.length = fields(new)[behind - 1].payload.end;
+    for (number, before, after) in differing(old, new, ours) {
+        match number {
+            MODEL_GRAPH => changes.graph(before, after, ""),
+            MODEL_FUNCTION => {
+                let prefix = format!("{}/", text(before, FUNCTION_NAME));
+                for (number, before, after) in differing(before, after, |_, _| false) {
+                    assert_eq!(number, FUNCTION_NODE, "in {prefix}");
+                    changes.node(before, after, &prefix);
+                }
+            }
+            other => panic!("field {other} of the model differs"),
+        }
     }
-    assert!(wanted == new, "bytes outside of the rewritten weights differ");
+    changes
 }
 
-/// Fails unless the only fields that differ are the `int32_data` of the initializers of those names.
-pub(super) fn assert_only_int32_data_differs(old: &[u8], new: &[u8], names: &BTreeSet<String>) {
-    const GRAPH: u64 = 7;
-    const INITIALIZER: u64 = 5;
-    const INT32_DATA: u64 = 5;
-    const NAME: u64 = 8;
-    let [(graph, new_graph)] = differing(old, new, GRAPH)[..] else { panic!("not only the graph differs") };
-    let mut changed = BTreeSet::new();
-    for (tensor, new_tensor) in differing(graph, new_graph, INITIALIZER) {
-        let data = differing(tensor, new_tensor, INT32_DATA);
-        assert_eq!(data.len(), 1);
-        changed.insert(text(tensor, NAME).to_owned());
+impl Changes {
+    fn graph(&mut self, old: &[u8], new: &[u8], prefix: &str) {
+        let name = |number: u64, payload: &[u8]| match number {
+            GRAPH_INITIALIZER => text(payload, TENSOR_NAME).to_owned(),
+            GRAPH_INPUT => text(payload, INFO_NAME).to_owned(),
+            _ => String::new(),
+        };
+        let named = |bytes: &[u8]| -> BTreeSet<String> {
+            let initializers = fields(bytes).into_iter().filter(|field| field.number == GRAPH_INITIALIZER);
+            initializers.map(|field| name(field.number, &bytes[field.payload])).collect()
+        };
+        let added = &named(new) - &named(old);
+        for (number, before, after) in differing(old, new, |number, payload| added.contains(&name(number, payload))) {
+            match number {
+                GRAPH_NODE => self.node(before, after, prefix),
+                GRAPH_INITIALIZER => self.tensor(before, after, format!("{prefix}{}", text(before, TENSOR_NAME))),
+                other => panic!("field {other} of a graph differs"),
+            }
+        }
+        self.added.extend(added);
     }
-    assert_eq!(changed, *names);
+
+    fn node(&mut self, old: &[u8], new: &[u8], prefix: &str) {
+        let output = text(old, NODE_OUTPUT);
+        let label = if text(old, NODE_NAME).is_empty() { output } else { text(old, NODE_NAME) };
+        for (number, before, after) in differing(old, new, |_, _| false) {
+            match number {
+                NODE_INPUT => self.inputs.push(str::from_utf8(after).unwrap().to_owned()),
+                NODE_ATTRIBUTE => {
+                    let attribute = text(before, ATTRIBUTE_NAME);
+                    for (number, before, after) in differing(before, after, |_, _| false) {
+                        match number {
+                            ATTRIBUTE_TENSOR => self.tensor(before, after, format!("{prefix}{output}")),
+                            ATTRIBUTE_GRAPH => self.graph(before, after, &format!("{prefix}{label}/{attribute}/")),
+                            other => panic!("field {other} of an attribute of {label} differs"),
+                        }
+                    }
+                }
+                other => panic!("field {other} of {label} differs"),
+            }
+        }
+    }
+
+    fn tensor(&mut self, old: &[u8], new: &[u8], name: String) {
+        for (number, ..) in differing(old, new, |_, _| false) {
+            assert!(TENSOR_VALUES.contains(&number), "field {number} of {name} differs");
+        }
+        self.tensors.insert(name);
+    }
 }
 
-/// The payloads of fields that differ between two messages. All must be of that number, and the messages of one shape.
-fn differing<'a>(old: &'a [u8], new: &'a [u8], number: u64) -> Vec<(&'a [u8], &'a [u8])> {
-    let [old_fields, new_fields] = [fields(old), fields(new)];
+/// The fields that differ between two messages, without those of the new one that are `extra`; the others must be of the
+/// same numbers in the same order.
+fn differing<'a>(old: &'a [u8], new: &'a [u8], extra: impl Fn(u64, &[u8]) -> bool) -> Vec<(u64, &'a [u8], &'a [u8])> {
+    let kept = |field: &Field| !extra(field.number, &new[field.payload.clone()]);
+    let [old_fields, new_fields] = [fields(old), fields(new).into_iter().filter(kept).collect()];
     assert_eq!(old_fields.len(), new_fields.len());
     let mut found = Vec::new();
     for (old_field, new_field) in old_fields.into_iter().zip(new_fields) {
         assert_eq!((old_field.number, old_field.wire), (new_field.number, new_field.wire));
         let (before, after) = (&old[old_field.payload], &new[new_field.payload]);
         if before != after {
-            assert_eq!(old_field.number, number, "a field that holds no weights differs");
-            found.push((before, after));
+            found.push((old_field.number, before, after));
         }
     }
     found
