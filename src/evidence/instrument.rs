@@ -89,8 +89,15 @@ pub(super) fn with_shapes(graph: &GraphIndex<'_>, values: &[&str]) -> Result<(Ve
 fn measure(additions: &mut Additions<'_>, source: &Source, plan: &Plan) -> Measured {
     let fragment = additions.to(source.scope);
     // Rows as columns `[groups, d, rows]`, so that the moment is `columns · columnsᵀ`.
+    let one_for_all = match (&source.unfold, &plan.shape) {
+        (Unfold::Vectors(vectors), Some(shape)) => vectors.of_one_group(shape),
+        _ => None,
+    };
     let columns = match &source.unfold {
-        Unfold::Vectors(vectors) => self::vectors(fragment, &source.input, vectors, plan.shape.as_deref()),
+        Unfold::Vectors(vectors) => {
+            let vectors = one_for_all.as_ref().unwrap_or(vectors);
+            self::vectors(fragment, &source.input, vectors, plan.shape.as_deref())
+        }
         Unfold::Patches(window) => patches(fragment, source, window),
     };
     let (mask, weighed) = if plan.masked {
@@ -102,9 +109,13 @@ fn measure(additions: &mut Additions<'_>, source: &Source, plan: &Plan) -> Measu
         (None, columns.clone())
     };
     let transposed = fragment.node("Transpose", &[&columns], vec![ints("perm", [0, 2, 1])]);
-    let moment = fragment.node("MatMul", &[&weighed, &transposed], vec![]);
-    let count = source.is_in_body().then(|| number_of_rows(fragment, &columns));
+    let mut moment = fragment.node("MatMul", &[&weighed, &transposed], vec![]);
     let (groups, dim) = (source.unfold.groups() as i64, source.unfold.dim() as i64);
+    if one_for_all.is_some() {
+        let all = fragment.integers(&[groups, dim, dim]);
+        moment = fragment.node("Expand", &[&moment, &all], vec![]);
+    }
+    let count = source.is_in_body().then(|| number_of_rows(fragment, &columns));
     let moment = additions.bring_out(source.scope, moment, &[groups, dim, dim], ElementType::Float64);
     let rows = count.map(|count| additions.bring_out(source.scope, count, &[1], ElementType::Float64));
     Measured { moment, mask, rows }

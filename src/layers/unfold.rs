@@ -131,6 +131,13 @@ impl Vectors {
         self.groups.iter().map(|(_, extent)| extent).product()
     }
 
+    /// Those of one group, where an input of that shape has the same for all of several.
+    pub fn of_one_group(&self, shape: &[usize]) -> Option<Self> {
+        let groups = self.groups.iter().map(|(axis, _)| (*axis, 1)).collect();
+        let one = Self { groups, ..self.clone() };
+        (self.group_count() > 1 && one.axes(shape).is_some()).then_some(one)
+    }
+
     /// What each axis of an input of that shape is, or `None` where the shape does not fit.
     pub fn axes(&self, shape: &[usize]) -> Option<Axes> {
         if self.rank.is_some_and(|rank| rank != shape.len()) {

@@ -84,7 +84,7 @@ const ATTRIBUTE_TENSOR: u64 = 5;
 const ATTRIBUTE_GRAPH: u64 = 6;
 const TENSOR_NAME: u64 = 8;
 const INFO_NAME: u64 = 1;
-/// float_data, int32_data, raw_data, double_data.
+/// `float_data`, `int32_data`, `raw_data`, `double_data`.
 const TENSOR_VALUES: [u64; 4] = [4, 5, 9, 10];
 
 /// Compares two files field by field; fails at a difference that is no value of a tensor, new name of an input, new
