@@ -45,7 +45,7 @@ pub enum Skip {
     #[error("its sequences have lengths of their own, and their padding cannot be told from what counts")]
     SequenceLengths,
     /// Several nodes use the weight, and the user left such weights out.
-    #[error("{0} uses use its weight, and --on-shared is skip")]
+    #[error("{0} nodes use its weight, and --on-shared is skip")]
     Shared(usize),
     /// The layer would need a weight of its own, and cannot have one.
     #[error("{others} must keep its weight, and {obstacle}")]
