@@ -13,7 +13,7 @@ impl LayerRule for Conv {
     }
 
     fn summary(&self) -> &'static str {
-        "any number of spatial axes, strides, pads, auto_pad, dilations, groups"
+        "any number of axes; strides, pads, auto_pad, dilations, groups"
     }
 
     fn examine(&self, node: NodeView<'_>) -> Result<Finding, Skip> {

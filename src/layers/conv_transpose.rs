@@ -16,7 +16,7 @@ impl LayerRule for ConvTranspose {
     }
 
     fn summary(&self) -> &'static str {
-        "any number of spatial axes, groups, and any way to place the outputs"
+        "any number of axes, groups, any placement of the outputs"
     }
 
     fn examine(&self, node: NodeView<'_>) -> Result<Finding, Skip> {

@@ -20,7 +20,7 @@ impl LayerRule for Recurrent {
     }
 
     fn summary(&self) -> &'static str {
-        "the weights of the inputs, where all sequences have one length; recurrent weights stay"
+        "the input weights, where all sequences have one length"
     }
 
     fn examine(&self, node: NodeView<'_>) -> Result<Finding, Skip> {
