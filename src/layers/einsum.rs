@@ -16,7 +16,7 @@ impl LayerRule for Einsum {
     }
 
     fn summary(&self) -> &'static str {
-        "a constant and a value that share axes"
+        "a constant and a value, with any axes contracted and any as groups"
     }
 
     fn examine(&self, node: NodeView<'_>) -> Result<Finding, Skip> {

@@ -10,6 +10,7 @@ mod large_model;
 mod net;
 mod ops;
 mod oracle;
+mod readme;
 mod reference;
 mod resources;
 mod support;
