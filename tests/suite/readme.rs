@@ -1,35 +1,36 @@
-//! The README's table of operators is that of the registry.
+//! What the README says of the registries is what they say.
 
 use crate::support::repository;
-use onnx_sap::layers::RULES;
+use onnx_sap::layers::{RULES, operator_names};
 use std::fmt::Write;
 
-const BEGIN: &str = "<!-- operators: from src/layers, checked by the tests -->\n";
-const END: &str = "<!-- /operators -->";
+const BEGIN: &str = "<!-- operators: generated from src/layers, checked by the test suite -->\n\n";
+const END: &str = "\n<!-- end of operators -->\n";
 
-/// `Conv`, or `FusedConv (com.microsoft)`.
-fn table() -> String {
-    let mut table = String::from("\n| operators | what is projected |\n| --- | --- |\n");
+/// Set to anything, the tests write what they would otherwise miss.
+const UPDATE: &str = "UPDATE_README";
+
+/// The operators whose weights are rewritten, one line a rule.
+fn operators() -> String {
+    let mut table = String::from("| operators | of them |\n| --- | --- |\n");
     for rule in RULES {
-        let name = |operator: &onnx_sap::layers::Operator| match operator.domain {
-            "" => operator.op_type.to_owned(),
-            domain => format!("{} ({domain})", operator.op_type),
-        };
-        let names: Vec<String> = rule.operators().iter().map(name).collect();
-        let _ = writeln!(table, "| {} | {} |", names.join(", "), rule.summary());
+        let names = operator_names(*rule).replace(", ", "`, `");
+        let _ = writeln!(table, "| `{names}` | {} |", rule.summary());
     }
-    table + "\n"
+    table
 }
 
-/// `UPDATE_README=1 cargo test` writes the table that this test wants.
 #[test]
-fn the_table_of_operators_is_that_of_the_registry() {
+fn the_operators_of_the_readme_are_those_of_the_registry() {
     let path = repository("README.md");
     let readme = std::fs::read_to_string(&path).unwrap();
-    let (before, rest) = readme.split_once(BEGIN).expect("the README has a place for the table");
-    let (found, after) = rest.split_once(END).expect("the place has an end");
-    if std::env::var_os("UPDATE_README").is_some() {
-        return std::fs::write(&path, format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
+    let (before, rest) = readme.split_once(BEGIN).expect("the README has the mark before the operators");
+    let (held, after) = rest.split_once(END).expect("the README has the mark behind the operators");
+    let wanted = operators();
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, [before, BEGIN, &wanted, END, after].concat()).unwrap();
+        return;
     }
-    assert_eq!(found, table(), "run it with UPDATE_README=1");
+    let advice = format!("write it with `{UPDATE}=1 cargo test --test suite readme`");
+    assert!(held == wanted, "the README's table of operators must be\n\n{wanted}\n{advice}");
 }
