@@ -4,8 +4,8 @@ use crate::support::repository;
 use onnx_sap::layers::{RULES, operator_names};
 use std::fmt::Write;
 
-const BEGIN: &str = "<!-- operators: generated from src/layers, checked by the test suite -->\n";
-const END: &str = "<!-- end of operators -->\n";
+const BEGIN: &str = "<!-- operators: generated from src/layers, checked by the test suite -->\n\n";
+const END: &str = "\n<!-- end of operators -->\n";
 
 /// Set to anything, the tests write what they would otherwise miss.
 const UPDATE: &str = "UPDATE_README";
