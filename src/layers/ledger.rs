@@ -2,7 +2,7 @@
 
 use super::selection::{Divided, Found, Selection};
 use super::sharing::{self, Layer};
-use super::{LayerRule, NodeView, RULES, Skip};
+use super::{Finding, LayerRule, NodeView, RULES, Skip};
 use crate::model::proto::NodeProto;
 use crate::model::{Constant, FlatNode, GraphIndex, NodeIndex, Place};
 use crate::tensor::ElementType;
@@ -58,14 +58,14 @@ impl Ledger {
         surveyor.look_at_the_rest();
         let Divided { kept, left } = selection.divide(graph, std::mem::take(&mut surveyor.found))?;
         for ((at, finding), option) in left {
-            surveyor.skip(at, Some(&finding.weight.constant), &Skip::LeftOut(option));
+            surveyor.skip_layer(at, &finding, &Skip::LeftOut(option));
         }
         let mut layers = Vec::new();
         for found in by_weight(kept) {
             let resolved = sharing::resolve(graph, found, selection.on_shared);
             layers.extend(resolved.layers);
             for ((at, finding), reason) in resolved.skipped {
-                surveyor.skip(at, Some(&finding.weight.constant), &reason);
+                surveyor.skip_layer(at, &finding, &reason);
             }
         }
         Ok(Self { layers, skipped: surveyor.skipped })
@@ -144,7 +144,7 @@ impl Surveyor<'_> {
         let position = examined.as_ref().and_then(|examined| examined.as_ref().ok()).map(|finding| finding.position);
         match examined {
             Some(Ok(finding)) => match self.obstacle(at, &finding, requantize) {
-                Some(reason) => self.skip(at, Some(&finding.weight.constant), &reason),
+                Some(reason) => self.skip_layer(at, &finding, &reason),
                 None => self.found.push((at, finding)),
             },
             Some(Err(reason)) => {
@@ -173,16 +173,13 @@ impl Surveyor<'_> {
             return;
         }
         for attribute in node.attribute.iter().filter(|attribute| !attribute.floats.is_empty()) {
-            let FlatNode { label, proto, .. } = self.graph.flat_node(at);
-            self.skipped.push(Entry {
-                node: label.clone(),
-                op: proto.op_type.clone(),
+            let entry = Entry {
                 found: Some(format!("attribute {}", attribute.name)),
                 dtype: Some(ElementType::Float32.to_string()),
                 shape: Some(vec![attribute.floats.len()]),
-                users: 1,
                 ..stays(None, &Skip::NoRule(node.op_type.clone()))
-            });
+            };
+            self.add(at, entry);
         }
     }
 
@@ -193,7 +190,7 @@ impl Surveyor<'_> {
         constants.filter(|(_, constant)| carries_weights(constant)).collect()
     }
 
-    fn obstacle(&self, at: NodeIndex, finding: &super::Finding, requantize: bool) -> Option<Skip> {
+    fn obstacle(&self, at: NodeIndex, finding: &Finding, requantize: bool) -> Option<Skip> {
         if finding.weight.constant.quantization.is_some() && !requantize {
             return Some(Skip::Quantized);
         }
@@ -212,8 +209,17 @@ impl Surveyor<'_> {
     }
 
     fn skip(&mut self, at: NodeIndex, weight: Option<&Constant>, reason: &Skip) {
+        self.add(at, stays(weight, reason));
+    }
+
+    fn skip_layer(&mut self, at: NodeIndex, finding: &Finding, reason: &Skip) {
+        let (dim, groups) = (Some(finding.matrix.dim()), Some(finding.matrix.groups.extent()));
+        self.add(at, Entry { dim, groups, ..stays(Some(&finding.weight.constant), reason) });
+    }
+
+    fn add(&mut self, at: NodeIndex, entry: Entry) {
         let FlatNode { label, proto, .. } = self.graph.flat_node(at);
-        let entry = Entry { node: label.clone(), op: proto.op_type.clone(), users: 1, ..stays(weight, reason) };
+        let entry = Entry { node: label.clone(), op: proto.op_type.clone(), users: 1, ..entry };
         // Every call of a function would say the same of a weight that is stored in it.
         let said =
             |known: &Entry| known.weight.is_some() && known.weight == entry.weight && known.reason == entry.reason;

@@ -7,6 +7,7 @@ use onnx_sap::model::proto::{
 };
 use onnx_sap::tensor::ElementType::{self, Float32, Int64};
 use prost::Message;
+use std::collections::BTreeSet;
 
 /// How many samples the data of these tests has.
 pub(crate) const SAMPLES: usize = 10;
@@ -52,6 +53,12 @@ impl Net {
         self.constant(name, dims, Int64, raw)
     }
 
+    /// Puts the last node into another operator set.
+    pub(crate) fn of_domain(mut self, domain: &str) -> Self {
+        self.0.node.last_mut().unwrap().domain = domain.into();
+        self
+    }
+
     /// Floats that a file beside the model holds.
     pub(crate) fn external(mut self, name: &str, dims: &[i64], location: &str, offset: u64) -> Self {
         let length = 4 * dims.iter().product::<i64>();
@@ -92,9 +99,13 @@ impl Net {
     }
 
     pub(crate) fn bytes(self) -> Vec<u8> {
-        let opset = OperatorSetIdProto { domain: String::new(), version: 17 };
-        ModelProto { ir_version: 8, graph: Some(self.0), opset_import: vec![opset], ..ModelProto::default() }
-            .encode_to_vec()
+        let domains: BTreeSet<&str> = self.0.node.iter().map(|node| node.domain.as_str()).collect();
+        let opset = |domain: &str| {
+            let version = if domain.is_empty() { 17 } else { 1 };
+            OperatorSetIdProto { domain: domain.into(), version }
+        };
+        let opset_import = domains.into_iter().map(opset).collect();
+        ModelProto { ir_version: 8, graph: Some(self.0), opset_import, ..ModelProto::default() }.encode_to_vec()
     }
 }
 

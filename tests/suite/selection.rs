@@ -1,8 +1,11 @@
 //! The options that choose layers: what `inspect` says of each weight under them, and what the main command then does.
 
+use crate::net::net;
 use crate::oracle::weights;
 use crate::support::{Bench, small};
-use serde_json::Value;
+use onnx_sap::model::proto::AttributeProto;
+use onnx_sap::tensor::ElementType::Float32;
+use serde_json::{Value, json};
 
 /// What becomes of each weight: `weight`, or `weight → copy`, or `(weight)` where it stays.
 fn fates(model: &str, options: &str) -> Vec<String> {
@@ -99,4 +102,18 @@ fn integers_are_rewritten_where_it_is_asked_for() {
     let kept = reason("quantised-kept.onnx", "", "fc1.weight");
     assert_eq!(kept, "its weight is quantised; --requantize rewrites it on the same scale");
     assert_eq!(fates("quantised-kept.onnx", "--requantize"), ["fc1.weight", "logits.weight"]);
+}
+
+#[test]
+fn coefficients_in_attributes_are_listed_with_the_reason_why_they_stay() {
+    let coefficients =
+        AttributeProto { name: "coefficients".into(), floats: vec![1.0; 8], ..AttributeProto::default() };
+    let model = net(4).node("LinearClassifier", &["z"], "scores", vec![coefficients]).of_domain("ai.onnx.ml");
+    let bench = Bench::new();
+    bench.put("in.onnx", &model.output("scores", Float32, &["N", "4"]).bytes());
+    let inspected: Value = serde_json::from_str(&bench.run("inspect in.onnx --format json").expect(0).stdout).unwrap();
+    let line = &inspected["layers"][1];
+    assert_eq!((&line["op"], &line["found"]), (&json!("LinearClassifier"), &json!("attribute coefficients")));
+    assert_eq!((&line["shape"], &line["reason"]), (&json!([8]), &json!("LinearClassifier is not projected")));
+    assert_eq!(inspected["model"]["opsets"], json!({"ai.onnx": 17, "ai.onnx.ml": 1}));
 }
