@@ -110,7 +110,7 @@ fn bytes(count: u64) -> String {
 fn fate(entry: &Entry) -> String {
     match (&entry.reason, &entry.copy) {
         (Some(reason), _) => format!("skipped: {reason}"),
-        (None, Some(copy)) => format!("rewritten as {copy}; others keep the old one"),
+        (None, Some(copy)) => format!("rewritten as {copy}, a copy for these users"),
         (None, None) => "rewritten".to_owned(),
     }
 }

@@ -35,7 +35,7 @@ impl Forward {
         model: Vec<u8>,
         folder: &Path,
     ) -> Result<Self, EvidenceError> {
-        let bytes = classifier.with_scores(model);
+        let bytes = classifier.with_scores(model, folder)?;
         let session = engine.load(Runnable { bytes: &bytes, folder })?;
         Ok(Self { session, classifier: classifier.clone() })
     }

@@ -238,9 +238,9 @@ impl Surveyor<'_> {
                 self.skipped.push(stays(Some(constant), &Skip::Unused));
             }
         }
-        for (name, dims) in graph.model().sparse_initializers() {
+        for (name, dims) in graph.sparse_tensors() {
+            let (op, found) = ("SparseTensor".to_owned(), Some("sparse tensor".to_owned()));
             let entry = stays(None, &Skip::Sparse);
-            let (op, found) = ("SparseTensor".to_owned(), Some("sparse initializer".to_owned()));
             self.skipped.push(Entry { weight: Some(name), op, found, shape: Some(dims), ..entry });
         }
         let known: BTreeSet<&Place> = constants.iter().map(|constant| &constant.place).collect();

@@ -8,7 +8,8 @@ pub use constant::{Assignment, ConstantInput};
 pub use head::{Head, Link};
 pub use inputs::DataInput;
 
-use super::{Fragment, GraphIndex, ModelError};
+use super::{Fragment, GraphIndex, ModelError, inlined};
+use std::path::Path;
 
 /// What the user says of a model's inputs and outputs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -49,14 +50,19 @@ impl Classifier {
         Ok(Self { data, constants, batch, head })
     }
 
-    /// The model's bytes with the class scores among its outputs.
-    pub fn with_scores(&self, model: Vec<u8>) -> Vec<u8> {
+    /// The bytes of a model, whose external data is in `folder`, with the class scores among its outputs.
+    ///
+    /// # Errors
+    /// [`ModelError`] where the bytes are no model.
+    pub fn with_scores(&self, model: Vec<u8>, folder: &Path) -> Result<Vec<u8>, ModelError> {
         if !self.head.inner {
-            return model;
+            return Ok(model);
         }
+        // The value may be one of a local function, which has a name only where its call is replaced.
+        let model = inlined(&model, folder)?;
         let mut fragment = Fragment::default();
         fragment.untyped_output(&self.head.value);
-        fragment.append_to(&model)
+        Ok(fragment.append_to(&model))
     }
 }
 

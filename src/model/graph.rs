@@ -3,7 +3,7 @@
 use super::chain;
 use super::flat::{Flat, FlatNode, MAIN, Scope, ScopeIndex};
 use super::place::Place;
-use super::proto::{NodeProto, TensorProto, field};
+use super::proto::{NodeProto, SparseTensorProto, TensorProto, field};
 use super::quantized::Quantization;
 use super::view::View;
 use super::{Model, ModelError, tensors};
@@ -316,16 +316,30 @@ impl Constant {
     }
 }
 
-impl Model {
-    /// The names and shapes of the main graph's sparse initializers.
-    pub fn sparse_initializers(&self) -> Vec<(String, Vec<usize>)> {
-        let sparse = self.graph().sparse_initializer.iter();
-        let name = |values: &Option<TensorProto>| values.as_ref().map(|tensor| tensor.name.clone()).unwrap_or_default();
-        sparse
-            .map(|s| (name(&s.values), s.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect()))
-            .collect()
-    }
+/// A sparse tensor of a graph: its name, and the shape that it stands for.
+fn sparse(name: String, tensor: &SparseTensorProto) -> (String, Vec<usize>) {
+    (name, tensor.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).collect())
+}
 
+impl GraphIndex<'_> {
+    /// The names and shapes of sparse tensors: initializers of any graph, and values of Constant nodes.
+    pub fn sparse_tensors(&self) -> Vec<(String, Vec<usize>)> {
+        let initializers = self.flat.scopes.iter().flat_map(|scope| {
+            let name = |tensor: &SparseTensorProto| tensor.values.as_ref().map_or("", |values| &values.name).to_owned();
+            let stored = scope.stored.sparse_initializer.iter();
+            stored.map(move |tensor| sparse(format!("{}{}", scope.path, name(tensor)), tensor))
+        });
+        let nodes = self.flat.nodes.iter().filter(|node| node.proto.is_standard() && node.proto.op_type == "Constant");
+        let values = nodes.filter_map(|node| {
+            let tensor = node.proto.attribute("sparse_value")?.sparse_tensor.as_ref()?;
+            let stored = node.stored.unwrap_or(&node.proto);
+            Some(sparse(format!("{}{}", self.flat.path(node), stored.output.first()?), tensor))
+        });
+        initializers.chain(values).collect()
+    }
+}
+
+impl Model {
     /// The Constant nodes in the bodies of local functions, whether those are called or not. (Exporters leave tensors in
     /// attributes of calls, too, which the called functions do not read.)
     pub fn constants_of_functions(&self) -> Vec<Constant> {

@@ -96,7 +96,7 @@ fn use_model(path: &Path) -> Result<(), ModelError> {
     let model = Model::open(path)?;
     let graph = GraphIndex::new(&model)?;
     let _ = Classifier::of(&graph, &Interface::default())
-        .map(|classifier| classifier.with_scores(model.bytes().to_vec()).len());
+        .and_then(|classifier| classifier.with_scores(model.bytes().to_vec(), model.folder()));
     let _ = (model.sha256(), model.external_files(), model.opset());
     let out = path.with_file_name("out.onnx");
     model.check_rewritten(&out, true)?;

@@ -2,6 +2,7 @@
 
 use super::{ENGINES, bench, check_alike, corrected, read, refused, scored};
 use crate::net::{Net, net, scores};
+use crate::support::{Bench, small};
 use ndarray::Array1;
 use onnx_sap::evidence::Prediction;
 use onnx_sap::model::Link;
@@ -200,4 +201,15 @@ fn a_value_inside_the_graph_is_measured_where_it_is_named() {
         refused(&super::bench(deep.clone(), 4), &format!("--engine {engine} --logits label"), &["label", "int64"]);
         refused(&super::bench(deep.clone(), 4), "--logits nowhere", &["--logits nowhere", "y: float32 [?, 4]", "a, z"]);
     }
+}
+
+/// Engines compute what is inside a function only where its body stands in the place of its call.
+#[test]
+fn a_value_inside_a_local_function_is_measured_where_it_is_named() {
+    let bench = Bench::new();
+    bench.put("in.onnx", &std::fs::read(small("function-two-ways.onnx")).unwrap());
+    bench.put("data.npz", &std::fs::read(small("data.npz")).unwrap());
+    let [ort, tract] = ENGINES.map(|engine| scored(&bench, &format!("--engine {engine} --logits Coder.coder/h")));
+    assert_eq!(ort.len(), 64);
+    check_alike(&ort, &tract, "both engines");
 }
