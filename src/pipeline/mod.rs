@@ -1,5 +1,6 @@
 //! The main command as one readable run: load, score, trust, measure, project, choose, write, verify, report.
 
+mod candidate;
 mod clock;
 mod export;
 mod held_out;
@@ -13,15 +14,16 @@ pub use job::{Job, Runner, TrustedChoice, Validation};
 pub use prepared::Prepared;
 
 use crate::error::Error;
-use crate::evidence::{Forward, Pass, Scores, Trusted, collect, score};
+use crate::evidence::{Pass, Scores, Trusted, collect, score};
 use crate::layers::Ledger;
 use crate::linalg::cheapest;
 use crate::methods::Evidence;
-use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
+use crate::model::{Classifier, GraphIndex, Model};
 use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::report::{Held, Report};
 use crate::search::{Verdict, search};
+use candidate::Candidates;
 use clock::Clock;
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
@@ -102,19 +104,17 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
     clock.lap("solve");
 
-    let load = |patches: &[WeightPatch]| -> Result<Forward, Error> {
-        Ok(Forward::load(engine, &classifier, model.with_patches(patches)?, model.folder())?)
-    };
+    let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let found = search(&job.alpha, &before.validation, |alpha| {
-        held_out.validate(&mut load(&family.correction(alpha)?)?, observer)
+        held_out.validate(&mut candidates.load(&family.correction(alpha)?)?.forward, observer)
     })?;
     observer.end();
     let alpha = found.candidates[found.chosen].alpha;
     let patches = family.correction(alpha)?;
     let validation = found.candidates[found.chosen].validation;
     observer.begin("test data", held_out.test_samples(), "samples");
-    let after = Held { validation, test: held_out.test(&mut load(&patches)?, observer)? };
+    let after = Held { validation, test: held_out.test(&mut candidates.load(&patches)?.forward, observer)? };
     observer.end();
     clock.lap("search");
 

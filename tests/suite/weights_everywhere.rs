@@ -293,6 +293,22 @@ fn a_model_that_the_engine_cannot_run_is_refused_in_one_line() {
     }
 }
 
+/// Versions only name what the fields mean: none is a reason to refuse a model whose operators are known. What ONNX
+/// Runtime does not take yet, tract runs.
+#[test]
+fn every_version_of_the_format_and_of_the_operators_is_taken() {
+    let fixture = fixture("opset7-ir3");
+    let model = ModelProto::decode(std::fs::read(fixture.path()).unwrap().as_slice()).unwrap();
+    for (ir_version, opset) in (3..=14).map(|ir| (ir, 7)).chain((7..=28).map(|opset| (14, opset))) {
+        let bench = Bench::new();
+        let mut model = ModelProto { ir_version, ..model.clone() };
+        model.opset_import[0].version = opset;
+        bench.put("in.onnx", &model.encode_to_vec());
+        correct(&bench, &fixture, Path::new("in.onnx"), "out.onnx", "auto").expect(0);
+        assert_eq!(rewritten(&bench.report()), fixture.rewritten(), "IR version {ir_version}, opset {opset}");
+    }
+}
+
 #[test]
 fn fields_of_a_later_onnx_survive() {
     let fixture = fixture("unknown-fields");
