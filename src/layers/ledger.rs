@@ -99,17 +99,14 @@ impl Layer {
             if self.through.is_empty() { String::new() } else { format!(", through {}", self.through.join(", ")) };
         let copies: Vec<&str> = self.copies.iter().map(|copy| copy.name.as_str()).collect();
         Entry {
-            weight: Some(self.weight.name.clone()),
             node: first.node.clone(),
             op: first.op_type.clone(),
             found: Some(format!("{}{through}", self.weight.place)),
-            dtype: Some(self.weight.type_name()),
-            shape: Some(self.weight.dims.clone()),
             dim: Some(self.matrix.dim()),
             groups: Some(self.matrix.groups.extent()),
             users: self.sites.len(),
             copy: (!copies.is_empty()).then(|| copies.join(", ")),
-            reason: None,
+            ..Entry::of(&self.weight)
         }
     }
 }
@@ -121,12 +118,9 @@ fn rule(node: &NodeProto) -> Option<&'static dyn LayerRule> {
 /// A weight large enough to carry what was learnt: a matrix or more, of floats or of the small types that stand for
 /// them. Biases and scales are vectors; indices and shapes are wider integers.
 fn carries_weights(constant: &Constant) -> bool {
-    const STRING: i32 = 8;
-    const BOOL: i32 = 9;
-    /// 16-, 32- and 64-bit integers, and complex numbers.
-    const OTHERS: [i32; 8] = [4, 5, 6, 7, 12, 13, 14, 15];
-    let no_weight = matches!(constant.data_type, 0 | STRING | BOOL) || OTHERS.contains(&constant.data_type);
-    constant.dims.len() >= 2 && (constant.element.is_some_and(ElementType::is_float) || !no_weight)
+    /// No type, integers of 16 bits and more, strings, booleans, complex numbers.
+    const NO_WEIGHTS: [i32; 11] = [0, 4, 5, 6, 7, 8, 9, 12, 13, 14, 15];
+    constant.dims.len() >= 2 && !NO_WEIGHTS.contains(&constant.data_type)
 }
 
 struct Surveyor<'g> {
@@ -246,24 +240,30 @@ impl Surveyor<'_> {
         let known: BTreeSet<&Place> = constants.iter().map(|constant| &constant.place).collect();
         for constant in graph.model().constants_of_functions() {
             if carries_weights(&constant) && !known.contains(&constant.place) {
-                let name = constant.name.split('/').next().unwrap_or_default().to_owned();
-                let function = |reason: &str| Skip::Function { name: name.clone(), reason: reason.to_owned() };
-                let reason = graph.flat().unseen(&name).map_or(Skip::Unused, function);
+                let name = constant.place.function_index().map_or("", |at| &graph.model().header().functions[at].name);
+                let function = |reason: &str| Skip::Function { name: name.to_owned(), reason: reason.to_owned() };
+                let reason = graph.flat().unseen(name).map_or(Skip::Unused, function);
                 self.skipped.push(stays(Some(&constant), &reason));
             }
         }
     }
 }
 
-fn stays(weight: Option<&Constant>, reason: &Skip) -> Entry {
-    Entry {
-        weight: weight.map(|constant| constant.name.clone()),
-        found: weight.map(|constant| constant.place.to_string()),
-        dtype: weight.map(Constant::type_name),
-        shape: weight.map(|constant| constant.dims.clone()),
-        reason: Some(reason.to_string()),
-        ..Entry::default()
+impl Entry {
+    /// What a weight alone says.
+    fn of(weight: &Constant) -> Self {
+        Self {
+            weight: Some(weight.name.clone()),
+            found: Some(weight.place.to_string()),
+            dtype: Some(weight.type_name()),
+            shape: Some(weight.dims.clone()),
+            ..Self::default()
+        }
     }
+}
+
+fn stays(weight: Option<&Constant>, reason: &Skip) -> Entry {
+    Entry { reason: Some(reason.to_string()), ..weight.map(Entry::of).unwrap_or_default() }
 }
 
 /// Whether something computed in the bodies of a node can be made an output of it.
