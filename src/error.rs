@@ -5,7 +5,10 @@ use crate::engine::EngineError;
 use crate::evidence::EvidenceError;
 use crate::methods::MethodError;
 use crate::model::ModelError;
-use std::path::PathBuf;
+use crate::partial::PartialError;
+use crate::progress::Signal;
+use crate::store::StoreError;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
 
 /// A run that could not be carried out (exit code 2). Each message names the file, node, tensor or sample.
@@ -24,9 +27,23 @@ pub enum Error {
     /// Scoring, choosing or measuring.
     #[error(transparent)]
     Evidence(#[from] EvidenceError),
+    /// Partial results: of a run that was interrupted, or of shards.
+    #[error(transparent)]
+    Partial(#[from] PartialError),
+    /// Where partial results lie.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// The correction.
     #[error(transparent)]
     Method(#[from] MethodError),
+    /// The user or the system ended the run.
+    #[error("stopped by {signal}; {}", hint(work.as_deref()))]
+    Stopped {
+        /// How.
+        signal: Signal,
+        /// Where what was done is kept.
+        work: Option<PathBuf>,
+    },
     /// What was asked for makes no sense here.
     #[error("{0}")]
     Usage(String),
@@ -38,4 +55,32 @@ pub enum Error {
         /// The system's reason.
         source: std::io::Error,
     },
+}
+
+impl Error {
+    /// The same, and where the run has kept what was done, in case it was stopped.
+    #[must_use]
+    pub fn kept_in(self, work: Option<&Path>) -> Self {
+        match self {
+            Self::Evidence(EvidenceError::Stopped(signal)) => {
+                Self::Stopped { signal, work: work.map(Path::to_path_buf) }
+            }
+            other => other,
+        }
+    }
+
+    /// What stopped the run, if it was stopped.
+    pub fn signal(&self) -> Option<Signal> {
+        match self {
+            Self::Evidence(EvidenceError::Stopped(signal)) | Self::Stopped { signal, .. } => Some(*signal),
+            _ => None,
+        }
+    }
+}
+
+fn hint(work: Option<&Path>) -> String {
+    match work {
+        Some(work) => format!("what is done is kept in {}: give the same command again to go on", work.display()),
+        None => "nothing was kept; with --work DIR the same command goes on where it was stopped".to_owned(),
+    }
 }

@@ -6,6 +6,8 @@
 //!                    engine/    runs a graph: ort (cpu, cuda), tract; the only files that know those crates
 //!                    layers/    which weights can be projected, and why the others can't: one file per op
 //!                    evidence/  scores (loss per sample), trusted set, second moments (the instrumented graph)
+//!                    partial/   what interrupted runs and shards leave behind, and putting it together
+//!                    store/     where partial results lie: files, object stores
 //!                    methods/   a correction: evidence in, weight patches out; pure; one file each
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
@@ -29,10 +31,13 @@ pub mod layers;
 pub mod linalg;
 pub mod methods;
 pub mod model;
+mod panics;
+pub mod partial;
 pub mod paths;
 pub mod pipeline;
 pub mod progress;
 pub mod report;
 pub mod search;
+pub mod store;
 pub mod tensor;
 pub mod verify;

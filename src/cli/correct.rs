@@ -2,22 +2,22 @@
 
 use super::Answer;
 use super::layers::LayerArgs;
-use super::options::{self, DataArgs, InterfaceArgs, RunnerArgs};
+use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
+use super::trust::TrustArgs;
 use super::ui::{Ui, table};
-use crate::data::SampleId;
 use crate::error::Error;
-use crate::evidence::{Quality, Ranking, RowLimit};
+use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
-use crate::paths::same_file;
-use crate::pipeline::{self, Ending, Job, Outcome, TrustedChoice, Validation};
+use crate::pipeline::{self, Ending, Job, Outcome, Validation};
 use crate::report::{LayerStatus, Report};
 use crate::search::AlphaChoice;
+use crate::store::Location;
 use crate::verify::AgreementStatus;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::fmt::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 #[derive(Args)]
@@ -45,28 +45,20 @@ pub(super) struct CorrectArgs {
     /// The scaling coefficient: auto, one value (applied as it is), or a grid
     #[arg(long, value_name = "auto|A|A,B,C", default_value = "auto", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
     alpha: AlphaChoice,
-    /// How many samples of low loss are trusted
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = options::positive, conflicts_with = "trusted_ids", help_heading = "Correction")]
-    trusted: usize,
-    /// Trust exactly the samples with these ids, one a line
-    #[arg(long, value_name = "FILE", help_heading = "Correction")]
-    trusted_ids: Option<PathBuf>,
-    /// Lowest losses of each class (balanced) or over all (global)
-    #[arg(long, value_name = "balanced|global", default_value = "balanced", help_heading = "Correction")]
-    selection: Ranking,
-    /// Rows of a layer's inputs that enter its second moment: `all` is exact, N draws that many by the seed
-    #[arg(long, value_name = "N|all", default_value = "all", value_parser = row_limit, help_heading = "Correction")]
-    max_rows: RowLimit,
+    #[command(flatten)]
+    trust: TrustArgs,
+    /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection"], help_heading = "Correction")]
+    evidence: Option<Location>,
     /// How the projection is computed; all agree
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = PossibleValuesParser::new(["auto"].into_iter().chain(SOLVERS.iter().map(|s| s.name()))), help_heading = "Correction")]
     solver: String,
-    /// Draws rows and perturbations
-    #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Correction")]
-    seed: u64,
     #[command(flatten)]
     layers: LayerArgs,
     #[command(flatten)]
     runner: RunnerArgs,
+    #[command(flatten)]
+    long: LongRunArgs,
     /// The run as JSON [default: OUT.report.json]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
@@ -87,14 +79,6 @@ fn alpha_choice(text: &str) -> Result<AlphaChoice, String> {
         [alpha] => AlphaChoice::One(*alpha),
         _ => AlphaChoice::Grid(values),
     })
-}
-
-fn row_limit(text: &str) -> Result<RowLimit, String> {
-    match text.parse() {
-        _ if text == "all" => Ok(RowLimit::All),
-        Ok(rows) if rows > 0 => Ok(RowLimit::AtMost(rows)),
-        _ => Err("give a positive number of rows, or `all`".into()),
-    }
 }
 
 pub(super) fn run(args: &CorrectArgs, ui: &Ui) -> Result<Answer, Error> {
@@ -130,17 +114,7 @@ impl CorrectArgs {
             Some("perturb") => Validation::Perturb,
             Some(spec) => Validation::Given(self.data.spec(spec)?),
         };
-        let trusted = match &self.trusted_ids {
-            Some(file) => {
-                let report = self.report();
-                if let Some(lost) = [&self.output, &report].into_iter().find(|output| same_file(output, file)) {
-                    let lost = lost.display();
-                    return Err(Error::Usage(format!("{lost} is the list of --trusted-ids; name another output")));
-                }
-                TrustedChoice::Given(read_ids(file)?)
-            }
-            None => TrustedChoice::Lowest { count: self.trusted, ranking: self.selection },
-        };
+        let trusted = self.trust.choice(&[&self.output, &self.report()])?;
         let solver = match self.solver.as_str() {
             "auto" => None,
             name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
@@ -156,28 +130,19 @@ impl CorrectArgs {
             method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
             alpha: self.alpha.clone(),
             trusted,
-            rows: self.max_rows,
+            evidence: self.evidence.clone(),
+            rows: self.trust.max_rows,
             solver,
             selection: self.layers.selection(),
             runner: self.runner.runner()?,
-            seed: self.seed,
+            limit: self.long.bad.max_bad,
+            work: self.long.work.clone(),
+            seed: self.trust.seed,
             report: self.report(),
             dry_run: self.dry_run,
             force: self.force,
         })
     }
-}
-
-/// The ids in a list, one a line.
-fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
-    let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.into(), source })?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let ids: Vec<SampleId> = lines.map(|line| SampleId(line.to_owned())).collect();
-    if ids.is_empty() {
-        let file = file.display();
-        return Err(Error::Usage(format!("{file} holds no ids; write one a line, as `onnx-sap score` prints them")));
-    }
-    Ok(ids)
 }
 
 /// What a person sees at the end.
@@ -200,6 +165,9 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
             report.engine.name, report.engine.version, report.engine.provider, report.engine.device
         ),
     );
+    if !report.data.quarantined.is_empty() {
+        fact("left out", format!("{} samples that cannot be used; the report says why", report.data.quarantined.len()));
+    }
     if let Some(verification) = &report.verify {
         fact("verified", verified(verification));
     }

@@ -1,13 +1,18 @@
 //! The command line: one file a command, and `ui.rs`, the only file of the crate that prints.
 //!
-//! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run.
+//! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run; 130 and 143 it was stopped by SIGINT or SIGTERM.
 
 mod correct;
+mod evidence;
 mod inspect;
 mod layers;
+mod merge;
 mod options;
 mod runtime;
 mod score;
+mod shard;
+mod signals;
+mod trust;
 mod ui;
 
 use clap::{Args, FromArgMatches, Subcommand};
@@ -17,7 +22,9 @@ use ui::Ui;
 #[derive(Subcommand)]
 enum Command {
     Inspect(inspect::InspectArgs),
-    Score(score::ScoreArgs),
+    Score(Box<score::ScoreArgs>),
+    Evidence(Box<evidence::EvidenceArgs>),
+    Merge(merge::MergeArgs),
     #[command(subcommand)]
     Runtime(runtime::RuntimeCommand),
 }
@@ -86,6 +93,8 @@ pub fn main() -> ExitCode {
         Request::Other(command) => match *command {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
+            Command::Evidence(args) => evidence::run(&args, &ui),
+            Command::Merge(args) => merge::run(&args, &ui),
             Command::Runtime(command) => runtime::run(&command, &ui),
         },
     };
@@ -95,7 +104,7 @@ pub fn main() -> ExitCode {
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) => {
             ui.error(&error);
-            ExitCode::from(2)
+            ExitCode::from(error.signal().map_or(2, signals::code))
         }
     }
 }

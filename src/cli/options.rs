@@ -3,6 +3,7 @@
 use crate::data::{Channels, DataError, ImageSize, InputLayout, Preprocessing, READERS, Resize, Spec};
 use crate::engine::{Device, EngineName};
 use crate::error::Error;
+use crate::evidence::BadLimit;
 use crate::layers::{RULES, operator_names};
 use crate::linalg::SOLVERS;
 use crate::methods::METHODS;
@@ -18,7 +19,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   onnx-sap text.onnx better.onnx --data npz:train.npz --val npz:val.npz --input token_type_ids=0
   onnx-sap tabular.onnx better.onnx --data npz:train.npz --val npz:val.npz --logits probability
 
-Exit codes: 0 done; 1 it ran, and the answer is no (nothing is written); 2 it could not run.";
+Exit codes: 0 done; 1 it ran, and the answer is no (nothing is written); 2 it could not run; 130, 143 it was stopped.";
 
 /// The end of the long help: every registry, and the examples.
 pub(super) fn long_help() -> String {
@@ -132,6 +133,26 @@ impl DataArgs {
             layout: self.layout,
         }
     }
+}
+
+/// How a long run gets to its end.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Long runs")]
+pub(super) struct LongRunArgs {
+    /// Keep what is done in this folder: the same command goes on from there, however it was ended
+    #[arg(long, value_name = "DIR")]
+    pub(super) work: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) bad: MaxBad,
+}
+
+/// How many samples may be unusable.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Long runs")]
+pub(super) struct MaxBad {
+    /// How many samples may be unreadable, of the wrong size or without a label before it is an error: a share or a number
+    #[arg(long, value_name = "N%|N", default_value_t = BadLimit::default())]
+    pub(super) max_bad: BadLimit,
 }
 
 /// What runs the model.

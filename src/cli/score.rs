@@ -1,15 +1,18 @@
 //! `onnx-sap score`: the loss, prediction and confidence of every sample.
 
 use super::Answer;
-use super::options::{DataArgs, InterfaceArgs, RunnerArgs};
+use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
+use super::shard::ShardChoice;
 use super::ui::{Ui, table};
 use crate::error::Error;
-use crate::evidence::score;
-use crate::model::{Classifier, GraphIndex, Model, write_atomically};
-use crate::pipeline::Prepared;
+use crate::evidence::{Scores, Shard};
+use crate::model::{Classifier, GraphIndex, Model};
+use crate::partial::{ScoreFacts, ScoreHeader, WorkFolder};
+use crate::pipeline::{Prepared, ScoreSummary, Subject};
 use crate::report::scores::{FORMATS, Format, rows};
+use crate::store::Location;
 use clap::Args;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Write the loss, the predicted label and the confidence of every sample
 #[derive(Args)]
@@ -21,48 +24,98 @@ pub(super) struct ScoreArgs {
     interface: InterfaceArgs,
     #[command(flatten)]
     data: DataArgs,
-    /// Where the scores go: .csv, .jsonl or .parquet
+    /// Where the scores go: .csv, .jsonl or .parquet; of a shard, a folder too (s3:// and gs:// where they are built in)
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
-    output: PathBuf,
+    output: Location,
     #[command(flatten)]
     runner: RunnerArgs,
+    #[command(flatten)]
+    long: LongRunArgs,
+    /// Score part I of N only, counted from 0; `auto` asks Slurm, Kubernetes or AWS Batch, `auto/N` for the index alone
+    #[arg(long, value_name = "I/N|auto", help_heading = "Long runs")]
+    shard: Option<ShardChoice>,
 }
 
 pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
-    let format = format(&args.output)?;
+    let shard = super::shard::announce(args.shard, ui)?;
+    let output = part_name(&args.output, "scores", shard, "parquet");
+    let format = format(&output, args.shard.is_some())?;
     let runner = args.runner.runner()?;
+    let work = args.long.work.as_deref().map(WorkFolder::open).transpose()?;
     let model = Model::open(&args.input)?;
-    model.check_output(&args.output, true)?;
-    let classifier = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?;
+    let graph = GraphIndex::new(&model)?;
+    let classifier = Classifier::of(&graph, &args.interface.interface())?;
     let data = Prepared::open(&args.data.data()?, &args.data.preprocessing(), &classifier, ui)?;
-    data.check_output(&args.output)?;
+    if let Some(path) = output.local() {
+        model.check_output(path, true)?;
+        data.check_output(path)?;
+    }
     let (engine, mut forward) = runner.start(&model, &classifier, ui)?;
-    let scores = score(&mut forward, &data.stream(None), data.batch(runner.batch), ui)?;
-    let encoded = format.encode(&rows(&scores, data.set.as_ref()));
-    let encoded = encoded.map_err(|error| Error::Usage(format!("the scores cannot be encoded: {error}")))?;
-    write_atomically(&args.output, &encoded)?;
-    let quality = scores.quality();
+    let (limit, work) = (args.long.bad.max_bad, work.as_ref());
+    let subject = Subject { graph: &graph, data: &data, engine: engine.as_ref(), batch: runner.batch, limit, work };
+    let scores = subject.score(&mut forward, shard, ui).map_err(|error| error.kept_in(args.long.work.as_deref()))?;
+    if args.shard.is_none() {
+        // Refuses a set of which nothing could be scored.
+        ScoreSummary::of(&scores, forward.classifier())?;
+    }
+    let rows = rows(&scores, data.set.as_ref());
+    let about = ScoreHeader::new(facts(&subject, &classifier, &scores, shard)?, &rows).encode()?;
+    let encoded = format.encode(&rows, &about);
+    output.write(encoded.map_err(|error| Error::Usage(format!("the scores cannot be encoded: {error}")))?)?;
     let info = engine.info();
-    ui.summary(&table(
-        &["samples", "accuracy", "mean loss", "engine", "scores"],
-        &[0, 1, 2],
-        [vec![
-            quality.samples.to_string(),
-            format!("{:.1} %", 100.0 * quality.accuracy),
-            format!("{:.4}", quality.mean_loss),
-            format!("{} {} on {}", info.name, info.version, info.device),
-            args.output.display().to_string(),
-        ]],
-    ));
+    let engine = format!("{} {} on {}", info.name, info.version, info.device);
+    ui.summary(&summary(&scores, engine, output.to_string()));
     Ok(Answer::Yes)
 }
 
-/// The format that a file's name asks for.
-fn format(path: &Path) -> Result<&'static dyn Format, Error> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+/// What a file of scores says of itself. The classifier is the one that was asked for, before scores showed what they are.
+fn facts(subject: &Subject<'_>, classifier: &Classifier, scores: &Scores, shard: Shard) -> Result<ScoreFacts, Error> {
+    let set = subject.data.set.as_ref();
+    Ok(ScoreFacts {
+        identity: subject.scoring(classifier)?,
+        shard,
+        samples: set.len() + set.quarantined().len(),
+        meaning: scores.meaning,
+        digest: scores.digest,
+        quarantined: scores.quarantined.clone(),
+    })
+}
+
+fn summary(scores: &Scores, engine: String, output: String) -> String {
+    let quality = (!scores.samples.is_empty()).then(|| scores.quality());
+    let number = |value: Option<String>| value.unwrap_or_default();
+    table(
+        &["samples", "left out", "accuracy", "mean loss", "engine", "scores"],
+        &[0, 1, 2, 3],
+        [vec![
+            scores.samples.len().to_string(),
+            scores.quarantined.len().to_string(),
+            number(quality.map(|quality| format!("{:.1} %", 100.0 * quality.accuracy))),
+            number(quality.map(|quality| format!("{:.4}", quality.mean_loss))),
+            engine,
+            output,
+        ]],
+    )
+}
+
+/// The file of a shard: the one that is named, or one in the folder that is named.
+pub(super) fn part_name(output: &Location, what: &str, shard: Shard, extension: &str) -> Location {
+    if output.is_folder() {
+        output.join(&format!("{what}-{:05}-of-{:05}.{extension}", shard.index(), shard.count()))
+    } else {
+        output.clone()
+    }
+}
+
+/// The format that a file's name asks for. Only one of them can say what a shard is a shard of.
+fn format(output: &Location, sharded: bool) -> Result<&'static dyn Format, Error> {
+    let extension = output.extension();
+    if sharded && extension != "parquet" {
+        return Err(Error::Usage(format!("the scores of a shard go to a .parquet file, and {output} is none")));
+    }
     FORMATS.iter().copied().find(|format| format.extension() == extension).ok_or_else(|| {
         let known: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
         let (last, others) = known.split_last().map_or(("", String::new()), |(last, rest)| (last, rest.join(", ")));
-        Error::Usage(format!("cannot write scores to {}: its name must end in {others} or {last}", path.display()))
+        Error::Usage(format!("cannot write scores to {output}: its name must end in {others} or {last}"))
     })
 }

@@ -2,7 +2,8 @@
 
 #![expect(clippy::print_stderr, reason = "this is where printing belongs")]
 
-use crate::progress::Observer;
+use super::signals::Signals;
+use crate::progress::{Observer, Signal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::error::Error;
 use std::io::{IsTerminal, Write, stderr, stdout};
@@ -13,11 +14,12 @@ pub(super) struct Ui {
     quiet: bool,
     verbose: bool,
     bar: Mutex<Option<ProgressBar>>,
+    signals: Signals,
 }
 
 impl Ui {
     pub(super) fn new(quiet: bool, verbose: bool) -> Self {
-        Self { quiet, verbose, bar: Mutex::new(None) }
+        Self { quiet, verbose, bar: Mutex::new(None), signals: Signals::listen() }
     }
 
     fn bar(&self) -> MutexGuard<'_, Option<ProgressBar>> {
@@ -51,6 +53,13 @@ impl Ui {
             cause = inner.source();
         }
         self.line(&format!("error: {}", text.replace(['\n', '\r'], " ")));
+    }
+
+    /// Prints a message, which `--quiet` leaves out.
+    pub(super) fn say(&self, message: &str) {
+        if !self.quiet {
+            self.line(message);
+        }
     }
 
     /// Prints the answer where it is no.
@@ -112,6 +121,10 @@ impl Observer for Ui {
         if !self.quiet {
             self.line(&format!("warning: {message}"));
         }
+    }
+
+    fn stopped(&self) -> Option<Signal> {
+        self.signals.came()
     }
 
     fn note(&self, message: &str) {

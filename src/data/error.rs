@@ -94,6 +94,12 @@ impl DataError {
         }
     }
 
+    /// A sample that no set of `length` samples has.
+    pub(super) fn beyond(index: usize, length: usize) -> Self {
+        let reason = format!("sample {index} was asked for, and the set has {length}");
+        Self::request(reason, "name samples that are in the set")
+    }
+
     pub(super) fn request(reason: impl Display, advice: impl Display) -> Self {
         Self::Request { reason: one_line(reason), advice: one_line(advice) }
     }

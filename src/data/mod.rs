@@ -2,45 +2,37 @@
 //!
 //! A [`Reader`] opens a [`Spec`] as a [`DataSet`] with random access; [`Transform`] turns what a data set holds into
 //! what the model takes; [`Stream`] delivers batches, one ahead of the engine, in bounded memory.
-//! A new format is one file here and one line in [`READERS`].
+//! A new format is one file in `readers/` and one line in [`READERS`].
 //!
 //! A model may take several inputs. A set of images has one [`Content`] a sample; a set of named [`Arrays`] has one for
 //! each input that an array feeds. A [`Route`] is the way from either to one input.
 
 mod arrays;
 mod batches;
+mod digest;
 mod error;
-mod folder;
-mod idx;
-mod labels;
-mod npy;
-mod npz;
 mod perturb;
-mod pixels;
 mod preprocess;
-mod records;
-mod resolve;
+mod readers;
 mod route;
 mod spec;
-mod transform;
+mod storage;
 
 pub use arrays::{Arrays, Fed};
 pub use batches::{Batch, Stream};
+pub use digest::DataDigest;
 pub use error::DataError;
 pub use perturb::Perturbation;
-pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize};
+pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize, SampleValues, Transform};
+pub use readers::READERS;
 pub use route::Route;
 pub use spec::Spec;
-pub use transform::{SampleValues, Transform};
 
 use image::DynamicImage;
 use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::path::Path;
-
-/// The readers, in the order in which `--help` lists them.
-pub const READERS: &[&dyn Reader] = &[&idx::MNIST, &idx::FASHION_MNIST, &folder::FOLDER, &npz::NPZ];
 
 /// The stable name of a sample: its index in the set, or its path relative to the set's root where samples are files.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -50,6 +42,21 @@ pub struct SampleId(pub String);
 impl fmt::Display for SampleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// A sample that cannot be used, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// The sample.
+    pub id: SampleId,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl Quarantined {
+    fn new(id: &SampleId, reason: impl fmt::Display) -> Self {
+        Self { id: id.clone(), reason: error::one_line(reason) }
     }
 }
 
@@ -96,6 +103,10 @@ pub trait DataSet: Send + Sync {
     fn content_at(&self, position: usize, index: usize) -> Result<Content, DataError> {
         let _ = position;
         self.content(index)
+    }
+    /// What the set names but cannot deliver, as samples without a label. They are none of its samples.
+    fn quarantined(&self) -> &[Quarantined] {
+        &[]
     }
     /// Whether samples or labels come from that file, so that it must not be overwritten. A set that lies in no file
     /// keeps the default.

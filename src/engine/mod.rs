@@ -10,7 +10,6 @@ pub mod tract;
 mod choose;
 mod error;
 mod names;
-mod panics;
 
 pub(crate) use choose::may_fall_back;
 pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};

@@ -1,8 +1,11 @@
 //! What can go wrong while evidence is gathered.
 
+use super::BadLimit;
 use crate::data::{DataError, SampleId};
 use crate::engine::EngineError;
 use crate::model::ModelError;
+use crate::partial::PartialError;
+use crate::progress::Signal;
 use crate::tensor::ElementType;
 use thiserror::Error;
 
@@ -57,22 +60,42 @@ pub enum EvidenceError {
         /// The output.
         output: String,
     },
-    /// The model's output for a sample is infinite or NaN.
-    #[error("the model's output for sample {sample} is not finite; check its preprocessing (--scale, --mean, --std)")]
-    NotFinite {
-        /// The sample.
-        sample: SampleId,
+    /// More samples cannot be used than may be.
+    #[error(
+        "{bad} of {samples} samples cannot be used, and --max-bad {limit} allows {allowed}: {examples}; repair them, take them out of the set, or allow more", allowed = .limit.of(*.samples)
+    )]
+    TooManyBad {
+        /// How many.
+        bad: usize,
+        /// Of how many.
+        samples: usize,
+        /// How many may be.
+        limit: BadLimit,
+        /// Some of them, with their reasons.
+        examples: String,
     },
-    /// A label has no logit.
-    #[error("sample {sample} has label {label}, but the model knows only the classes 0 to {last}; repair it, or take the sample out of the set", last = .classes - 1)]
-    Label {
-        /// The sample.
-        sample: SampleId,
-        /// Its label.
-        label: usize,
-        /// The number of the model's outputs.
-        classes: usize,
+    /// No sample can be used.
+    #[error("no sample of the set can be used; the report of `onnx-sap score` says why")]
+    NoneUsable,
+    /// A trusted sample is one that cannot be used.
+    #[error("trusted sample {0} cannot be used: {1}; take it off the list")]
+    UnusableId(SampleId, String),
+    /// Samples are not what they were when they were scored.
+    #[error(
+        "the samples at {first} to {last} are not what they were when the interrupted run scored them; start again with an empty --work folder"
+    )]
+    Changed {
+        /// The index of the first one.
+        first: usize,
+        /// The index of the last one.
+        last: usize,
     },
+    /// The user or the system ended the run.
+    #[error("stopped by {0}")]
+    Stopped(Signal),
+    /// Partial results that do not belong here, or cannot be kept.
+    #[error(transparent)]
+    Partial(#[from] PartialError),
     /// A given id is not in the data.
     #[error("trusted id {0:?} is not in the data; ids are those that `onnx-sap score` prints")]
     UnknownId(String),
@@ -115,6 +138,14 @@ pub enum EvidenceError {
         input: String,
         /// The shape that was seen.
         shape: Vec<usize>,
+        /// The batch size.
+        batch: usize,
+    },
+    /// A batch of padding takes another way through a branch or a loop than the batch that it padded.
+    #[error(
+        "the model fixes batches of {batch}, the last one was filled up with copies of a sample, and a branch or a loop then ran otherwise than for those copies alone; trust as many samples as fill whole batches (--trusted)"
+    )]
+    Path {
         /// The batch size.
         batch: usize,
     },

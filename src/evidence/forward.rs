@@ -77,6 +77,11 @@ impl Forward {
         Ok(ClassScores { rows: matrix.slice(s![..feed.samples, ..]).to_owned(), element })
     }
 
+    /// Settles how the scores become probabilities, where samples that were scored before have shown it.
+    pub(crate) fn assume(&mut self, link: Link) {
+        self.classifier.head.link.get_or_insert(link);
+    }
+
     /// How the scores become probabilities: as the graph says, or else as the first scores look.
     ///
     /// # Errors

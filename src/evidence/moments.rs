@@ -1,18 +1,19 @@
 //! The second moments `Σ aᵢaᵢᵀ` of every layer's inputs over the trusted samples, in float64.
 
-use super::EvidenceError;
 use super::feed::Feed;
 use super::instrument::{Instrumented, Measured, Plan, Source, with_shapes};
-use crate::data::{Batch, Stream};
+use super::sums::{MomentSums, SumsKeeper, sources};
+use super::{EvidenceError, Shard};
+use crate::data::{Batch, DataDigest, Stream};
 use crate::engine::{Engine, Runnable, Session};
 use crate::layers::Layer;
 use crate::model::{Classifier, GraphIndex};
 use crate::progress::Observer;
 use crate::tensor::{NamedTensor, Tensor};
-use ndarray::{Array1, Array2, Array3, Axis, Ix3};
+use ndarray::{Array1, Array3, Ix3};
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
-use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// How many rows of a layer's inputs enter its moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,38 +30,14 @@ pub struct Pass<'a> {
     pub stream: Stream<'a>,
     /// The samples whose rows count.
     pub samples: &'a [usize],
+    /// Which part of them is measured.
+    pub shard: Shard,
     /// How many rows enter.
     pub rows: RowLimit,
     /// Draws the rows, where they are limited.
     pub seed: u64,
     /// The batch size, where the user chose it.
     pub batch: Option<usize>,
-}
-
-/// The moments of all layers. Layers that share an input share its moment.
-#[derive(Debug)]
-pub struct Moments {
-    sums: Vec<Array3<f64>>,
-    rows: Vec<usize>,
-    /// For each layer the sources of its sites.
-    layers: Vec<Vec<usize>>,
-}
-
-impl Moments {
-    /// `Σ aᵢaᵢᵀ` of a layer, one matrix `[d, d]` for each group, added up over the layer's sites.
-    pub fn sums(&self, layer: usize) -> Vec<Array2<f64>> {
-        let sources = &self.layers[layer];
-        let mut total = self.sums[sources[0]].clone();
-        for &source in &sources[1..] {
-            total += &self.sums[source];
-        }
-        total.axis_iter(Axis(0)).map(|group| group.to_owned()).collect()
-    }
-
-    /// The number of rows that entered a layer's moment (of each group).
-    pub fn rows(&self, layer: usize) -> usize {
-        self.layers[layer].iter().map(|&source| self.rows[source]).sum()
-    }
 }
 
 /// Peak memory that a batch of the moments pass may take by default, in bytes: about what the engine itself needs for
@@ -70,22 +47,23 @@ const MEMORY_BUDGET: usize = 1 << 30;
 /// No larger batch is chosen by default: beyond, nothing gets faster.
 const LARGEST_BATCH: usize = 128;
 
-/// Measures the moments of `layers`.
+/// Measures the moments of `layers`, or goes on with it.
 ///
 /// # Errors
-/// [`EvidenceError`], where data or engine fail or a layer's input does not fit its weight.
+/// [`EvidenceError`], where data or engine fail, a layer's input does not fit its weight, or the run is stopped.
 pub fn collect(
     engine: &dyn Engine,
     graph: &GraphIndex<'_>,
     classifier: &Classifier,
     layers: &[Layer],
     pass: &Pass<'_>,
+    keeper: &mut dyn SumsKeeper,
     observer: &dyn Observer,
-) -> Result<Moments, EvidenceError> {
+) -> Result<MomentSums, EvidenceError> {
     if pass.samples.is_empty() {
         return Err(EvidenceError::NoneTrusted);
     }
-    let (sources, by_layer) = sources(layers);
+    let (sources, _) = sources(layers);
     let probing = Probing { engine, graph, classifier, layers, sources: &sources, pass };
     let probe = probing.run()?;
     let samples = pass.samples.len();
@@ -100,57 +78,50 @@ pub fn collect(
     let plans: Vec<Plan> = probe.shapes.iter().zip(&picked).map(plan).collect();
     let instrumented = Instrumented::new(graph, &sources, &plans)?;
     let session = engine.load(Runnable { bytes: &instrumented.bytes, folder: graph.model().folder() })?;
-    let zeros = |source: &Source| {
-        let dim = source.unfold.dim();
-        Array3::zeros((source.unfold.groups(), dim, dim))
-    };
-    let mut run = Run {
-        session,
-        classifier,
-        sources: &sources,
-        measured: &instrumented.measured,
-        picked: &picked,
-        rows_per_sample: &probe.rows_per_sample,
-        sums: sources.iter().map(zeros).collect(),
-        rows: vec![0.0; sources.len()],
-        done: 0,
-    };
     let batch = classifier.batch.unwrap_or_else(|| pass.batch.unwrap_or(probe.batch_that_fits).min(samples));
-    observer.begin("second moments", samples, "samples");
-    pass.stream.for_each(pass.samples, batch, |batch: Batch| {
+    let own = pass.shard.range(samples, batch);
+    observer.begin("second moments", own.len(), "samples");
+    let total = begin(&sources, pass, &own, keeper)?;
+    observer.advance(total.range.len());
+    let rest = &pass.samples[total.range.end..own.end];
+    let (measured, rows_per_sample) = (&instrumented.measured, &probe.rows_per_sample);
+    let mut run = Run { session, classifier, sources: &sources, measured, picked: &picked, rows_per_sample, total };
+    pass.stream.for_each(rest, batch, |batch: Batch| {
+        if let Some(signal) = observer.stopped() {
+            keeper.keep(&run.total, true)?;
+            return Err(EvidenceError::Stopped(signal));
+        }
         run.add(&batch)?;
+        keeper.keep(&run.total, false)?;
         observer.advance(batch.indices.len());
         Ok::<(), EvidenceError>(())
     })?;
     observer.end();
-    let rows = run.rows.iter().map(|rows| rows.round() as usize).collect();
-    Ok(Moments { sums: run.sums, rows, layers: by_layer })
+    Ok(run.total)
 }
 
-/// The distinct sources of all sites, and for each layer which of them are its own.
-fn sources(layers: &[Layer]) -> (Vec<Source>, Vec<Vec<usize>>) {
-    let mut known: BTreeMap<Source, usize> = BTreeMap::new();
-    let mut sources = Vec::new();
-    let mut by_layer = Vec::new();
-    for layer in layers {
-        let mut own = Vec::new();
-        for site in &layer.sites {
-            let source = Source {
-                scope: site.scope,
-                input: site.input.name.clone(),
-                unfold: site.unfold.clone(),
-                element: site.element,
-            };
-            let next = sources.len();
-            let index = *known.entry(source.clone()).or_insert(next);
-            if index == next {
-                sources.push(source);
-            }
-            own.push(index);
-        }
-        by_layer.push(own);
+/// What is there already: nothing, or what an interrupted pass has kept. Its samples are read again: they must be what
+/// they were.
+fn begin(
+    sources: &[Source],
+    pass: &Pass<'_>,
+    own: &Range<usize>,
+    keeper: &mut dyn SumsKeeper,
+) -> Result<MomentSums, EvidenceError> {
+    let none = MomentSums::none(sources, own.start);
+    let Some(kept) = keeper.finished() else { return Ok(none) };
+    if !kept.is_like(&none) || kept.range.start != own.start || kept.range.end > own.end {
+        return Err(EvidenceError::Changed { first: own.start, last: kept.range.end });
     }
-    (sources, by_layer)
+    let mut found = DataDigest::default();
+    pass.stream.for_each(&pass.samples[kept.range.clone()], 1, |batch| {
+        found.add(&batch.digest);
+        Ok::<(), EvidenceError>(())
+    })?;
+    match pass.samples[kept.range.clone()] {
+        [first, .., last] | [first @ last] if found != kept.digest => Err(EvidenceError::Changed { first, last }),
+        _ => Ok(kept),
+    }
 }
 
 /// What one small run tells about the sources of the main graph; those of bodies are unknown until they run.
@@ -275,28 +246,30 @@ struct Run<'a> {
     measured: &'a [Measured],
     picked: &'a [Option<Vec<usize>>],
     rows_per_sample: &'a [Option<usize>],
-    sums: Vec<Array3<f64>>,
-    rows: Vec<f64>,
-    done: usize,
+    total: MomentSums,
 }
 
 impl Run<'_> {
     fn add(&mut self, batch: &Batch) -> Result<(), EvidenceError> {
         let feed = Feed::new(self.classifier, &batch.inputs)?;
         let (samples, size) = (feed.samples, feed.size);
-        self.feed(&feed, samples, 1.0)?;
+        let counts = self.feed(&feed, samples, 1.0)?;
         if size > samples {
             // The padding repeats the first sample, and a batch of nothing else tells what its rows add.
             let first: Vec<NamedTensor> = batch.inputs.iter().map(first_sample).collect();
             let surplus = -((size - samples) as f64 / size as f64);
-            self.feed(&Feed::new(self.classifier, &first)?, 0, surplus)?;
+            if self.feed(&Feed::new(self.classifier, &first)?, 0, surplus)? != counts {
+                return Err(EvidenceError::Path { batch: size });
+            }
         }
-        self.done += samples;
+        self.total.range.end += samples;
+        self.total.digest.add(&batch.digest);
         Ok(())
     }
 
-    /// Adds the moments of one run, times `weight`. Where rows are picked, only those of the first `samples` count.
-    fn feed(&mut self, feed: &Feed<'_>, samples: usize, weight: f64) -> Result<(), EvidenceError> {
+    /// Adds the moments of one run, times `weight`. Where rows are picked, only those of the first `samples` count. Returns
+    /// the numbers of rows that bodies gave, which tell one way through them from another.
+    fn feed(&mut self, feed: &Feed<'_>, samples: usize, weight: f64) -> Result<Vec<f64>, EvidenceError> {
         let masks: Vec<Option<Tensor>> =
             (0..self.sources.len()).map(|source| self.mask(source, samples, feed.size)).collect();
         let mut inputs = feed.inputs();
@@ -308,19 +281,21 @@ impl Run<'_> {
         let mut outputs = self.session.run(&inputs, &wanted)?.into_iter();
         for (index, source) in self.sources.iter().enumerate() {
             let output = outputs.next().unwrap_or_else(|| Tensor::zeros(&[]));
-            let moment = moment(output, source, self.sums[index].shape())?;
-            self.sums[index].scaled_add(weight, &moment);
+            let moment = moment(output, source, self.total.sums[index].shape())?;
+            self.total.sums[index].scaled_add(weight, &moment);
         }
+        let counts: Vec<f64> = outputs.map(|count| count.to_f64().sum()).collect();
+        let mut counted = counts.iter();
         for index in 0..self.sources.len() {
-            self.rows[index] += match (&self.picked[index], self.rows_per_sample[index]) {
+            self.total.rows[index] += match (&self.picked[index], self.rows_per_sample[index]) {
                 (Some(picked), _) => {
-                    picks(picked, self.done, samples, self.rows_per_sample[index].unwrap_or(0)).len() as f64
+                    picks(picked, self.total.range.end, samples, self.rows_per_sample[index].unwrap_or(0)).len() as f64
                 }
                 (None, Some(per_sample)) => weight * (feed.size * per_sample) as f64,
-                (None, None) => weight * outputs.next().map_or(0.0, |count| count.to_f64().sum()),
+                (None, None) => weight * counted.next().copied().unwrap_or(0.0),
             };
         }
-        Ok(())
+        Ok(counts)
     }
 
     /// Which rows of a batch of `fed` samples count, of which only the first `samples` are no padding.
@@ -328,8 +303,8 @@ impl Run<'_> {
         let picked = self.picked[source].as_ref()?;
         let per_sample = self.rows_per_sample[source].unwrap_or(0);
         let mut mask = Array1::<f64>::zeros(fed * per_sample);
-        for &row in picks(picked, self.done, samples, per_sample) {
-            mask[row - self.done * per_sample] = 1.0;
+        for &row in picks(picked, self.total.range.end, samples, per_sample) {
+            mask[row - self.total.range.end * per_sample] = 1.0;
         }
         Some(Tensor::Float64(mask.into_dyn()))
     }

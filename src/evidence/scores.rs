@@ -1,15 +1,14 @@
 //! The predictions for a set of samples, and how good they are.
 
-use super::{EvidenceError, Forward, Prediction};
-use crate::data::{Batch, Stream};
-use crate::model::hexadecimal;
+use super::quarantine::{BadLimit, Quarantine};
+use super::{EvidenceError, Forward, Prediction, Shard};
+use crate::data::{Batch, DataDigest, Quarantined, Stream};
+use crate::model::Link;
 use crate::progress::Observer;
-use crate::tensor::{NamedTensor, Tensor};
-use serde::Serialize;
-use sha2::{Digest, Sha256};
+use serde::{Deserialize, Serialize};
 
 /// How well predictions agree with labels.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Quality {
     /// The share of samples whose label is predicted.
     pub accuracy: f64,
@@ -34,15 +33,28 @@ impl Quality {
     }
 }
 
-/// The predictions for a whole set.
-#[derive(Clone, Debug)]
+/// The predictions for a set, or a shard of one.
+#[derive(Clone, Debug, Default)]
 pub struct Scores {
-    /// One for each sample, in the set's order.
+    /// The indices of the samples that could be scored, in the set's order.
+    pub samples: Vec<usize>,
+    /// One prediction for each of them.
     pub predictions: Vec<Prediction>,
-    /// The number of classes that the model knows.
+    /// What the scores mean; nothing where no sample was scored.
+    pub meaning: Option<Meaning>,
+    /// What the model was judged on.
+    pub digest: DataDigest,
+    /// What could not be scored.
+    pub quarantined: Vec<Quarantined>,
+}
+
+/// How many classes the model tells apart, and how its scores become their probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meaning {
+    /// The number of classes.
     pub classes: usize,
-    /// SHA-256 over ids, labels and prepared inputs, in order: what the model was judged on.
-    pub data_sha256: String,
+    /// From scores to probabilities.
+    pub link: Link,
 }
 
 impl Scores {
@@ -50,49 +62,185 @@ impl Scores {
     pub fn quality(&self) -> Quality {
         Quality::of(&self.predictions)
     }
+
+    /// The number of classes that the model knows.
+    pub fn classes(&self) -> usize {
+        self.meaning.map_or(0, |meaning| meaning.classes)
+    }
 }
 
-/// Scores every sample of a set.
+/// What one batch gave: scores are kept, and gone on from, batch by batch.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoredBatch {
+    /// The indices of the samples that were scored.
+    pub samples: Vec<usize>,
+    /// One prediction for each of them.
+    pub predictions: Vec<Prediction>,
+    /// What the scores mean; nothing where no sample was scored.
+    pub meaning: Option<Meaning>,
+    /// What was fed.
+    pub digest: DataDigest,
+    /// What could not be scored, by index.
+    pub quarantined: Vec<(usize, Quarantined)>,
+}
+
+impl ScoredBatch {
+    /// The number of samples that were asked for.
+    pub fn asked(&self) -> usize {
+        self.samples.len() + self.quarantined.len()
+    }
+}
+
+/// Where the scores of an interrupted run are kept.
+pub trait Journal {
+    /// The batches that are done, from the first on. They are asked for once.
+    fn finished(&mut self) -> Vec<ScoredBatch>;
+    /// Keeps one more.
+    ///
+    /// # Errors
+    /// What could not be written.
+    fn keep(&mut self, batch: &ScoredBatch) -> Result<(), EvidenceError>;
+}
+
+/// A journal that keeps nothing.
+pub struct NoJournal;
+
+impl Journal for NoJournal {
+    fn finished(&mut self) -> Vec<ScoredBatch> {
+        Vec::new()
+    }
+
+    fn keep(&mut self, _batch: &ScoredBatch) -> Result<(), EvidenceError> {
+        Ok(())
+    }
+}
+
+/// What is to be scored.
+pub struct Scoring<'a> {
+    /// The samples.
+    pub stream: Stream<'a>,
+    /// How many run at once.
+    pub batch: usize,
+    /// Which part of them.
+    pub shard: Shard,
+    /// How many of the whole set may be unusable.
+    pub limit: BadLimit,
+}
+
+/// Scores the samples of a set, or goes on with it.
 ///
 /// # Errors
-/// [`EvidenceError`]; a label that the model does not know names its sample.
+/// [`EvidenceError`]; too many unusable samples, and an interruption, are among them.
 pub fn score(
     forward: &mut Forward,
-    stream: &Stream<'_>,
-    batch: usize,
+    scoring: &Scoring<'_>,
+    journal: &mut dyn Journal,
     observer: &dyn Observer,
 ) -> Result<Scores, EvidenceError> {
-    let all: Vec<usize> = (0..stream.set.len()).collect();
-    let mut digest = Sha256::new();
-    let mut classes = 0;
+    let Scoring { stream, batch, .. } = scoring;
+    let mut tally = Tally::open(stream, scoring.limit)?;
+    let all: Vec<usize> = scoring.shard.range(stream.set.len(), *batch).collect();
     observer.begin("scoring", all.len(), "samples");
-    let predictions = run(forward, stream, &all, batch, observer, |batch, known| {
-        classes = known;
-        for (&index, &label) in batch.indices.iter().zip(&batch.labels) {
-            digest.update(format!("{}\0{label}\0", stream.set.id(index)));
-        }
-        digest_inputs(&mut digest, &batch.inputs);
-        observer.advance(batch.indices.len());
+    let finished = journal.finished();
+    let done = resume(forward, stream, &all, &finished)?;
+    for scored in finished {
+        tally.add(scored)?;
+    }
+    observer.advance(done);
+    run(forward, stream, &all[done..], *batch, observer, |scored| {
+        journal.keep(&scored)?;
+        observer.advance(scored.asked());
+        tally.add(scored)
     })?;
     observer.end();
-    for constant in &forward.classifier().constants {
-        digest.update(format!("{}\0", constant.assignment()));
+    let mut scores = tally.finish();
+    if scoring.shard.index() > 0 {
+        // What the set itself cannot deliver is found by every shard, and the first one tells of it.
+        scores.quarantined.drain(..stream.set.quarantined().len());
     }
-    Ok(Scores { predictions, classes, data_sha256: hexadecimal(&digest.finalize()) })
+    Ok(scores)
 }
 
-/// The predictions for some samples of a set, as steps of whatever phase the observer is in.
+/// How many of the samples `all` are done. Those of the first and the last batch are read again: they must be what they
+/// were.
+fn resume(
+    forward: &mut Forward,
+    stream: &Stream<'_>,
+    all: &[usize],
+    finished: &[ScoredBatch],
+) -> Result<usize, EvidenceError> {
+    let mut done = 0;
+    for (position, scored) in finished.iter().enumerate() {
+        let (first, asked) = (done, scored.asked());
+        done += asked;
+        let samples = all.get(first..done).ok_or(EvidenceError::Changed { first, last: done })?;
+        if position == 0 || position + 1 == finished.len() {
+            check_unchanged(stream, samples, &scored.digest)?;
+        }
+        if let Some(meaning) = scored.meaning {
+            forward.assume(meaning.link);
+        }
+    }
+    Ok(done)
+}
+
+fn check_unchanged(stream: &Stream<'_>, samples: &[usize], digest: &DataDigest) -> Result<(), EvidenceError> {
+    let mut found = DataDigest::default();
+    stream.for_each_usable(samples, samples.len().max(1), |batch| {
+        found.add(&batch.digest);
+        Ok::<(), EvidenceError>(())
+    })?;
+    match samples {
+        [first, .., last] | [first @ last] if found != *digest => {
+            Err(EvidenceError::Changed { first: *first, last: *last })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The predictions for some samples of a set that stand for `limit` of a whole one, as steps of whatever phase the
+/// observer is in.
 ///
 /// # Errors
 /// As [`score`].
 pub fn predict(
     forward: &mut Forward,
     stream: &Stream<'_>,
-    samples: &[usize],
-    batch: usize,
+    (samples, batch): (&[usize], usize),
+    limit: BadLimit,
     observer: &dyn Observer,
-) -> Result<Vec<Prediction>, EvidenceError> {
-    run(forward, stream, samples, batch, observer, |batch, _| observer.advance(batch.indices.len()))
+) -> Result<Scores, EvidenceError> {
+    let mut tally = Tally::open(stream, limit)?;
+    run(forward, stream, samples, batch, observer, |scored| {
+        observer.advance(scored.asked());
+        tally.add(scored)
+    })?;
+    let scores = tally.finish();
+    if scores.samples.is_empty() { Err(EvidenceError::NoneUsable) } else { Ok(scores) }
+}
+
+/// What batches add up to.
+struct Tally {
+    scores: Scores,
+    quarantine: Quarantine,
+}
+
+impl Tally {
+    fn open(stream: &Stream<'_>, limit: BadLimit) -> Result<Self, EvidenceError> {
+        Ok(Self { scores: Scores::default(), quarantine: Quarantine::open(stream.set, limit)? })
+    }
+
+    fn add(&mut self, scored: ScoredBatch) -> Result<(), EvidenceError> {
+        self.scores.samples.extend(scored.samples);
+        self.scores.predictions.extend(scored.predictions);
+        self.scores.meaning = self.scores.meaning.or(scored.meaning);
+        self.scores.digest.add(&scored.digest);
+        self.quarantine.extend(scored.quarantined.into_iter().map(|(_, bad)| bad))
+    }
+
+    fn finish(self) -> Scores {
+        Scores { quarantined: self.quarantine.into_bad(), ..self.scores }
+    }
 }
 
 fn run(
@@ -101,99 +249,45 @@ fn run(
     samples: &[usize],
     batch: usize,
     observer: &dyn Observer,
-    mut each: impl FnMut(&Batch, usize),
-) -> Result<Vec<Prediction>, EvidenceError> {
-    let mut predictions = Vec::with_capacity(samples.len());
-    stream.for_each(samples, batch, |batch: Batch| {
-        let scores = forward.scores(&batch.inputs)?;
-        let link = forward.link(&scores, observer)?;
-        let classes = link.classes(scores.rows.ncols());
-        for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(scores.rows.rows()) {
-            if label >= classes {
-                return Err(EvidenceError::Label { sample: stream.set.id(index), label, classes });
-            }
-            if !row.iter().all(|score| score.is_finite()) {
-                return Err(EvidenceError::NotFinite { sample: stream.set.id(index) });
-            }
-            predictions.push(Prediction::of(&row, link, label));
+    mut each: impl FnMut(ScoredBatch) -> Result<(), EvidenceError>,
+) -> Result<(), EvidenceError> {
+    stream.for_each_usable(samples, batch, |batch: Batch| {
+        if let Some(signal) = observer.stopped() {
+            return Err(EvidenceError::Stopped(signal));
         }
-        each(&batch, classes);
-        Ok::<(), EvidenceError>(())
-    })?;
-    Ok(predictions)
+        each(score_batch(forward, stream, batch, observer)?)
+    })
 }
 
-/// One input counts by its values alone, several by their names as well.
-fn digest_inputs(digest: &mut Sha256, inputs: &[NamedTensor]) {
-    for NamedTensor { name, tensor } in inputs {
-        if inputs.len() > 1 {
-            digest.update(format!("{name}\0"));
+fn score_batch(
+    forward: &mut Forward,
+    stream: &Stream<'_>,
+    batch: Batch,
+    observer: &dyn Observer,
+) -> Result<ScoredBatch, EvidenceError> {
+    let Batch { digest, quarantined, .. } = batch;
+    let mut done = ScoredBatch { samples: Vec::new(), predictions: Vec::new(), meaning: None, digest, quarantined };
+    if batch.indices.is_empty() {
+        return Ok(done);
+    }
+    let scores = forward.scores(&batch.inputs)?;
+    let link = forward.link(&scores, observer)?;
+    let classes = link.classes(scores.rows.ncols());
+    done.meaning = Some(Meaning { classes, link });
+    for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(scores.rows.rows()) {
+        let mut refuse = |reason: String| {
+            done.quarantined.push((index, Quarantined { id: stream.set.id(index), reason }));
+        };
+        if label >= classes {
+            let last = classes - 1;
+            refuse(format!("its label is {label}, and the model knows only the classes 0 to {last}"));
+        } else if !row.iter().all(|score| score.is_finite()) {
+            refuse("the model's output for it is not finite; check its preprocessing (--scale, --mean, --std)".into());
+        } else {
+            done.samples.push(index);
+            done.predictions.push(Prediction::of(&row, link, label));
         }
-        digest_values(digest, tensor);
     }
-}
-
-/// Floats were prepared as float32, so the digest does not depend on the type that the model takes. Integers that
-/// float32 rounds count with what it leaves out.
-fn digest_values(digest: &mut Sha256, tensor: &Tensor) {
-    let bytes: Vec<u8> = match tensor {
-        Tensor::Int64(values) => values.iter().flat_map(|&value| whole(value)).collect(),
-        Tensor::Int32(values) => values.iter().flat_map(|&value| whole(value.into())).collect(),
-        other => other.to_f64().iter().flat_map(|&value| (value as f32).to_le_bytes()).collect(),
-    };
-    digest.update(&bytes);
-}
-
-fn whole(value: i64) -> Vec<u8> {
-    let rounded = value as f32;
-    let left_out = i128::from(value) - rounded as i128;
-    let mut bytes = rounded.to_le_bytes().to_vec();
-    if left_out != 0 {
-        bytes.extend(left_out.to_le_bytes());
-    }
-    bytes
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tensor::ElementType;
-    use ndarray::{ArrayD, IxDyn};
-    use std::collections::BTreeSet;
-
-    fn digest_of(inputs: &[NamedTensor]) -> String {
-        let mut digest = Sha256::new();
-        digest_inputs(&mut digest, inputs);
-        hexadecimal(&digest.finalize())
-    }
-
-    fn input(name: &str, values: &[i64], element: ElementType) -> NamedTensor {
-        let values = ArrayD::from_shape_vec(IxDyn(&[values.len()]), values.to_vec()).unwrap();
-        NamedTensor { name: name.into(), tensor: Tensor::from_i64(&values, element) }
-    }
-
-    #[test]
-    fn the_digest_of_one_input_is_that_of_its_values_in_any_type_and_under_any_name() {
-        let expected = hexadecimal(&Sha256::digest([1.0_f32.to_le_bytes(), 7.0_f32.to_le_bytes()].concat()));
-        for element in [ElementType::Float32, ElementType::Float64, ElementType::Int64, ElementType::Uint8] {
-            assert_eq!(digest_of(&[input("a", &[1, 7], element)]), expected, "{element}");
-        }
-        assert_eq!(digest_of(&[input("b", &[1, 7], ElementType::Int32)]), expected);
-    }
-
-    #[test]
-    fn the_digest_tells_names_order_and_every_digit_apart() {
-        let large = 1_i64 << 40;
-        let (a, b) = (input("a", &[1], ElementType::Int64), input("b", &[2], ElementType::Int64));
-        let sets = [
-            vec![a.clone(), b.clone()],
-            vec![b.clone(), a.clone()],
-            vec![a.clone(), input("c", &[2], ElementType::Int64)],
-            vec![input("a", &[large], ElementType::Int64)],
-            vec![input("a", &[large + 1], ElementType::Int64)],
-            vec![input("a", &[i64::MAX], ElementType::Int64)],
-            vec![input("a", &[i64::MIN], ElementType::Int64)],
-        ];
-        assert_eq!(sets.iter().map(|inputs| digest_of(inputs)).collect::<BTreeSet<_>>().len(), sets.len());
-    }
+    done.quarantined.sort_by_key(|(index, _)| *index);
+    Ok(done)
 }

@@ -1,11 +1,11 @@
 //! Which samples to trust: those whose labels the model finds easiest.
 
 use super::{EvidenceError, Prediction, Scores};
-use crate::data::{DataSet, SampleId};
+use crate::data::{DataSet, Quarantined, SampleId};
 use crate::model::hexadecimal;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -59,10 +59,11 @@ impl Trusted {
     pub fn lowest(scores: &Scores, count: usize, ranking: Ranking) -> Result<Self, EvidenceError> {
         let mut order: Vec<usize> = (0..scores.predictions.len()).collect();
         order.sort_by(|&a, &b| scores.predictions[a].loss.total_cmp(&scores.predictions[b].loss).then(a.cmp(&b)));
-        let mut samples = match ranking {
+        let chosen = match ranking {
             Ranking::Global => order.into_iter().take(count).collect(),
             Ranking::Balanced => balanced(&order, &scores.predictions, count),
         };
+        let mut samples: Vec<usize> = chosen.into_iter().map(|position| scores.samples[position]).collect();
         if samples.is_empty() {
             return Err(EvidenceError::NoneTrusted);
         }
@@ -73,21 +74,29 @@ impl Trusted {
     /// Exactly the samples with these ids, in that order.
     ///
     /// # Errors
-    /// An id that is unknown or doubled; no ids at all.
-    pub fn from_ids(ids: &[SampleId], set: &dyn DataSet) -> Result<Self, EvidenceError> {
+    /// An id that is unknown, doubled, or that of a sample which is quarantined; no ids at all.
+    pub fn from_ids(ids: &[SampleId], set: &dyn DataSet, quarantined: &[Quarantined]) -> Result<Self, EvidenceError> {
         if ids.is_empty() {
             return Err(EvidenceError::NoneTrusted);
         }
-        let known: BTreeMap<SampleId, usize> = (0..set.len()).map(|index| (set.id(index), index)).collect();
-        let mut seen = BTreeSet::new();
-        let mut samples = Vec::with_capacity(ids.len());
-        for id in ids {
-            let index = *known.get(id).ok_or_else(|| EvidenceError::UnknownId(id.0.clone()))?;
-            if !seen.insert(index) {
+        let mut wanted: BTreeMap<&SampleId, usize> = BTreeMap::new();
+        for (position, id) in ids.iter().enumerate() {
+            if let Some(bad) = quarantined.iter().find(|bad| bad.id == *id) {
+                return Err(EvidenceError::UnusableId(id.clone(), bad.reason.clone()));
+            }
+            if wanted.insert(id, position).is_some() {
                 return Err(EvidenceError::DoubledId(id.0.clone()));
             }
-            samples.push(index);
         }
+        let mut found = vec![None; ids.len()];
+        for index in 0..set.len() {
+            if let Some(&position) = wanted.get(&set.id(index)) {
+                found[position] = Some(index);
+            }
+        }
+        let known =
+            |(index, id): (Option<usize>, &SampleId)| index.ok_or_else(|| EvidenceError::UnknownId(id.0.clone()));
+        let samples = found.into_iter().zip(ids).map(known).collect::<Result<_, _>>()?;
         Ok(Self { samples })
     }
 
@@ -138,7 +147,8 @@ mod tests {
 
     fn scores(samples: &[(usize, f64)]) -> Scores {
         let prediction = |&(label, loss): &(usize, f64)| Prediction { label, predicted: label, confidence: 1.0, loss };
-        Scores { predictions: samples.iter().map(prediction).collect(), classes: 3, data_sha256: String::new() }
+        let predictions = samples.iter().map(prediction).collect();
+        Scores { samples: (0..samples.len()).collect(), predictions, ..Scores::default() }
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub use view::{Axis, MatrixView, View};
 use crate::tensor::ElementType;
 use bytes::Bytes;
 use prost::Message;
-use proto::{EXTERNAL, GraphProto, ModelProto, ValueInfoProto};
+use proto::{EXTERNAL, GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto, operator_set};
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -125,8 +125,8 @@ impl Model {
 
     /// The version of ONNX's own operator set, 0 where the model imports only others.
     pub fn opset(&self) -> i64 {
-        let standard = |domain: &str| domain.is_empty() || domain == "ai.onnx";
-        self.proto.opset_import.iter().find(|set| standard(&set.domain)).map_or(0, |set| set.version)
+        let standard = |set: &&OperatorSetIdProto| operator_set(&set.domain).is_empty();
+        self.proto.opset_import.iter().find(standard).map_or(0, |set| set.version)
     }
 
     /// The version of each operator set that the model imports; ONNX's own is called `ai.onnx`.

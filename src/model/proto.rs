@@ -258,6 +258,11 @@ pub mod field {
 /// `TensorProto.DataLocation.EXTERNAL`.
 pub const EXTERNAL: i32 = 1;
 
+/// An operator set by one name: ONNX's own has two, and is empty here.
+pub fn operator_set(domain: &str) -> &str {
+    if domain == "ai.onnx" { "" } else { domain }
+}
+
 impl NodeProto {
     /// The attribute of that name.
     pub fn attribute(&self, name: &str) -> Option<&AttributeProto> {
@@ -289,9 +294,9 @@ impl NodeProto {
         if self.name.is_empty() { self.output.first().map_or("", String::as_str) } else { &self.name }
     }
 
-    /// The node's operator set; ONNX's own, which has two names, is empty.
+    /// The node's operator set; ONNX's own is empty.
     pub fn operator_set(&self) -> &str {
-        if self.domain == "ai.onnx" { "" } else { &self.domain }
+        operator_set(&self.domain)
     }
 
     /// Whether the node belongs to ONNX's own operator set.

@@ -3,13 +3,14 @@
 //! Source for the storage forms: the comments of `TensorProto` in the ONNX specification.
 
 use super::proto::{EXTERNAL, TensorProto};
-use super::{Constant, Model, ModelError};
+use super::{Constant, Model, ModelError, hexadecimal};
 use crate::tensor::ElementType;
 use half::{bf16, f16};
 use ndarray::{ArrayD, IxDyn};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
 
 /// A byte range of a file of external data.
@@ -64,6 +65,18 @@ pub(super) fn type_name(data_type: i32) -> String {
     let other = || OTHERS.iter().find(|(number, _)| *number == data_type).map(|(_, name)| (*name).to_owned());
     let known = ElementType::from_onnx(data_type).map(|element| element.to_string());
     known.or_else(other).unwrap_or_else(|| format!("type {data_type}"))
+}
+
+/// The SHA-256 of a file, in hexadecimal.
+fn digest(mut file: File) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; 1 << 16];
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok(hexadecimal(&digest.finalize())),
+            count => digest.update(&chunk[..count]),
+        }
+    }
 }
 
 impl Model {
@@ -233,6 +246,19 @@ impl Model {
     pub fn external_sizes(&self) -> BTreeMap<String, u64> {
         let files = self.external_files().into_iter();
         files.filter_map(|location| Some((location.clone(), self.external_size(&location).ok()?))).collect()
+    }
+
+    /// The SHA-256 of each file of external data.
+    ///
+    /// # Errors
+    /// [`ModelError::Read`].
+    pub fn external_sha256(&self) -> Result<BTreeMap<String, String>, ModelError> {
+        let sha256 = |location: String| {
+            let path = self.external_path(&location);
+            let sha256 = File::open(&path).and_then(digest).map_err(|source| ModelError::Read { path, source })?;
+            Ok((location, sha256))
+        };
+        self.external_files().into_iter().map(sha256).collect()
     }
 
     /// The size of a file of external data.

@@ -2,24 +2,30 @@
 
 use super::job::{Job, Validation};
 use super::prepared::Prepared;
-use crate::data::{Perturbation, Spec};
+use crate::data::{Perturbation, Quarantined, Spec};
 use crate::error::Error;
-use crate::evidence::{Forward, Quality, predict};
+use crate::evidence::{BadLimit, Forward, Scores, predict};
 use crate::model::Classifier;
 use crate::progress::Observer;
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
 
 /// Validation and test data of a run.
 pub(super) struct HeldOut<'a> {
     validation: ValidationData<'a>,
     test: Option<Prepared>,
     batch: Option<usize>,
+    limit: BadLimit,
+    /// The training samples that are perturbed.
+    perturbed: Vec<usize>,
 }
 
 enum ValidationData<'a> {
     /// Held out from training.
     Separate(Box<Prepared>),
     /// Training images, flipped and shifted.
-    Perturbed { training: &'a Prepared, samples: Vec<usize>, perturbation: Perturbation },
+    Perturbed { training: &'a Prepared, perturbation: Perturbation },
 }
 
 impl<'a> HeldOut<'a> {
@@ -44,9 +50,17 @@ impl<'a> HeldOut<'a> {
         } else {
             Perturbation::check(&training.routes)?;
             let perturbation = Perturbation { seed: job.seed };
-            ValidationData::Perturbed { training, samples: training.perturbed(job.seed), perturbation }
+            ValidationData::Perturbed { training, perturbation }
         };
-        Ok(Self { validation, test: job.test.as_ref().map(open).transpose()?, batch: job.runner.batch })
+        let test = job.test.as_ref().map(open).transpose()?;
+        Ok(Self { validation, test, batch: job.runner.batch, limit: job.limit, perturbed: Vec::new() })
+    }
+
+    /// Settles which training images are perturbed, if any are, once it is known which of them are usable.
+    pub(super) fn settle(&mut self, usable: &[usize]) {
+        if let ValidationData::Perturbed { perturbation, .. } = self.validation {
+            self.perturbed = drawn(usable, perturbation.seed);
+        }
     }
 
     /// The data sets besides the training set.
@@ -58,11 +72,23 @@ impl<'a> HeldOut<'a> {
         validation.into_iter().chain(&self.test)
     }
 
+    /// What the original could not be judged on, by the specification of its set. Of perturbed images nothing is said:
+    /// they are those that were scored.
+    pub(super) fn quarantined(&self, validation: Scores, test: Option<Scores>) -> BTreeMap<String, Vec<Quarantined>> {
+        let validation = match &self.validation {
+            ValidationData::Separate(data) => Some((data.as_ref(), validation)),
+            ValidationData::Perturbed { .. } => None,
+        };
+        let sets = validation.into_iter().chain(self.test.as_ref().zip(test));
+        let bad = sets.map(|(data, scores)| (data.spec.to_string(), scores.quarantined));
+        bad.filter(|(_, quarantined)| !quarantined.is_empty()).collect()
+    }
+
     /// What the report and the table call the validation data.
     pub(super) fn describe(&self) -> String {
         match &self.validation {
             ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
-            ValidationData::Perturbed { samples, .. } => format!("{} perturbed training images", samples.len()),
+            ValidationData::Perturbed { .. } => format!("{} perturbed training images", self.perturbed.len()),
         }
     }
 
@@ -83,7 +109,7 @@ impl<'a> HeldOut<'a> {
     pub(super) fn validation_samples(&self) -> usize {
         match &self.validation {
             ValidationData::Separate(data) => data.set.len(),
-            ValidationData::Perturbed { samples, .. } => samples.len(),
+            ValidationData::Perturbed { .. } => self.perturbed.len(),
         }
     }
 
@@ -92,30 +118,51 @@ impl<'a> HeldOut<'a> {
         self.test.as_ref().map_or(0, |data| data.set.len())
     }
 
-    /// How well a model predicts the validation labels.
+    /// How a model predicts the validation labels.
     ///
     /// # Errors
     /// Those of data and engine.
-    pub(super) fn validate(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Quality, Error> {
-        let predictions = match &self.validation {
-            ValidationData::Separate(data) => {
-                predict(forward, &data.stream(None), &data.all(), data.batch(self.batch), observer)?
+    pub(super) fn validate(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Scores, Error> {
+        match &self.validation {
+            ValidationData::Separate(data) => self.predict(data, &data.all(), None, forward, observer),
+            ValidationData::Perturbed { training, perturbation } => {
+                self.predict(training, &self.perturbed, Some(*perturbation), forward, observer)
             }
-            ValidationData::Perturbed { training, samples, perturbation } => {
-                let stream = training.stream(Some(*perturbation));
-                predict(forward, &stream, samples, training.batch(self.batch), observer)?
-            }
-        };
-        Ok(Quality::of(&predictions))
+        }
     }
 
-    /// How well a model predicts the test labels, where there is test data.
+    /// How a model predicts the test labels, where there is test data.
     ///
     /// # Errors
     /// Those of data and engine.
-    pub(super) fn test(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Option<Quality>, Error> {
-        let Some(data) = &self.test else { return Ok(None) };
-        let predictions = predict(forward, &data.stream(None), &data.all(), data.batch(self.batch), observer)?;
-        Ok(Some(Quality::of(&predictions)))
+    pub(super) fn test(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Option<Scores>, Error> {
+        self.test.as_ref().map(|data| self.predict(data, &data.all(), None, forward, observer)).transpose()
     }
+
+    fn predict(
+        &self,
+        data: &Prepared,
+        samples: &[usize],
+        perturbation: Option<Perturbation>,
+        forward: &mut Forward,
+        observer: &dyn Observer,
+    ) -> Result<Scores, Error> {
+        let batch = data.batch(self.batch);
+        Ok(predict(forward, &data.stream(perturbation), (samples, batch), self.limit, observer)?)
+    }
+}
+
+/// Samples that stand for the training set where candidates are compared on perturbed images: with them the standard
+/// error of an accuracy is at most half a point.
+const PERTURBED_SAMPLES: usize = 10_000;
+
+/// All of the samples, or so many drawn by the seed, in order.
+fn drawn(usable: &[usize], seed: u64) -> Vec<usize> {
+    if usable.len() <= PERTURBED_SAMPLES {
+        return usable.to_vec();
+    }
+    let mut generator = ChaCha8Rng::seed_from_u64(seed);
+    let mut positions = rand::seq::index::sample(&mut generator, usable.len(), PERTURBED_SAMPLES).into_vec();
+    positions.sort_unstable();
+    positions.into_iter().map(|position| usable[position]).collect()
 }

@@ -2,14 +2,16 @@
 
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
-use crate::evidence::{Ranking, RowLimit};
+use crate::evidence::{BadLimit, Ranking, RowLimit};
 use crate::layers::Selection;
 use crate::linalg::Solver;
 use crate::methods::Method;
 use crate::model::{Head, Interface};
 use crate::search::AlphaChoice;
+use crate::store::Location;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 
 /// What a run of the main command does.
@@ -34,6 +36,8 @@ pub struct Job {
     pub alpha: AlphaChoice,
     /// Which samples are trusted.
     pub trusted: TrustedChoice,
+    /// Evidence that was gathered before; then the trusted samples and the rows are those that it was gathered for.
+    pub evidence: Option<Location>,
     /// How many rows enter the moments.
     pub rows: RowLimit,
     /// How projections are computed; the cheapest way where it is not given.
@@ -42,6 +46,10 @@ pub struct Job {
     pub selection: Selection,
     /// What runs the model, and where.
     pub runner: Runner,
+    /// How many samples of a set may be unusable.
+    pub limit: BadLimit,
+    /// Where what is done is kept, so that the run can be gone on with.
+    pub work: Option<PathBuf>,
     /// Draws rows and perturbations.
     pub seed: u64,
     /// Where the report goes.
@@ -90,6 +98,15 @@ pub enum TrustedChoice {
     Given(Vec<SampleId>),
 }
 
+impl fmt::Display for TrustedChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Lowest { ranking, .. } => ranking.fmt(f),
+            Self::Given(_) => f.write_str("given"),
+        }
+    }
+}
+
 /// What a run made of the options that were left open.
 pub(super) struct Settled<'a> {
     /// How projections are computed.
@@ -102,6 +119,10 @@ pub(super) struct Settled<'a> {
     pub(super) batch: usize,
     /// Threads that compute.
     pub(super) threads: usize,
+    /// The number of trusted samples.
+    pub(super) trusted: usize,
+    /// How they were chosen.
+    pub(super) selection: &'a str,
 }
 
 impl Job {
@@ -114,9 +135,10 @@ impl Job {
             AlphaChoice::One(alpha) => json!(alpha),
             AlphaChoice::Grid(grid) => json!(grid),
         };
-        let (trusted, selection) = match &self.trusted {
-            TrustedChoice::Lowest { count, ranking } => (*count, ranking.to_string()),
-            TrustedChoice::Given(ids) => (ids.len(), "given".to_owned()),
+        let trusted = match &self.trusted {
+            _ if self.evidence.is_some() => settled.trusted,
+            TrustedChoice::Lowest { count, .. } => *count,
+            TrustedChoice::Given(ids) => ids.len(),
         };
         let rows = match self.rows {
             RowLimit::All => json!("all"),
@@ -131,7 +153,8 @@ impl Job {
             ("val", json!(settled.validation)),
             ("test", json!(self.test.as_ref().map(text))),
             ("trusted", json!(trusted)),
-            ("selection", json!(selection)),
+            ("selection", json!(settled.selection)),
+            ("evidence", json!(self.evidence.as_ref().map(ToString::to_string))),
             ("max_rows", rows),
             ("solver", json!(settled.solver.name())),
             ("include", json!(patterns(&self.selection.include))),
@@ -144,6 +167,7 @@ impl Job {
             ("device", json!(self.runner.device.to_string())),
             ("batch", json!(settled.batch)),
             ("threads", json!(settled.threads)),
+            ("max_bad", json!(self.limit.to_string())),
             ("seed", json!(self.seed)),
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),

@@ -1,6 +1,7 @@
 //! The main command as one readable run: load, score, trust, measure, project, choose, write, verify, report.
 
 mod candidate;
+mod choose;
 mod clock;
 mod export;
 mod held_out;
@@ -9,20 +10,27 @@ mod prepared;
 mod record;
 mod routes;
 mod start;
+mod subject;
+mod summary;
 
+pub use choose::Choice;
 pub use job::{Job, Runner, TrustedChoice, Validation};
 pub use prepared::Prepared;
+pub use subject::{Measurement, Subject};
+pub use summary::ScoreSummary;
 
 use crate::error::Error;
-use crate::evidence::{Pass, Scores, Trusted, collect, score};
+use crate::evidence::{EvidenceError, Moments, Quality, Scores, Shard};
 use crate::layers::Ledger;
 use crate::linalg::cheapest;
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model};
+use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::report::{Held, Report};
 use crate::search::{Verdict, search};
+use crate::store::Location;
 use candidate::Candidates;
 use clock::Clock;
 use export::{Broken, Exported, Target};
@@ -60,6 +68,10 @@ pub struct Outcome {
 /// # Errors
 /// [`Error`] where it could not be carried out. Then no output was written, and an existing one is as it was.
 pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
+    carry_out(job, observer).map_err(|error| error.kept_in(job.work.as_deref()))
+}
+
+fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut clock = Clock::default();
     let model = Model::open(&job.input)?;
     check_outputs(job, &model)?;
@@ -73,7 +85,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         model.check_finite(&layer.weight)?;
     }
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
-    let held_out = HeldOut::open(job, &data, &classifier, observer)?;
+    let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     for set in held_out.sets().chain([&data]) {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
@@ -82,21 +94,33 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let engine = engine.as_ref();
     clock.lap("load");
 
-    let scores = score(&mut original, &data.stream(None), data.batch(job.runner.batch), observer)?;
+    let work = job.work.as_deref().map(WorkFolder::open).transpose()?;
+    let (limit, work) = (job.limit, work.as_ref());
+    let subject = Subject { graph: &graph, data: &data, engine, batch: job.runner.batch, limit, work };
+    let evidence = job.evidence.as_ref().map(read_evidence).transpose()?;
+    let choice = match &evidence {
+        None => subject.choose(&mut original, &job.trusted, None, observer)?,
+        Some(evidence) => subject.recall(&mut original, evidence)?,
+    };
     // What the class scores mean may have shown only now.
     let classifier = original.classifier().clone();
-    let trusted = trust(job, &scores, &data)?;
+    held_out.settle(&choice.usable);
+    let trusted = &choice.trusted;
     clock.lap("score");
     observer.begin("original", held_out.validation_samples() + held_out.test_samples(), "samples");
     let validation = held_out.validate(&mut original, observer)?;
-    let before = Held { validation, test: held_out.test(&mut original, observer)? };
+    let test = held_out.test(&mut original, observer)?;
     observer.end();
     drop(original);
     clock.lap("before");
 
-    let samples = trusted.samples.as_slice();
-    let pass = Pass { stream: data.stream(None), samples, rows: job.rows, seed: job.seed, batch: job.runner.batch };
-    let moments = collect(engine, &graph, &classifier, &ledger.layers, &pass, observer)?;
+    let shard = Shard::WHOLE;
+    let measurement = Measurement { layers: &ledger.layers, trusted, shard, rows: job.rows, seed: job.seed };
+    let sums = match evidence {
+        None => subject.measure(&classifier, &measurement, observer)?,
+        Some(evidence) => subject.measured(&classifier, &measurement, evidence)?,
+    };
+    let moments = Moments::of(&ledger.layers, sums).ok_or(EvidenceError::NoneTrusted)?;
     clock.lap("moments");
 
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
@@ -106,15 +130,17 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
-    let found = search(&job.alpha, &before.validation, |alpha| {
-        held_out.validate(&mut candidates.load(&family.correction(alpha)?)?.forward, observer)
+    let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
+    let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
+        Ok(held_out.validate(&mut candidates.load(&family.correction(alpha)?)?.forward, observer)?.quality())
     })?;
     observer.end();
     let alpha = found.candidates[found.chosen].alpha;
     let patches = family.correction(alpha)?;
-    let validation = found.candidates[found.chosen].validation;
     observer.begin("test data", held_out.test_samples(), "samples");
-    let after = Held { validation, test: held_out.test(&mut candidates.load(&patches)?.forward, observer)? };
+    let tested = held_out.test(&mut candidates.load(&patches)?.forward, observer)?;
+    let after =
+        Held { validation: found.candidates[found.chosen].validation, test: tested.as_ref().map(Scores::quality) };
     observer.end();
     clock.lap("search");
 
@@ -124,8 +150,10 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         validation: held_out.spec(),
         batch: data.batch(job.runner.batch),
         threads: job.runner.threads.unwrap_or_else(rayon::current_num_threads),
+        trusted: trusted.samples.len(),
+        selection: &choice.selection,
     };
-    let (scores, trusted) = (&scores, &trusted);
+    let scores = &choice.scores;
     let record = Record { job, model: &model, data: &data, settled, engine: engine.info(), scores, trusted };
     let exported = match found.verdict {
         Verdict::NotBetter if !job.force => None,
@@ -142,6 +170,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         layers: record.layers(&ledger, &moments, family.facts(), &patches)?,
         before,
         after,
+        held_out_quarantined: held_out.quarantined(validation, test),
         verify: exported.as_ref().map(|exported| exported.verification().clone()),
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
@@ -162,11 +191,8 @@ fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
     Ok(())
 }
 
-fn trust(job: &Job, scores: &Scores, data: &Prepared) -> Result<Trusted, Error> {
-    Ok(match &job.trusted {
-        TrustedChoice::Lowest { count, ranking } => Trusted::lowest(scores, *count, *ranking)?,
-        TrustedChoice::Given(ids) => Trusted::from_ids(ids, data.set.as_ref())?,
-    })
+fn read_evidence(location: &Location) -> Result<EvidenceFile, Error> {
+    Ok(EvidenceFile::decode(&location.to_string(), &location.read()?)?)
 }
 
 fn ending(job: &Job, exported: Option<&Result<Exported, Broken>>) -> Ending {

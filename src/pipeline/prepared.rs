@@ -5,16 +5,10 @@ use crate::data::{DataSet, Perturbation, Preprocessing, Route, Spec, Stream};
 use crate::error::Error;
 use crate::model::Classifier;
 use crate::progress::Observer;
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use std::path::Path;
 
 /// Floats that a scoring batch holds by default: large enough to keep the engine busy, small enough for any machine.
 const FLOATS_IN_A_BATCH: usize = 1 << 22;
-
-/// Samples that stand for the training set where candidates are compared on perturbed images: with them the standard
-/// error of an accuracy is at most half a point.
-const PERTURBED_SAMPLES: usize = 10_000;
 
 /// A data set that is ready to be fed to a model.
 pub struct Prepared {
@@ -74,16 +68,5 @@ impl Prepared {
     /// The indices of all samples.
     pub fn all(&self) -> Vec<usize> {
         (0..self.set.len()).collect()
-    }
-
-    /// The samples that are perturbed: all, or so many drawn by the seed, in order.
-    pub(super) fn perturbed(&self, seed: u64) -> Vec<usize> {
-        if self.set.len() <= PERTURBED_SAMPLES {
-            return self.all();
-        }
-        let mut generator = ChaCha8Rng::seed_from_u64(seed);
-        let mut samples = rand::seq::index::sample(&mut generator, self.set.len(), PERTURBED_SAMPLES).into_vec();
-        samples.sort_unstable();
-        samples
     }
 }

@@ -1,11 +1,12 @@
 //! The report and the provenance of a run, from what the run holds.
 
-use super::job::{Job, Settled, TrustedChoice};
+use super::job::{Job, Settled};
 use super::prepared::Prepared;
-use crate::data::Route;
+use super::summary::ScoreSummary;
+use crate::data::{Quarantined, Route};
 use crate::engine::EngineInfo;
 use crate::error::Error;
-use crate::evidence::{Moments, Scores, Trusted};
+use crate::evidence::{Moments, Trusted};
 use crate::layers::{Entry, Layer, Ledger};
 use crate::linalg::Alpha;
 use crate::methods::LayerFacts;
@@ -25,7 +26,7 @@ pub(super) struct Record<'a> {
     pub(super) data: &'a Prepared,
     pub(super) settled: Settled<'a>,
     pub(super) engine: &'a EngineInfo,
-    pub(super) scores: &'a Scores,
+    pub(super) scores: &'a ScoreSummary,
     pub(super) trusted: &'a Trusted,
 }
 
@@ -34,6 +35,7 @@ pub(super) struct Findings {
     pub(super) layers: Vec<LayerReport>,
     pub(super) before: Held,
     pub(super) after: Held,
+    pub(super) held_out_quarantined: BTreeMap<String, Vec<Quarantined>>,
     pub(super) verify: Option<Verification>,
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
@@ -97,10 +99,6 @@ impl Record<'_> {
     pub(super) fn report(&self, found: &Search, result: Findings) -> Report {
         let set = self.data.set.as_ref();
         let of_input = |route: &Route| (route.input.clone(), route.transform.clone());
-        let selection = match &self.job.trusted {
-            TrustedChoice::Lowest { ranking, .. } => ranking.to_string(),
-            TrustedChoice::Given(_) => "given".to_owned(),
-        };
         Report {
             schema_version: SCHEMA_VERSION,
             versions: BTreeMap::from([
@@ -112,26 +110,27 @@ impl Record<'_> {
             data: DataReport {
                 spec: self.data.spec.to_string(),
                 samples: set.len(),
-                classes: self.scores.classes,
+                classes: self.scores.meaning.classes,
                 class_names: set.class_names().map(<[String]>::to_vec),
                 sha256: self.scores.data_sha256.clone(),
                 preprocessing: self.data.routes[0].transform.clone(),
                 further_inputs: self.data.routes[1..].iter().map(of_input).collect(),
-                quarantined: Vec::new(),
+                quarantined: self.scores.quarantined.clone(),
             },
             params: self.job.params(&self.settled),
-            scores: self.scores.quality(),
+            scores: self.scores.quality,
             trusted: TrustedReport {
                 count: self.trusted.samples.len(),
-                selection,
+                selection: self.settled.selection.to_owned(),
                 ids: self.trusted.samples.iter().map(|&sample| set.id(sample)).collect(),
-                per_class: self.trusted.per_class(set, self.scores.classes),
+                per_class: self.trusted.per_class(set, self.scores.meaning.classes),
             },
             layers: result.layers,
             candidates: found.candidates.iter().map(CandidateReport::from).collect(),
             chosen: Chosen { alpha: found.candidates[found.chosen].alpha, verdict: found.verdict },
             before: result.before,
             after: result.after,
+            held_out_quarantined: result.held_out_quarantined,
             verify: result.verify,
             output: result.output,
             seconds: result.seconds,

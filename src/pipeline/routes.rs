@@ -1,6 +1,6 @@
 //! Which content of a data set feeds which input of the model, and how.
 
-use crate::data::{Arrays, Content, DataSet, Preprocessing, Route, Spec};
+use crate::data::{Arrays, Content, DataError, DataSet, Preprocessing, Route, Spec};
 use crate::error::Error;
 use crate::model::{Classifier, DataInput};
 use crate::progress::Observer;
@@ -20,8 +20,7 @@ pub(super) fn routes(
         Some(arrays) => from_arrays(spec, arrays, classifier, observer)?,
         None => vec![from_images(spec, classifier)?],
     };
-    let examples: Vec<Content> =
-        positions.iter().map(|&position| set.content_at(position, 0)).collect::<Result<_, _>>()?;
+    let examples = examples(set, &positions)?;
     let is_image = |content: &Content| matches!(content, Content::Image(_));
     let some_images = examples.iter().any(is_image);
     let mut routes = Vec::new();
@@ -33,6 +32,22 @@ pub(super) fn routes(
         routes.push(route.map_err(|error| if positions.len() > 1 { error.of_input(&input.name) } else { error })?);
     }
     Ok(routes)
+}
+
+/// How many samples may be unreadable before one shows what the set holds.
+const TRIED: usize = 1000;
+
+/// The contents of the first sample that can be read.
+fn examples(set: &dyn DataSet, positions: &[usize]) -> Result<Vec<Content>, DataError> {
+    let contents = |index| positions.iter().map(|&position| set.content_at(position, index)).collect();
+    let first: Result<Vec<Content>, DataError> = contents(0);
+    match first {
+        Err(DataError::Sample { .. }) => {
+            let mut others = (1..set.len().min(TRIED)).filter_map(|index| contents(index).ok());
+            others.next().map_or(first, Ok)
+        }
+        found => found,
+    }
 }
 
 /// How the set's images are usually preprocessed; it says nothing of arrays.

@@ -5,7 +5,7 @@ pub mod scores;
 
 pub use memory::peak_resident_bytes;
 
-use crate::data::{SampleId, Transform};
+use crate::data::{Quarantined, SampleId, Transform};
 use crate::engine::EngineInfo;
 use crate::evidence::Quality;
 use crate::layers::Entry;
@@ -49,6 +49,9 @@ pub struct Report {
     pub before: Held,
     /// The rewritten model on the same data.
     pub after: Held,
+    /// Held-out samples that could not be used, and why, by the specification of their set.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub held_out_quarantined: BTreeMap<String, Vec<Quarantined>>,
     /// What was verified; nothing where no candidate was to be written.
     pub verify: Option<Verification>,
     /// The written file; nothing where none was.
@@ -117,8 +120,8 @@ pub struct DataReport {
     /// The same for the others, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub further_inputs: BTreeMap<String, Transform>,
-    /// Samples that could not be used. This version stops at the first one, so there are none.
-    pub quarantined: Vec<SampleId>,
+    /// Samples that could not be used, and why.
+    pub quarantined: Vec<Quarantined>,
 }
 
 /// The trusted samples.

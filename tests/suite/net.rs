@@ -53,6 +53,17 @@ impl Net {
         self.constant(name, dims, Int64, raw)
     }
 
+    /// A node that runs one of two bodies; what only they use is drawn into them.
+    pub(crate) fn either(self, condition: &str, then: Self, otherwise: Self, output: &str) -> Self {
+        let body = |name: &str, Self(graph): Self| AttributeProto {
+            name: name.into(),
+            r#type: 5,
+            g: Some(GraphProto { name: name.into(), ..graph }),
+            ..AttributeProto::default()
+        };
+        self.node("If", &[condition], output, vec![body("then_branch", then), body("else_branch", otherwise)])
+    }
+
     /// Puts the last node into another operator set.
     pub(crate) fn of_domain(mut self, domain: &str) -> Self {
         self.0.node.last_mut().unwrap().domain = domain.into();

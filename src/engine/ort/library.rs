@@ -1,6 +1,6 @@
 //! Asks a shared library whether it is an ONNX Runtime that this build can use, without committing the process to it.
 
-use crate::engine::{names::one_line, panics};
+use crate::engine::{names::one_line};
 use std::error::Error;
 use std::fmt;
 use std::path::Path;

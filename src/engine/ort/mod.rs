@@ -10,7 +10,7 @@ mod values;
 pub(super) use library::{Refusal, version};
 
 use super::names::{self, one_line};
-use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, panics, runtime};
+use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, runtime};
 use crate::tensor::Tensor;
 use ::ort::environment::Environment;
 use ::ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};

@@ -8,7 +8,7 @@ mod gemm;
 mod values;
 
 use super::names::{self, one_line};
-use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, panics};
+use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session};
 use crate::model::inlined;
 use crate::tensor::Tensor;
 use std::collections::VecDeque;

@@ -4,10 +4,10 @@
 use crate::model::proto::NodeProto;
 use crate::model::{GraphIndex, ModelError, Port};
 use crate::tensor::ElementType;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How class scores become probabilities.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Link {
     /// By a softmax over the classes: the scores are logits, or logarithms of probabilities, which serve as such.

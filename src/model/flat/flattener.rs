@@ -3,7 +3,7 @@
 use super::{Flat, FlatNode, Holder, Scope, ScopeIndex};
 use crate::model::place::{Place, bodies};
 use crate::model::proto::{
-    AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, field,
+    AttributeProto, FunctionProto, GraphProto, NodeProto, OperatorSetIdProto, TensorProto, field, operator_set,
 };
 use crate::model::{Model, NodeIndex};
 use std::borrow::Cow;
@@ -13,10 +13,6 @@ use std::collections::{BTreeMap, BTreeSet};
 const MOST_NODES: usize = 1 << 20;
 
 type FunctionKey = (String, String, String);
-
-fn domain(name: &str) -> &str {
-    if name == "ai.onnx" { "" } else { name }
-}
 
 /// Names of a function's body as its caller knows them: one map for the body, one for each graph inside it.
 type Renames = Vec<BTreeMap<String, String>>;
@@ -42,13 +38,13 @@ impl<'m> Flattener<'m> {
     /// The nodes of a model.
     pub(super) fn run(model: &'m Model) -> Flat<'m> {
         let key = |function: &FunctionProto| {
-            (domain(&function.domain).to_owned(), function.name.clone(), function.overload.clone())
+            (operator_set(&function.domain).to_owned(), function.name.clone(), function.overload.clone())
         };
         let functions = model.proto.functions.iter().enumerate();
         let imports = model.proto.opset_import.iter();
         let mut flattener = Self {
             functions: functions.map(|(index, function)| (key(function), (index, function))).collect(),
-            versions: imports.map(|set| (domain(&set.domain).to_owned(), set.version)).collect(),
+            versions: imports.map(|set| (operator_set(&set.domain).to_owned(), set.version)).collect(),
             names: BTreeSet::new(),
             flat: Flat {
                 nodes: Vec::new(),
@@ -162,7 +158,7 @@ impl<'m> Flattener<'m> {
         }
         let used = used_domains(&function.node);
         let differs = |set: &&OperatorSetIdProto| {
-            let name = domain(&set.domain);
+            let name = operator_set(&set.domain);
             used.contains(name) && self.versions.get(name).is_some_and(|&version| version != set.version)
         };
         let set = function.opset_import.iter().find(differs)?;
@@ -171,8 +167,8 @@ impl<'m> Flattener<'m> {
 
     fn import(&mut self, function: &FunctionProto) {
         for set in &function.opset_import {
-            if !self.versions.contains_key(domain(&set.domain)) {
-                self.versions.insert(domain(&set.domain).to_owned(), set.version);
+            if !self.versions.contains_key(operator_set(&set.domain)) {
+                self.versions.insert(operator_set(&set.domain).to_owned(), set.version);
                 self.flat.imports.push(set.clone());
             }
         }

@@ -10,7 +10,7 @@ impl Format for JsonLines {
         "jsonl"
     }
 
-    fn encode(&self, rows: &[Row]) -> Result<Vec<u8>, Box<dyn Error>> {
+    fn encode(&self, rows: &[Row], _about: &str) -> Result<Vec<u8>, Box<dyn Error>> {
         let mut bytes = Vec::new();
         for row in rows {
             serde_json::to_writer(&mut bytes, row)?;
@@ -26,7 +26,7 @@ mod tests {
 
     #[test]
     fn every_line_is_an_object() {
-        let text = String::from_utf8(JsonLines.encode(&super::super::example()).unwrap()).unwrap();
+        let text = String::from_utf8(JsonLines.encode(&super::super::example(), "").unwrap()).unwrap();
         let losses: Vec<f64> = text
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap())

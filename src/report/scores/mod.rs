@@ -3,7 +3,7 @@
 mod csv;
 mod jsonl;
 #[cfg(feature = "parquet")]
-mod parquet;
+pub(crate) mod parquet;
 
 use crate::data::DataSet;
 use crate::evidence::Scores;
@@ -37,23 +37,23 @@ pub struct Row {
 pub trait Format: Sync {
     /// The extension of its files.
     fn extension(&self) -> &'static str;
-    /// A whole file.
+    /// A whole file. `about` is what it says of itself, where the format has room for that.
     ///
     /// # Errors
     /// Those of the library that writes it.
-    fn encode(&self, rows: &[Row]) -> Result<Vec<u8>, Box<dyn Error>>;
+    fn encode(&self, rows: &[Row], about: &str) -> Result<Vec<u8>, Box<dyn Error>>;
 }
 
 /// One row for each sample, in the set's order.
 pub fn rows(scores: &Scores, set: &dyn DataSet) -> Vec<Row> {
-    let row = |(index, prediction): (usize, &crate::evidence::Prediction)| Row {
+    let row = |(&index, prediction): (&usize, &crate::evidence::Prediction)| Row {
         id: set.id(index).0,
         label: prediction.label,
         predicted: prediction.predicted,
         confidence: prediction.confidence,
         loss: prediction.loss,
     };
-    scores.predictions.iter().enumerate().map(row).collect()
+    scores.samples.iter().zip(&scores.predictions).map(row).collect()
 }
 
 #[cfg(test)]

@@ -61,17 +61,24 @@ fn integers_of_two_inputs_arrive_exactly_whatever_the_batch_size() {
 }
 
 #[test]
-fn the_digest_covers_every_input_and_stays_what_it_was_for_one() {
+fn the_digest_covers_every_input_and_adds_up_over_samples() {
     let digest = |model: Net, data: &[u8], options: &str| {
         corrected(&folder(model, data), options)["data"]["sha256"].as_str().unwrap().to_owned()
     };
-    let mut expected = Sha256::new();
-    for (index, label) in labels(4).iter().enumerate() {
-        expected.update(format!("{index}\0{label}\0"));
+    let mut sum = [0_u8; 32];
+    for (index, (label, values)) in labels(4).iter().zip(x().chunks(3)).enumerate() {
+        let values: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        let sample = Sha256::digest([format!("{index}\0{label}\0").as_bytes(), &values].concat());
+        let mut carry = 0;
+        for (byte, of_sample) in sum.iter_mut().zip(sample) {
+            carry += u32::from(*byte) + u32::from(of_sample);
+            *byte = carry as u8;
+            carry >>= 8;
+        }
     }
-    expected.update(x().iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
     let one = archive(&[floats("x", &[SAMPLES, 3], &x())], 4);
-    assert_eq!(digest(plain(), &one, ""), hexadecimal(&expected.finalize()));
+    assert_eq!(digest(plain(), &one, ""), hexadecimal(&Sha256::digest(sum)));
+    assert_eq!(digest(plain(), &one, "--batch 3"), hexadecimal(&Sha256::digest(sum)));
 
     let with_mask = |change: usize| {
         let mut mask = vec![1; 3 * SAMPLES];
@@ -230,4 +237,40 @@ fn one_number_a_sample_is_an_input_too() {
         let options = format!("--engine {engine}");
         check_alike(&scored(&folder(model.clone(), &data), &options), &scored(&wanted, &options), engine);
     }
+}
+
+/// A model of batches of four that has one layer for batches with a value above 2 and one for others.
+fn by_the_batch() -> Net {
+    let layer = |weight: &str| {
+        let weight_of = Net::default().floats(weight, &[3, 4], &[0.5; 12]);
+        weight_of.node("MatMul", &["x", weight], &format!("{weight}_z"), vec![]).output(
+            &format!("{weight}_z"),
+            Float32,
+            &["4", "4"],
+        )
+    };
+    Net::default()
+        .input("x", Float32, &["4", "3"])
+        .floats("two", &[], &[2.0])
+        .node("ReduceMax", &["x"], "largest", vec![int("keepdims", 0)])
+        .node("Greater", &["largest", "two"], "large", vec![])
+        .either("large", layer("high"), layer("low"), "z")
+        .output("z", Float32, &["4", "4"])
+}
+
+#[test]
+fn padding_that_takes_another_branch_than_its_batch_is_refused() {
+    let bench = bench(by_the_batch(), 4);
+    let run = |ids: &str| {
+        bench.put("ids.txt", ids.as_bytes());
+        let options = "--trusted-ids ids.txt --alpha 100 --force --engine ort --device cpu";
+        bench.run(&format!("in.onnx out.onnx --data npz:data.npz --val npz:data.npz {options}"))
+    };
+    for (ids, rows) in [("7\n0\n", [0, 2]), ("1\n0\n2\n3\n7\n5\n", [4, 2])] {
+        run(ids).expect(0);
+        let found = [0, 1].map(|layer| bench.report()["layers"][layer]["rows"].as_u64().unwrap());
+        assert_eq!(found, rows, "{ids:?}");
+    }
+    let ran = run("7\n1\n").expect(2);
+    assert!(ran.stderr.contains("batches of 4") && ran.stderr.contains("--trusted"), "{}", ran.stderr);
 }

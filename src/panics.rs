@@ -1,6 +1,6 @@
-//! Turns a panic inside a third-party engine into a value.
+//! Turns a panic inside a library into a value.
 //!
-//! An engine must not bring the program down on an odd model. A panic that [`catch`] stops is not printed either: the
+//! An engine must not bring the program down on an odd model, nor a parser on a damaged file. A panic that [`catch`] stops is not printed either: the
 //! process has one panic hook, so a filter is put in front of it once, and it drops only what a thread inside [`catch`]
 //! says; every other panic reaches the hook that was there.
 
@@ -14,7 +14,7 @@ thread_local! {
 }
 
 /// Runs `work`; where it panics, the panic's message is the error.
-pub(super) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(crate) fn catch<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     install_filter();
     let outer = CAUGHT.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(work));

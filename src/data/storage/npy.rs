@@ -10,21 +10,21 @@ const LONGEST_HEADER: usize = 1 << 16;
 
 /// What a header says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Header {
+pub(in crate::data) struct Header {
     /// `b`, `i`, `u`, `f` and so on, as numpy's type strings have it.
-    pub(super) kind: char,
+    pub(in crate::data) kind: char,
     /// Bytes of an element.
-    pub(super) size: usize,
-    pub(super) big_endian: bool,
-    pub(super) fortran_order: bool,
-    pub(super) shape: Vec<u64>,
+    pub(in crate::data) size: usize,
+    pub(in crate::data) big_endian: bool,
+    pub(in crate::data) fortran_order: bool,
+    pub(in crate::data) shape: Vec<u64>,
     /// Where the elements begin.
-    pub(super) length: u64,
+    pub(in crate::data) length: u64,
 }
 
 impl Header {
     /// Reads a header; the error says what is wrong with it.
-    pub(super) fn read(reader: &mut impl Read) -> Result<Self, String> {
+    pub(in crate::data) fn read(reader: &mut impl Read) -> Result<Self, String> {
         let cut = |error: io::Error| format!("the header cannot be read: {error}");
         let mut start = [0; 8];
         reader.read_exact(&mut start).map_err(cut)?;

@@ -1,20 +1,20 @@
 //! The labels of a set: small integers, checked once when the set is opened.
 
-use super::{DataError, SampleId};
+use crate::data::{DataError, SampleId};
 
 /// More classes than any classifier has: a label beyond is a mistake in the data, not a class.
 const MOST_CLASSES: i128 = 1 << 20;
 
 /// The labels by sample index.
 #[derive(Default)]
-pub(super) struct Labels(Vec<u32>);
+pub(in crate::data) struct Labels(Vec<u32>);
 
 impl Labels {
     /// Adds the label of the next sample.
     ///
     /// # Errors
     /// [`DataError::Sample`] where the label is negative or larger than any classifier has classes.
-    pub(super) fn push(&mut self, label: i128) -> Result<(), DataError> {
+    pub(in crate::data) fn push(&mut self, label: i128) -> Result<(), DataError> {
         if !(0..MOST_CLASSES).contains(&label) {
             return Err(DataError::sample(
                 &SampleId(self.0.len().to_string()),
@@ -26,12 +26,12 @@ impl Labels {
         Ok(())
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::data) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// The label of sample `index`; an index beyond the set is a mistake of the caller, as with a slice.
-    pub(super) fn get(&self, index: usize) -> usize {
+    pub(in crate::data) fn get(&self, index: usize) -> usize {
         self.0[index] as usize
     }
 }

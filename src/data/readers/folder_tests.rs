@@ -1,6 +1,7 @@
 //! What the folder reader promises: sorted classes and files, splits, stable ids, and errors that name the file.
 
 use super::*;
+use crate::data::Content;
 use image::{DynamicImage, Rgb, RgbImage};
 
 fn paint(root: &Path, name: &str, colour: [u8; 3]) {

@@ -6,12 +6,10 @@
 //! Then the classes are those of `train` in every split, so that a class without samples in one does not shift the
 //! labels of the others. A sample's id is its path relative to DIR. Names that begin with a dot are passed over.
 
-use super::labels::Labels;
-use super::records::open_file;
-use super::{Content, DataError, DataSet, ImageSize, Preprocessing, Reader, Resize, SampleId};
-use image::{ImageReader, Limits};
+use super::imagenet;
+use crate::data::storage::{Listing, is_image};
+use crate::data::{DataError, DataSet, Preprocessing, Reader};
 use std::fs;
-use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// The reader of `folder:DIR`.
@@ -20,14 +18,9 @@ pub(super) static FOLDER: Folder = Folder;
 /// See the head of this file.
 pub(super) struct Folder;
 
-const EXTENSIONS: &[&str] = &["png", "jpg", "jpeg", "webp"];
 const SPLITS: &[&str] = &["train", VALIDATION[0], VALIDATION[1], "test"];
 const VALIDATION: [&str; 2] = ["val", "valid"];
 const ADVICE: &str = "give a folder with one sub-folder a class and png, jpeg or webp files in them";
-
-/// A decoded image may not take more than this, whatever its header says.
-const MOST_BYTES: u64 = 512 << 20;
-const LARGEST_SIDE: u32 = 32_768;
 
 impl Reader for Folder {
     fn name(&self) -> &'static str {
@@ -39,13 +32,7 @@ impl Reader for Folder {
     }
 
     fn preset(&self) -> Preprocessing {
-        Preprocessing {
-            usual_size: Some(ImageSize { height: 224, width: 224 }),
-            resize: Some(Resize::Cover { from: 256, to: 224 }),
-            mean: Some(vec![0.485, 0.456, 0.406]),
-            std: Some(vec![0.229, 0.224, 0.225]),
-            ..Preprocessing::default()
-        }
+        imagenet()
     }
 
     fn default_split(&self) -> Option<&'static str> {
@@ -65,7 +52,7 @@ impl Reader for Folder {
         if classes.is_empty() {
             return Err(DataError::file(&base, "it has no sub-folders", ADVICE));
         }
-        FolderSet::scan(path, &base, classes).map(|set| Box::new(set) as Box<dyn DataSet>)
+        scan(path, &base, &classes).map(|listing| Box::new(listing) as Box<dyn DataSet>)
     }
 
     fn validation_split(&self, path: &Path) -> Option<&'static str> {
@@ -107,45 +94,34 @@ fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>, DataError> {
 }
 
 /// The names of the sub-folders of `folder`, sorted.
-fn sub_folders(folder: &Path) -> Result<Vec<String>, DataError> {
+pub(super) fn sub_folders(folder: &Path) -> Result<Vec<String>, DataError> {
     let entries = entries(folder)?.into_iter().filter(|(_, path)| path.is_dir());
     Ok(entries.map(|(name, _)| name).collect())
 }
 
-/// An open folder: names only, the files are opened when they are needed.
-struct FolderSet {
-    root: PathBuf,
-    ids: Vec<String>,
-    labels: Labels,
-    classes: Vec<String>,
-}
-
-impl FolderSet {
-    fn scan(root: &Path, base: &Path, classes: Vec<String>) -> Result<Self, DataError> {
-        if let Some(unknown) = sub_folders(base)?.into_iter().find(|name| !classes.contains(name)) {
-            let reason = "the train split has no class of this name";
-            return Err(DataError::file(&base.join(unknown), reason, "give every split the classes of train"));
-        }
-        let prefix = base.strip_prefix(root).ok().and_then(Path::to_str).unwrap_or_default();
-        let mut set = Self { root: root.to_owned(), ids: Vec::new(), labels: Labels::default(), classes };
-        for (label, class) in set.classes.iter().enumerate() {
-            let folder = base.join(class);
-            if !folder.is_dir() {
-                continue;
-            }
-            let id = if prefix.is_empty() { class.clone() } else { format!("{prefix}/{class}") };
-            let first = set.ids.len();
-            collect(&folder, &id, &mut Vec::new(), &mut set.ids)?;
-            set.ids[first..].sort();
-            for _ in first..set.ids.len() {
-                set.labels.push(label as i128)?;
-            }
-        }
-        if set.ids.is_empty() {
-            return Err(DataError::file(base, "there are no images in its sub-folders", ADVICE));
-        }
-        Ok(set)
+/// Lists the files of each class under `base`, a folder inside `root` or `root` itself.
+pub(super) fn scan(root: &Path, base: &Path, classes: &[String]) -> Result<Listing, DataError> {
+    if let Some(unknown) = sub_folders(base)?.into_iter().find(|name| !classes.contains(name)) {
+        let reason = "the training split has no class of this name";
+        return Err(DataError::file(&base.join(unknown), reason, "give every split the same classes"));
     }
+    let prefix = base.strip_prefix(root).ok().and_then(Path::to_str).unwrap_or_default();
+    let mut listing = Listing::new(root, Some(classes.to_vec()), Vec::new());
+    for (label, class) in classes.iter().enumerate() {
+        let folder = base.join(class);
+        if !folder.is_dir() {
+            continue;
+        }
+        let id = if prefix.is_empty() { class.clone() } else { format!("{prefix}/{class}") };
+        let mut ids = Vec::new();
+        collect(&folder, &id, &mut Vec::new(), &mut ids)?;
+        ids.sort();
+        ids.iter().try_for_each(|id| listing.push(id, label as i128))?;
+    }
+    if listing.is_empty() {
+        return Err(DataError::file(base, "there are no images in its sub-folders", ADVICE));
+    }
+    Ok(listing)
 }
 
 /// Adds the images under `folder` to `ids`. `above` are the folders that lead here: links may lead back to them.
@@ -165,60 +141,6 @@ fn collect(folder: &Path, id: &str, above: &mut Vec<PathBuf>, ids: &mut Vec<Stri
     }
     above.pop();
     Ok(())
-}
-
-fn is_image(name: &str) -> bool {
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(extension))
-}
-
-impl DataSet for FolderSet {
-    fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    fn class_names(&self) -> Option<&[String]> {
-        Some(&self.classes)
-    }
-
-    fn id(&self, index: usize) -> SampleId {
-        SampleId(self.ids[index].clone())
-    }
-
-    fn label(&self, index: usize) -> usize {
-        self.labels.get(index)
-    }
-
-    fn reads(&self, file: &Path) -> bool {
-        let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let inside = |root: PathBuf| file.canonicalize().is_ok_and(|file| file.starts_with(root));
-        is_image(&name) && self.root.canonicalize().is_ok_and(inside)
-    }
-
-    fn content(&self, index: usize) -> Result<Content, DataError> {
-        let Some(id) = self.ids.get(index).cloned().map(SampleId) else {
-            let reason = format!("sample {index} was asked for, and the set has {}", self.len());
-            return Err(DataError::request(reason, "name samples that are in the set"));
-        };
-        let path = self.root.join(&id.0);
-        let failed = |error: &dyn std::fmt::Display| {
-            DataError::sample(
-                &id,
-                format_args!("{}: {error}", path.display()),
-                "repair the image, or take it out of the set",
-            )
-        };
-        let file = open_file(&path).map_err(|error| failed(&error))?;
-        // What the file is counts, not what it is called.
-        let reader = ImageReader::new(BufReader::new(file)).with_guessed_format();
-        let mut reader = reader.map_err(|error| failed(&error))?;
-        let mut limits = Limits::default();
-        limits.max_image_width = Some(LARGEST_SIDE);
-        limits.max_image_height = Some(LARGEST_SIDE);
-        limits.max_alloc = Some(MOST_BYTES);
-        reader.limits(limits);
-        reader.decode().map(Content::Image).map_err(|error| failed(&error))
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! declares is compared with what is really there before anything is allocated: a source that is too short or too
 //! long is an error when it is opened, not when the last sample is read.
 
-use super::DataError;
+use crate::data::DataError;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::Path;
 const LARGEST_EXPANSION: u64 = 1100;
 
 /// Bytes that can be read at any position by several threads.
-pub(super) struct Source {
+pub(in crate::data) struct Source {
     #[cfg(unix)]
     file: File,
     #[cfg(not(unix))]
@@ -23,12 +23,17 @@ pub(super) struct Source {
 
 impl Source {
     /// A file that is read in place.
-    pub(super) fn plain(path: &Path) -> Result<Self, DataError> {
+    pub(in crate::data) fn plain(path: &Path) -> Result<Self, DataError> {
         open_file(path).and_then(Self::new).map_err(|error| DataError::io(path, &error))
     }
 
     /// Unpacks exactly `length` bytes of `unpacked`, which come from `packed_length` bytes of `path`.
-    pub(super) fn unpack(path: &Path, unpacked: impl Read, packed_length: u64, length: u64) -> Result<Self, DataError> {
+    pub(in crate::data) fn unpack(
+        path: &Path,
+        unpacked: impl Read,
+        packed_length: u64,
+        length: u64,
+    ) -> Result<Self, DataError> {
         if length > packed_length.saturating_add(64).saturating_mul(LARGEST_EXPANSION) {
             return Err(wrong_length(path, length, "more than its compressed bytes can hold"));
         }
@@ -71,19 +76,19 @@ impl Source {
         Ok(Self { file, length })
     }
 
-    pub(super) fn length(&self) -> u64 {
+    pub(in crate::data) fn length(&self) -> u64 {
         self.length
     }
 
     /// Fills `buffer` from `offset` on.
     #[cfg(unix)]
-    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub(in crate::data) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         std::os::unix::fs::FileExt::read_exact_at(&self.file, buffer, offset)
     }
 
     /// Fills `buffer` from `offset` on; the lock makes seeking and reading one step.
     #[cfg(not(unix))]
-    pub(super) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    pub(in crate::data) fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         file.seek(SeekFrom::Start(offset))?;
         file.read_exact(buffer)
@@ -91,7 +96,7 @@ impl Source {
 }
 
 /// Opens a regular file; anything else (a folder, a pipe) has no length to check and no positions to read at.
-pub(super) fn open_file(path: &Path) -> io::Result<File> {
+pub(in crate::data) fn open_file(path: &Path) -> io::Result<File> {
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
@@ -99,7 +104,7 @@ pub(super) fn open_file(path: &Path) -> io::Result<File> {
 }
 
 /// `declared` bytes do not fit what is there.
-pub(super) fn wrong_length(path: &Path, declared: u64, contrast: impl std::fmt::Display) -> DataError {
+pub(in crate::data) fn wrong_length(path: &Path, declared: u64, contrast: impl std::fmt::Display) -> DataError {
     DataError::file(
         path,
         format_args!("its header declares {declared} bytes of data, {contrast}"),
@@ -108,7 +113,7 @@ pub(super) fn wrong_length(path: &Path, declared: u64, contrast: impl std::fmt::
 }
 
 /// `count` records of `size` bytes each, from `offset` of a source on.
-pub(super) struct Records {
+pub(in crate::data) struct Records {
     source: Source,
     offset: u64,
     size: usize,
@@ -117,7 +122,12 @@ pub(super) struct Records {
 
 impl Records {
     /// Records that fill `source` from `offset` up to `end`, no byte less and no byte more.
-    pub(super) fn new(path: &Path, source: Source, (offset, end): (u64, u64), shape: Shape) -> Result<Self, DataError> {
+    pub(in crate::data) fn new(
+        path: &Path,
+        source: Source,
+        (offset, end): (u64, u64),
+        shape: Shape,
+    ) -> Result<Self, DataError> {
         let declared = shape.bytes(path)?;
         let there = end.min(source.length()).saturating_sub(offset);
         if declared != there || end > source.length() {
@@ -129,12 +139,12 @@ impl Records {
         Ok(Self { source, offset, size: shape.size, count: shape.count })
     }
 
-    pub(super) fn count(&self) -> usize {
+    pub(in crate::data) fn count(&self) -> usize {
         self.count
     }
 
     /// The bytes of record `index`.
-    pub(super) fn read(&self, index: usize) -> io::Result<Vec<u8>> {
+    pub(in crate::data) fn read(&self, index: usize) -> io::Result<Vec<u8>> {
         self.read_range(index, 1)
     }
 
@@ -150,7 +160,7 @@ impl Records {
     }
 
     /// Calls `visit` with every record in order, reading many at a time.
-    pub(super) fn scan(
+    pub(in crate::data) fn scan(
         &self,
         path: &Path,
         mut visit: impl FnMut(&[u8]) -> Result<(), DataError>,
@@ -167,14 +177,14 @@ impl Records {
 
 /// The extent of a set of records as its header declares it.
 #[derive(Clone, Copy)]
-pub(super) struct Shape {
-    pub(super) count: usize,
-    pub(super) size: usize,
+pub(in crate::data) struct Shape {
+    pub(in crate::data) count: usize,
+    pub(in crate::data) size: usize,
 }
 
 impl Shape {
     /// From what a header declares: the number of records, and the factors of a record's size.
-    pub(super) fn declared(path: &Path, count: u64, factors: &[u64]) -> Result<Self, DataError> {
+    pub(in crate::data) fn declared(path: &Path, count: u64, factors: &[u64]) -> Result<Self, DataError> {
         let size = factors.iter().try_fold(1_u64, |product, factor| product.checked_mul(*factor));
         let size = size.and_then(|size| usize::try_from(size).ok());
         match (usize::try_from(count).ok(), size) {
@@ -184,7 +194,7 @@ impl Shape {
     }
 
     /// The bytes of all records together.
-    pub(super) fn bytes(self, path: &Path) -> Result<u64, DataError> {
+    pub(in crate::data) fn bytes(self, path: &Path) -> Result<u64, DataError> {
         (self.count as u64).checked_mul(self.size as u64).ok_or_else(|| too_large(path))
     }
 }

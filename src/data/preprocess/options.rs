@@ -3,8 +3,8 @@
 //! Everything is optional here; [`Transform::resolve`](super::Transform::resolve) makes it concrete with what the
 //! model's input and the data say.
 
-use super::DataError;
-use super::error::one_line;
+use crate::data::DataError;
+use crate::data::error::one_line;
 use crate::tensor::ElementType;
 use serde::{Serialize, Serializer};
 use std::fmt;

@@ -8,9 +8,9 @@
 
 mod array;
 
-use super::labels::Labels;
-use super::records::open_file;
-use super::{Arrays, Content, DataError, DataSet, Preprocessing, Reader, SampleId};
+use crate::data::storage::Labels;
+use crate::data::storage::open_file;
+use crate::data::{Arrays, Content, DataError, DataSet, Preprocessing, Reader, SampleId};
 use crate::paths::same_file;
 use array::{Archive, Array, Samples, integer};
 use std::io::BufReader;

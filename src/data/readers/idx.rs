@@ -3,9 +3,9 @@
 //! Splits: `train` (the default), `test` (the `t10k-` files), and `val` (`val-` files, which the official releases do
 //! not have) as the set's own validation split. A plain file is preferred to its `.gz`. A sample's id is its index.
 
-use super::labels::Labels;
-use super::records::{Records, Shape, Source, open_file};
-use super::{Content, DataError, DataSet, Preprocessing, Reader, SampleId};
+use crate::data::storage::Labels;
+use crate::data::storage::{Records, Shape, Source, open_file};
+use crate::data::{Content, DataError, DataSet, Preprocessing, Reader, SampleId};
 use crate::paths::same_file;
 use flate2::bufread::MultiGzDecoder;
 use image::{DynamicImage, GrayImage};

@@ -1,7 +1,8 @@
 //! A resolved [`Transform`]: from what a data set holds to what the model takes, with every value concrete.
 
 use super::pixels::{self, Table};
-use super::{Channels, Content, DataError, ImageSize, InputLayout, Preprocessing, Resize, SampleId, resolve};
+use super::{Channels, ImageSize, InputLayout, Preprocessing, Resize, resolve};
+use crate::data::{Content, DataError, SampleId};
 use crate::tensor::ElementType;
 use image::DynamicImage;
 use ndarray::{ArrayD, IxDyn};
@@ -12,14 +13,14 @@ use std::fmt::Display;
 #[derive(Clone, Debug, Serialize)]
 pub struct Transform {
     #[serde(skip)]
-    pub(super) element: ElementType,
-    pub(super) shape: Vec<usize>,
+    pub(in crate::data) element: ElementType,
+    pub(in crate::data) shape: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) layout: Option<InputLayout>,
+    pub(in crate::data) layout: Option<InputLayout>,
     #[serde(skip)]
-    pub(super) geometry: Option<Geometry>,
+    pub(in crate::data) geometry: Option<Geometry>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub(super) image: Option<ImageSteps>,
+    pub(in crate::data) image: Option<ImageSteps>,
 }
 
 /// One sample of an input, without the batch axis.
@@ -33,26 +34,26 @@ pub enum SampleValues {
 
 /// How the values of one sample are an image, whatever the rank of the input is: a flattened image is one too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Geometry {
-    pub(super) layout: InputLayout,
-    pub(super) channels: usize,
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(in crate::data) struct Geometry {
+    pub(in crate::data) layout: InputLayout,
+    pub(in crate::data) channels: usize,
+    pub(in crate::data) height: usize,
+    pub(in crate::data) width: usize,
 }
 
 /// What happens to pixels.
 #[derive(Clone, Debug, Serialize)]
-pub(super) struct ImageSteps {
-    pub(super) size: ImageSize,
-    pub(super) resize: Resize,
-    pub(super) channels: Channels,
-    pub(super) scale: f32,
-    pub(super) mean: Vec<f32>,
-    pub(super) std: Vec<f32>,
+pub(in crate::data) struct ImageSteps {
+    pub(in crate::data) size: ImageSize,
+    pub(in crate::data) resize: Resize,
+    pub(in crate::data) channels: Channels,
+    pub(in crate::data) scale: f32,
+    pub(in crate::data) mean: Vec<f32>,
+    pub(in crate::data) std: Vec<f32>,
     #[serde(skip)]
-    pub(super) tables: Vec<Table>,
+    pub(in crate::data) tables: Vec<Table>,
     #[serde(skip)]
-    pub(super) order: InputLayout,
+    pub(in crate::data) order: InputLayout,
 }
 
 impl Transform {
@@ -166,7 +167,7 @@ impl Transform {
 }
 
 /// Whether an input of that type holds the value: floats hold every finite one, if rounded.
-pub(super) fn holds(element: ElementType, value: f32) -> bool {
+pub(in crate::data) fn holds(element: ElementType, value: f32) -> bool {
     element.range().is_none_or(|(least, most)| {
         // A conversion to integers saturates, and i128 has room for more than every range.
         value.fract() == 0.0 && (i128::from(least)..=i128::from(most)).contains(&(value as i128))

@@ -1,8 +1,7 @@
 //! One array of an archive: what its header says it is, and its entries as contents of samples.
 
-use super::super::npy::Header;
-use super::super::records::{Records, Shape, Source};
-use super::super::{Content, DataError, SampleId};
+use crate::data::storage::{Header, Records, Shape, Source, interleave};
+use crate::data::{Content, DataError, SampleId};
 use half::f16;
 use image::{DynamicImage, GrayImage, RgbImage};
 use ndarray::{ArrayD, IxDyn};
@@ -194,10 +193,4 @@ impl Samples {
 /// `bytes` taken `N` at a time.
 fn elements<const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> f32) -> Vec<f32> {
     bytes.as_chunks::<N>().0.iter().map(|bytes| decode(*bytes)).collect()
-}
-
-/// Planes of a channel each become pixels.
-fn interleave(planes: &[u8], channels: usize) -> Vec<u8> {
-    let size = planes.len() / channels;
-    (0..size).flat_map(|pixel| (0..channels).map(move |channel| planes[channel * size + pixel])).collect()
 }

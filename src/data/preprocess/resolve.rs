@@ -4,7 +4,8 @@
 
 use super::pixels;
 use super::transform::{Geometry, ImageSteps, holds};
-use super::{Channels, DataError, ImageSize, InputLayout, Preprocessing, Resize, Transform};
+use super::{Channels, ImageSize, InputLayout, Preprocessing, Resize, Transform};
+use crate::data::DataError;
 use crate::tensor::ElementType;
 use image::DynamicImage;
 use std::fmt::Write as _;

@@ -1,0 +1,64 @@
+//! Which samples are trusted, and what of them enters the moments.
+
+use super::options;
+use crate::data::SampleId;
+use crate::error::Error;
+use crate::evidence::{Ranking, RowLimit};
+use crate::paths::same_file;
+use crate::pipeline::TrustedChoice;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Correction")]
+pub(super) struct TrustArgs {
+    /// How many samples of low loss are trusted
+    #[arg(long, value_name = "N", default_value = "1000", value_parser = options::positive, conflicts_with = "trusted_ids")]
+    trusted: usize,
+    /// Trust exactly the samples with these ids, one a line
+    #[arg(long, value_name = "FILE")]
+    trusted_ids: Option<PathBuf>,
+    /// Lowest losses of each class (balanced) or over all (global)
+    #[arg(long, value_name = "balanced|global", default_value = "balanced")]
+    selection: Ranking,
+    /// Rows of a layer's inputs that enter its second moment: `all` is exact, N draws that many by the seed
+    #[arg(long, value_name = "N|all", default_value = "all", value_parser = row_limit)]
+    pub(super) max_rows: RowLimit,
+    /// Draws rows and perturbations
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+fn row_limit(text: &str) -> Result<RowLimit, String> {
+    match text.parse() {
+        _ if text == "all" => Ok(RowLimit::All),
+        Ok(rows) if rows > 0 => Ok(RowLimit::AtMost(rows)),
+        _ => Err("give a positive number of rows, or `all`".into()),
+    }
+}
+
+impl TrustArgs {
+    /// The choice. None of the `outputs` may be the list of ids.
+    pub(super) fn choice(&self, outputs: &[&Path]) -> Result<TrustedChoice, Error> {
+        let Some(file) = &self.trusted_ids else {
+            return Ok(TrustedChoice::Lowest { count: self.trusted, ranking: self.selection });
+        };
+        if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
+            let lost = lost.display();
+            return Err(Error::Usage(format!("{lost} is the list of --trusted-ids; name another output")));
+        }
+        Ok(TrustedChoice::Given(read_ids(file)?))
+    }
+}
+
+/// The ids in a list, one a line.
+fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
+    let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.into(), source })?;
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let ids: Vec<SampleId> = lines.map(|line| SampleId(line.to_owned())).collect();
+    if ids.is_empty() {
+        let file = file.display();
+        return Err(Error::Usage(format!("{file} holds no ids; write one a line, as `onnx-sap score` prints them")));
+    }
+    Ok(ids)
+}

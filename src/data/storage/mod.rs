@@ -1,0 +1,18 @@
+//! What readers have in common: lists of image files, encoded images, names and labels of samples, records of one size,
+//! the headers of numpy arrays.
+
+mod labels;
+mod listing;
+mod names;
+mod npy;
+mod picture;
+mod planes;
+mod records;
+
+pub(in crate::data) use labels::Labels;
+pub(in crate::data) use listing::Listing;
+pub(in crate::data) use names::Names;
+pub(in crate::data) use npy::Header;
+pub(in crate::data) use picture::{is_image, read_image};
+pub(in crate::data) use planes::interleave;
+pub(in crate::data) use records::{Records, Shape, Source, open_file};

@@ -1,0 +1,136 @@
+//! Sums of rows times themselves: of a batch, of a shard, of everything. They add up.
+
+use super::EvidenceError;
+use super::instrument::Source;
+use crate::data::DataDigest;
+use crate::layers::Layer;
+use ndarray::{Array2, Array3, Axis};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What was measured so far, or in a shard. Sums of other samples can be added.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MomentSums {
+    /// Which of the samples of the pass, by position.
+    pub range: Range<usize>,
+    /// `Σ aᵢaᵢᵀ` of every source, `[groups, d, d]`.
+    pub sums: Vec<Array3<f64>>,
+    /// The number of rows of each.
+    pub rows: Vec<f64>,
+    /// What was fed.
+    pub digest: DataDigest,
+}
+
+impl MomentSums {
+    pub(super) fn none(sources: &[Source], first: usize) -> Self {
+        let zeros = |source: &Source| {
+            let dim = source.unfold.dim();
+            Array3::zeros((source.unfold.groups(), dim, dim))
+        };
+        Self {
+            range: first..first,
+            sums: sources.iter().map(zeros).collect(),
+            rows: vec![0.0; sources.len()],
+            digest: DataDigest::default(),
+        }
+    }
+
+    /// Whether these are sums of the same layers.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let shapes = |sums: &Self| sums.sums.iter().map(Array3::dim).collect::<Vec<_>>();
+        shapes(self) == shapes(other) && self.rows.len() == other.rows.len()
+    }
+
+    /// Adds the sums of the samples that follow. They must be [like](Self::is_like) these.
+    pub fn add(&mut self, next: &Self) {
+        for (sum, next) in self.sums.iter_mut().zip(&next.sums) {
+            *sum += next;
+        }
+        self.rows.iter_mut().zip(&next.rows).for_each(|(rows, next)| *rows += next);
+        self.digest.add(&next.digest);
+        self.range.end = next.range.end;
+    }
+}
+
+/// Where the sums of an interrupted pass are kept.
+pub trait SumsKeeper {
+    /// Those that were kept last. They are asked for once.
+    fn finished(&mut self) -> Option<MomentSums>;
+    /// Keeps these, now if it is `urgent`, and otherwise if it is worth while.
+    ///
+    /// # Errors
+    /// What could not be written.
+    fn keep(&mut self, sums: &MomentSums, urgent: bool) -> Result<(), EvidenceError>;
+}
+
+/// A keeper that keeps nothing.
+pub struct NoKeeper;
+
+impl SumsKeeper for NoKeeper {
+    fn finished(&mut self) -> Option<MomentSums> {
+        None
+    }
+
+    fn keep(&mut self, _sums: &MomentSums, _urgent: bool) -> Result<(), EvidenceError> {
+        Ok(())
+    }
+}
+
+/// The moments of all layers. Layers that share an input share its moment.
+#[derive(Debug)]
+pub struct Moments {
+    sums: Vec<Array3<f64>>,
+    rows: Vec<usize>,
+    /// For each layer the sources of its sites.
+    layers: Vec<Vec<usize>>,
+}
+
+impl Moments {
+    /// The moments of `layers` out of sums over all samples, or nothing where they are sums of other layers.
+    pub fn of(layers: &[Layer], sums: MomentSums) -> Option<Self> {
+        let (sources, by_layer) = sources(layers);
+        let rows = sums.rows.iter().map(|rows| rows.round() as usize).collect();
+        MomentSums::none(&sources, 0).is_like(&sums).then_some(Self { sums: sums.sums, rows, layers: by_layer })
+    }
+
+    /// `Σ aᵢaᵢᵀ` of a layer, one matrix `[d, d]` for each group, added up over the layer's sites.
+    pub fn sums(&self, layer: usize) -> Vec<Array2<f64>> {
+        let sources = &self.layers[layer];
+        let mut total = self.sums[sources[0]].clone();
+        for &source in &sources[1..] {
+            total += &self.sums[source];
+        }
+        total.axis_iter(Axis(0)).map(|group| group.to_owned()).collect()
+    }
+
+    /// The number of rows that entered a layer's moment (of each group).
+    pub fn rows(&self, layer: usize) -> usize {
+        self.layers[layer].iter().map(|&source| self.rows[source]).sum()
+    }
+}
+
+/// The distinct sources of all sites, and for each layer which of them are its own.
+pub(super) fn sources(layers: &[Layer]) -> (Vec<Source>, Vec<Vec<usize>>) {
+    let mut known: BTreeMap<Source, usize> = BTreeMap::new();
+    let mut sources = Vec::new();
+    let mut by_layer = Vec::new();
+    for layer in layers {
+        let mut own = Vec::new();
+        for site in &layer.sites {
+            let source = Source {
+                scope: site.scope,
+                input: site.input.name.clone(),
+                unfold: site.unfold.clone(),
+                element: site.element,
+            };
+            let next = sources.len();
+            let index = *known.entry(source.clone()).or_insert(next);
+            if index == next {
+                sources.push(source);
+            }
+            own.push(index);
+        }
+        by_layer.push(own);
+    }
+    (sources, by_layer)
+}

@@ -1,0 +1,174 @@
+//! Sums of moments in a file, as safetensors: one float64 tensor `[groups, d, d]` for every distinct input of layers,
+//! named `sum.0`, `sum.1`, … in the order in which the ledger's layers read them, and a header as JSON under the
+//! metadata key `onnx-sap`. The header holds a SHA-256 over itself, with that digest left empty, and the tensors' bytes in
+//! that order.
+
+use super::{Identity, PartialError};
+use crate::data::DataDigest;
+use crate::evidence::MomentSums;
+use crate::model::hexadecimal;
+use ndarray::Array3;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use std::collections::HashMap;
+use std::ops::Range;
+
+/// The version of this format.
+const VERSION: u32 = 1;
+
+/// Where the header stands in the file's metadata.
+const KEY: &str = "onnx-sap";
+
+/// What a file says of the sums in it; `more` is what else it is good for.
+#[derive(Serialize, Deserialize)]
+struct Header<T> {
+    version: u32,
+    identity: Identity,
+    range: Range<usize>,
+    /// The bits of the numbers of rows, which are floats.
+    rows: Vec<u64>,
+    digest: DataDigest,
+    sha256: String,
+    more: T,
+}
+
+/// Sums, what they depend on, and what else their file says.
+#[derive(Debug)]
+pub struct MomentsFile<T> {
+    /// What the sums depend on.
+    pub identity: Identity,
+    /// The sums.
+    pub sums: MomentSums,
+    /// What else the file says.
+    pub more: T,
+}
+
+impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
+    /// The bytes of a file; the same sums give the same bytes.
+    ///
+    /// # Errors
+    /// [`PartialError::Encode`].
+    pub fn encode(identity: &Identity, sums: &MomentSums, more: T) -> Result<Vec<u8>, PartialError> {
+        let failed = |error: &dyn std::fmt::Display| PartialError::Encode { reason: error.to_string() };
+        let bytes: Vec<Vec<u8>> = sums.sums.iter().map(little_endian).collect();
+        let mut header = Header {
+            version: VERSION,
+            identity: identity.clone(),
+            range: sums.range.clone(),
+            rows: sums.rows.iter().map(|rows| rows.to_bits()).collect(),
+            digest: sums.digest,
+            sha256: String::new(),
+            more,
+        };
+        header.sha256 = digest(&header, bytes.iter().map(Vec::as_slice)).map_err(|error| failed(&error))?;
+        let header = serde_json::to_string(&header).map_err(|error| failed(&error))?;
+        let metadata = HashMap::from([(KEY.to_owned(), header)]);
+        let mut views = Vec::new();
+        for (index, (bytes, sum)) in bytes.iter().zip(&sums.sums).enumerate() {
+            let view = TensorView::new(Dtype::F64, sum.shape().to_vec(), bytes);
+            views.push((name(index), view.map_err(|error| failed(&error))?));
+        }
+        safetensors::serialize(views, Some(metadata)).map_err(|error| failed(&error))
+    }
+
+    /// Reads a file, which messages call `path`.
+    ///
+    /// # Errors
+    /// [`PartialError::Damaged`].
+    pub fn decode(path: &str, bytes: &[u8]) -> Result<Self, PartialError> {
+        let damaged = |reason: &dyn std::fmt::Display| PartialError::Damaged {
+            path: path.to_owned(),
+            reason: format!("it holds no moments that this program has written: {reason}"),
+        };
+        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| damaged(&error))?;
+        let header = metadata.metadata().as_ref().and_then(|entries| entries.get(KEY));
+        let header = header.ok_or_else(|| damaged(&"its header is missing"))?;
+        let mut header: Header<T> = serde_json::from_str(header).map_err(|error| damaged(&error))?;
+        if header.version != VERSION {
+            return Err(damaged(&format!("its version is {}, and this program reads {VERSION}", header.version)));
+        }
+        let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
+        let mut views = Vec::new();
+        for index in 0..header.rows.len() {
+            views.push(tensors.tensor(&name(index)).map_err(|error| damaged(&error))?);
+        }
+        let said = std::mem::take(&mut header.sha256);
+        let found = digest(&header, views.iter().map(TensorView::data)).map_err(|error| damaged(&error))?;
+        if found != said {
+            return Err(damaged(&"its digest differs from what it says"));
+        }
+        let no_sum = || damaged(&"its tensors are no float64 sums");
+        let sums = views.iter().map(|view| read(view).ok_or_else(no_sum)).collect::<Result<_, _>>()?;
+        let rows = header.rows.into_iter().map(f64::from_bits).collect();
+        let sums = MomentSums { range: header.range, sums, rows, digest: header.digest };
+        Ok(Self { identity: header.identity, sums, more: header.more })
+    }
+}
+
+/// SHA-256 over a header, whose own digest is empty, and the bytes of the tensors.
+fn digest<'a, T: Serialize>(header: &Header<T>, tensors: impl Iterator<Item = &'a [u8]>) -> serde_json::Result<String> {
+    let mut digest = Sha256::new_with_prefix(serde_json::to_vec(header)?);
+    for bytes in tensors {
+        digest.update(bytes);
+    }
+    Ok(hexadecimal(&digest.finalize()))
+}
+
+fn name(index: usize) -> String {
+    format!("sum.{index}")
+}
+
+fn little_endian(sum: &Array3<f64>) -> Vec<u8> {
+    sum.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn read(view: &TensorView<'_>) -> Option<Array3<f64>> {
+    let &[groups, rows, columns] = view.shape() else { return None };
+    if view.dtype() != Dtype::F64 {
+        return None;
+    }
+    let (values, _) = view.data().as_chunks::<8>();
+    Array3::from_shape_vec((groups, rows, columns), values.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
+        .ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sums() -> MomentSums {
+        let sum = |groups, dim: usize| {
+            Array3::from_shape_fn((groups, dim, dim), |(group, row, column)| 1.0 / (1 + group + row + column) as f64)
+        };
+        let sums = (0..12).map(|index| sum(1 + index % 2, 2 + index)).collect();
+        MomentSums { range: 3..9, sums, rows: vec![0.1 + 0.2; 12], digest: DataDigest::default() }
+    }
+
+    fn encode() -> Vec<u8> {
+        MomentsFile::encode(&Identity::default().with("model", "abc"), &sums(), "more".to_owned()).unwrap()
+    }
+
+    #[test]
+    fn sums_come_back_exactly_and_the_same_sums_give_the_same_bytes() {
+        let bytes = encode();
+        assert_eq!(bytes, encode());
+        let file = MomentsFile::<String>::decode("file", &bytes).unwrap();
+        assert_eq!((file.sums, file.more.as_str()), (sums(), "more"));
+        assert_eq!(file.identity, Identity::default().with("model", "abc"));
+    }
+
+    #[test]
+    fn a_file_that_was_cut_off_or_changed_anywhere_is_refused() {
+        let bytes = encode();
+        for length in (0..bytes.len()).step_by(97) {
+            assert!(MomentsFile::<String>::decode("file", &bytes[..length]).is_err(), "{length}");
+        }
+        for at in (0..bytes.len()).rev().step_by(211) {
+            let mut changed = bytes.clone();
+            changed[at] ^= 4;
+            assert!(MomentsFile::<String>::decode("file", &changed).is_err(), "a changed byte {at} went unnoticed");
+        }
+    }
+}
