@@ -5,7 +5,7 @@ use super::options::MaxBad;
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::evidence::Quarantine;
-use crate::partial::{EvidenceFile, PartialError, ScorePart};
+use crate::partial::{EvidenceFile, EvidenceMerge, PartialError, ScorePart};
 use crate::report::scores::FORMATS;
 use crate::store::Location;
 use clap::Args;
@@ -27,20 +27,20 @@ pub(super) struct MergeArgs {
 const PARQUET: &[u8] = b"PAR1";
 
 pub(super) fn run(args: &MergeArgs, ui: &Ui) -> Result<Answer, Error> {
-    let (mut scores, mut evidence) = (Vec::new(), Vec::new());
+    let (mut scores, mut evidence) = (Vec::new(), EvidenceMerge::default());
     for part in &args.parts {
         for file in part.files()?.into_iter().filter(|file| *file != args.output) {
             let (path, bytes) = (file.to_string(), file.read()?);
             if bytes.starts_with(PARQUET) {
                 scores.push(ScorePart::decode(&path, bytes)?);
             } else {
-                evidence.push(EvidenceFile::decode(&path, &bytes)?);
+                evidence.add(EvidenceFile::decode(&path, &bytes)?)?;
             }
         }
     }
     match (scores.first(), evidence.first()) {
         (Some(scores), Some(evidence)) => {
-            let reason = format!("{} holds scores, and {} holds evidence", scores.path(), evidence.path());
+            let reason = format!("{} holds scores, and {evidence} holds evidence", scores.path());
             let advice = "merge the ones first, and the others apart".to_owned();
             Err(PartialError::Shards { reason, advice }.into())
         }
@@ -72,9 +72,8 @@ fn merge_scores(args: &MergeArgs, parts: Vec<ScorePart>, ui: &Ui) -> Result<Answ
     Ok(Answer::Yes)
 }
 
-fn merge_evidence(args: &MergeArgs, parts: Vec<EvidenceFile>, ui: &Ui) -> Result<Answer, Error> {
-    let count = parts.len();
-    let whole = EvidenceFile::merge(parts)?;
+fn merge_evidence(args: &MergeArgs, parts: EvidenceMerge, ui: &Ui) -> Result<Answer, Error> {
+    let (count, whole) = parts.finish()?;
     let (trusted, layers) = (whole.content.more.trusted.len(), whole.content.sums.sums.len());
     args.output.write(whole.encode()?)?;
     ui.summary(&table(

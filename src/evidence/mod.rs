@@ -12,6 +12,7 @@ mod quarantine;
 mod scores;
 mod shard;
 mod sums;
+mod symmetric_sum;
 mod trusted;
 
 pub use error::EvidenceError;
@@ -24,4 +25,5 @@ pub(crate) use quarantine::Quarantine;
 pub use scores::{Journal, Meaning, NoJournal, Quality, ScoredBatch, Scores, Scoring, predict, score};
 pub use shard::Shard;
 pub use sums::{MomentSums, Moments, NoKeeper, SumsKeeper};
+pub use symmetric_sum::SymmetricSum;
 pub use trusted::{Ranking, Trusted};

@@ -1,7 +1,7 @@
 //! Sums of rows times themselves: of a batch, of a shard, of everything. They add up.
 
-use super::EvidenceError;
 use super::instrument::Source;
+use super::{EvidenceError, SymmetricSum};
 use crate::data::DataDigest;
 use crate::layers::Layer;
 use ndarray::{Array2, Array3, Axis};
@@ -14,7 +14,7 @@ pub struct MomentSums {
     /// Which of the samples of the pass, by position.
     pub range: Range<usize>,
     /// `Σ aᵢaᵢᵀ` of every source, `[groups, d, d]`.
-    pub sums: Vec<Array3<f64>>,
+    pub sums: Vec<SymmetricSum>,
     /// The number of rows of each.
     pub rows: Vec<f64>,
     /// What was fed.
@@ -23,10 +23,7 @@ pub struct MomentSums {
 
 impl MomentSums {
     pub(super) fn none(sources: &[Source], first: usize) -> Self {
-        let zeros = |source: &Source| {
-            let dim = source.unfold.dim();
-            Array3::zeros((source.unfold.groups(), dim, dim))
-        };
+        let zeros = |source: &Source| SymmetricSum::zeros(source.unfold.groups(), source.unfold.dim());
         Self {
             range: first..first,
             sums: sources.iter().map(zeros).collect(),
@@ -37,18 +34,16 @@ impl MomentSums {
 
     /// Whether these are sums of the same layers.
     pub fn is_like(&self, other: &Self) -> bool {
-        let shapes = |sums: &Self| sums.sums.iter().map(Array3::dim).collect::<Vec<_>>();
+        let shapes = |sums: &Self| sums.sums.iter().map(|sum| sum.shape().to_vec()).collect::<Vec<_>>();
         shapes(self) == shapes(other) && self.rows.len() == other.rows.len()
     }
 
-    /// Adds the sums of the samples that follow. They must be [like](Self::is_like) these.
-    pub fn add(&mut self, next: &Self) {
-        for (sum, next) in self.sums.iter_mut().zip(&next.sums) {
-            *sum += next;
-        }
-        self.rows.iter_mut().zip(&next.rows).for_each(|(rows, next)| *rows += next);
-        self.digest.add(&next.digest);
-        self.range.end = next.range.end;
+    /// Adds the sums of the samples before or after these. They must be [like](Self::is_like) these.
+    pub fn add(&mut self, other: Self) {
+        self.sums.iter_mut().zip(other.sums).for_each(|(sum, other)| sum.add(other));
+        self.rows.iter_mut().zip(other.rows).for_each(|(rows, other)| *rows += other);
+        self.digest.add(&other.digest);
+        self.range = self.range.start.min(other.range.start)..self.range.end.max(other.range.end);
     }
 }
 
@@ -90,7 +85,10 @@ impl Moments {
     pub fn of(layers: &[Layer], sums: MomentSums) -> Option<Self> {
         let (sources, by_layer) = sources(layers);
         let rows = sums.rows.iter().map(|rows| rows.round() as usize).collect();
-        MomentSums::none(&sources, 0).is_like(&sums).then_some(Self { sums: sums.sums, rows, layers: by_layer })
+        MomentSums::none(&sources, 0).is_like(&sums).then(|| {
+            let sums = sums.sums.into_iter().map(SymmetricSum::into_matrices).collect();
+            Self { sums, rows, layers: by_layer }
+        })
     }
 
     /// `Σ aᵢaᵢᵀ` of a layer, one matrix `[d, d]` for each group, added up over the layer's sites.

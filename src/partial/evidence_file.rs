@@ -1,7 +1,7 @@
 //! Evidence: moments over the trusted samples, or a shard of them, with all that a correction needs besides the model and
 //! held-out data.
 
-use super::merge::{Part, in_order, nothing};
+use super::merge::{ONE_RUN, Part, in_order, nothing};
 use super::moments_file::MomentsFile;
 use super::{Identity, PartialError};
 use crate::data::SampleId;
@@ -52,36 +52,73 @@ impl EvidenceFile {
         let MomentsFile { identity, sums, more } = self.content;
         MomentsFile::encode(&identity, &sums, more)
     }
+}
 
-    /// Evidence over all trusted samples, from that of all shards.
+/// Shards that become evidence over all trusted samples, one after the other: no more than two are in memory.
+#[derive(Debug, Default)]
+pub struct EvidenceMerge {
+    whole: Option<EvidenceFile>,
+    parts: Vec<Seen>,
+}
+
+/// A shard that was added.
+#[derive(Debug)]
+struct Seen {
+    path: String,
+    shard: Shard,
+    identity: Identity,
+}
+
+impl EvidenceMerge {
+    /// Adds a shard.
     ///
     /// # Errors
-    /// Shards that are missing, doubled, or of other runs.
-    pub fn merge(parts: Vec<Self>) -> Result<Self, PartialError> {
-        let mut parts = in_order(parts)?.into_iter();
-        let Some(mut whole) = parts.next() else { return Err(nothing()) };
-        for part in parts {
-            if !whole.content.sums.is_like(&part.content.sums) {
-                let reason = "its moments are of other layers".to_owned();
-                return Err(PartialError::Damaged { path: part.path, reason });
+    /// One of another run.
+    pub fn add(&mut self, part: EvidenceFile) -> Result<(), PartialError> {
+        let EvidenceFile { path, content } = part;
+        let seen = Seen { path: path.clone(), shard: content.more.shard, identity: content.identity.clone() };
+        self.parts.push(seen);
+        match &mut self.whole {
+            None => self.whole = Some(EvidenceFile { path, content }),
+            Some(whole) => {
+                whole.content.identity.check(&path, &content.identity, ONE_RUN)?;
+                if !whole.content.sums.is_like(&content.sums) {
+                    let reason = "its moments are of other layers".to_owned();
+                    return Err(PartialError::Damaged { path, reason });
+                }
+                whole.content.sums.add(content.sums);
             }
-            whole.content.sums.add(&part.content.sums);
         }
+        Ok(())
+    }
+
+    /// What messages call the first shard, if any was added.
+    pub fn first(&self) -> Option<&str> {
+        self.whole.as_ref().map(EvidenceFile::path)
+    }
+
+    /// The number of shards, and all of them together.
+    ///
+    /// # Errors
+    /// Shards that are missing or doubled.
+    pub fn finish(self) -> Result<(usize, EvidenceFile), PartialError> {
+        let count = in_order(self.parts)?.len();
+        let mut whole = self.whole.ok_or_else(nothing)?;
         whole.content.more.shard = Shard::WHOLE;
-        Ok(whole)
+        Ok((count, whole))
     }
 }
 
-impl Part for EvidenceFile {
+impl Part for Seen {
     fn path(&self) -> &str {
         &self.path
     }
 
     fn shard(&self) -> Shard {
-        self.content.more.shard
+        self.shard
     }
 
     fn identity(&self) -> &Identity {
-        &self.content.identity
+        &self.identity
     }
 }

@@ -13,6 +13,9 @@ pub(super) trait Part {
     fn identity(&self) -> &Identity;
 }
 
+/// The way out for parts of several runs.
+pub(super) const ONE_RUN: &str = "give the shards of one run only, or make it again";
+
 /// How many missing shards a message names.
 const SHOWN: usize = 20;
 
@@ -29,7 +32,7 @@ pub(super) fn in_order<P: Part>(mut parts: Vec<P>) -> Result<Vec<P>, PartialErro
                 format!("{} is shard {}, and {} is shard {}", first.path(), first.shard(), part.path(), part.shard());
             return Err(refuse(reason, "give the shards of one run only"));
         }
-        first.identity().check(part.path(), part.identity(), "give the shards of one run only, or make it again")?;
+        first.identity().check(part.path(), part.identity(), ONE_RUN)?;
     }
     parts.sort_by_key(|part| part.shard().index());
     if let Some([a, b]) = parts.array_windows().find(|[a, b]| a.shard() == b.shard()) {

@@ -12,7 +12,7 @@ mod score_part;
 mod work;
 
 pub use error::PartialError;
-pub use evidence_file::{EvidenceFacts, EvidenceFile};
+pub use evidence_file::{EvidenceFacts, EvidenceFile, EvidenceMerge};
 pub use identity::Identity;
 pub use moments_checkpoint::MomentsCheckpoint;
 pub use moments_file::MomentsFile;

@@ -1,13 +1,14 @@
-//! Sums of moments in a file, as safetensors: one float64 tensor `[groups, d, d]` for every distinct input of layers,
-//! named `sum.0`, `sum.1`, … in the order in which the ledger's layers read them, and a header as JSON under the
-//! metadata key `onnx-sap`. The header holds a SHA-256 over itself, with that digest left empty, and the tensors' bytes in
-//! that order.
+//! Sums of moments in a file, as safetensors: for every distinct input of layers, in the order in which the ledger's layers
+//! read them, a float64 tensor `[groups, d, d]` named `sum.0`, `sum.1`, …, and one `[groups, d]` named `rest.0`, `rest.1`, …,
+//! which are the parts of a [`SymmetricSum`]: on and above the diagonal a sum holds its values, below it what rounding
+//! them lost. A header stands as JSON under the metadata key `onnx-sap`. It holds a SHA-256 over itself, with that digest
+//! left empty, and the tensors' bytes in the order `sum.0`, `rest.0`, `sum.1`, …
 
 use super::{Identity, PartialError};
 use crate::data::DataDigest;
-use crate::evidence::MomentSums;
+use crate::evidence::{MomentSums, SymmetricSum};
 use crate::model::hexadecimal;
-use ndarray::Array3;
+use ndarray::{Array, ArrayView, Dimension};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -52,7 +53,12 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
     /// [`PartialError::Encode`].
     pub fn encode(identity: &Identity, sums: &MomentSums, more: T) -> Result<Vec<u8>, PartialError> {
         let failed = |error: &dyn std::fmt::Display| PartialError::Encode { reason: error.to_string() };
-        let bytes: Vec<Vec<u8>> = sums.sums.iter().map(little_endian).collect();
+        let mut tensors = Vec::new();
+        for (index, sum) in sums.sums.iter().enumerate() {
+            let (packed, rests) = sum.parts();
+            tensors.push((format!("sum.{index}"), packed.shape().to_vec(), little_endian(&packed.view())));
+            tensors.push((format!("rest.{index}"), rests.shape().to_vec(), little_endian(&rests.view())));
+        }
         let mut header = Header {
             version: VERSION,
             identity: identity.clone(),
@@ -62,13 +68,13 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
             sha256: String::new(),
             more,
         };
-        header.sha256 = digest(&header, bytes.iter().map(Vec::as_slice)).map_err(|error| failed(&error))?;
+        header.sha256 =
+            digest(&header, tensors.iter().map(|(_, _, bytes)| bytes.as_slice())).map_err(|error| failed(&error))?;
         let header = serde_json::to_string(&header).map_err(|error| failed(&error))?;
         let metadata = HashMap::from([(KEY.to_owned(), header)]);
         let mut views = Vec::new();
-        for (index, (bytes, sum)) in bytes.iter().zip(&sums.sums).enumerate() {
-            let view = TensorView::new(Dtype::F64, sum.shape().to_vec(), bytes);
-            views.push((name(index), view.map_err(|error| failed(&error))?));
+        for (name, shape, bytes) in &tensors {
+            views.push((name, TensorView::new(Dtype::F64, shape.clone(), bytes).map_err(|error| failed(&error))?));
         }
         safetensors::serialize(views, Some(metadata)).map_err(|error| failed(&error))
     }
@@ -92,7 +98,9 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
         let tensors = SafeTensors::deserialize(bytes).map_err(|error| damaged(&error))?;
         let mut views = Vec::new();
         for index in 0..header.rows.len() {
-            views.push(tensors.tensor(&name(index)).map_err(|error| damaged(&error))?);
+            for name in [format!("sum.{index}"), format!("rest.{index}")] {
+                views.push(tensors.tensor(&name).map_err(|error| damaged(&error))?);
+            }
         }
         let said = std::mem::take(&mut header.sha256);
         let found = digest(&header, views.iter().map(TensorView::data)).map_err(|error| damaged(&error))?;
@@ -100,7 +108,8 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
             return Err(damaged(&"its digest differs from what it says"));
         }
         let no_sum = || damaged(&"its tensors are no float64 sums");
-        let sums = views.iter().map(|view| read(view).ok_or_else(no_sum)).collect::<Result<_, _>>()?;
+        let (pairs, _) = views.as_chunks::<2>();
+        let sums = pairs.iter().map(|pair| read_sum(pair).ok_or_else(no_sum)).collect::<Result<_, _>>()?;
         let rows = header.rows.into_iter().map(f64::from_bits).collect();
         let sums = MomentSums { range: header.range, sums, rows, digest: header.digest };
         Ok(Self { identity: header.identity, sums, more: header.more })
@@ -116,31 +125,36 @@ fn digest<'a, T: Serialize>(header: &Header<T>, tensors: impl Iterator<Item = &'
     Ok(hexadecimal(&digest.finalize()))
 }
 
-fn name(index: usize) -> String {
-    format!("sum.{index}")
+fn little_endian<D: Dimension>(values: &ArrayView<'_, f64, D>) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn little_endian(sum: &Array3<f64>) -> Vec<u8> {
-    sum.iter().flat_map(|value| value.to_le_bytes()).collect()
+fn read_sum([packed, rests]: &[TensorView<'_>; 2]) -> Option<SymmetricSum> {
+    let (&[groups, rows, columns], &[rest_groups, dim]) = (packed.shape(), rests.shape()) else { return None };
+    SymmetricSum::of_parts(read((groups, rows, columns), packed)?, read((rest_groups, dim), rests)?)
 }
 
-fn read(view: &TensorView<'_>) -> Option<Array3<f64>> {
-    let &[groups, rows, columns] = view.shape() else { return None };
+fn read<S: ndarray::IntoDimension>(shape: S, view: &TensorView<'_>) -> Option<Array<f64, S::Dim>> {
     if view.dtype() != Dtype::F64 {
         return None;
     }
     let (values, _) = view.data().as_chunks::<8>();
-    Array3::from_shape_vec((groups, rows, columns), values.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect())
-        .ok()
+    let values = values.iter().map(|bytes| f64::from_le_bytes(*bytes)).collect();
+    Array::from_shape_vec(shape.into_dimension(), values).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ndarray::Array3;
 
     fn sums() -> MomentSums {
         let sum = |groups, dim: usize| {
-            Array3::from_shape_fn((groups, dim, dim), |(group, row, column)| 1.0 / (1 + group + row + column) as f64)
+            let entry = |(group, row, column)| 1.0 / (1 + group + row + column) as f64;
+            let mut sum = SymmetricSum::zeros(groups, dim);
+            (1..4)
+                .for_each(|times| sum.add_scaled(f64::from(times), &Array3::from_shape_fn((groups, dim, dim), entry)));
+            sum
         };
         let sums = (0..12).map(|index| sum(1 + index % 2, 2 + index)).collect();
         MomentSums { range: 3..9, sums, rows: vec![0.1 + 0.2; 12], digest: DataDigest::default() }
