@@ -3,7 +3,7 @@
 use super::Answer;
 use super::layers::LayerArgs;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
-use super::score::part_name;
+use super::score::part;
 use super::shard::{ShardChoice, announce};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
@@ -51,7 +51,7 @@ pub(super) fn run(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
 
 fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
     let shard = announce(args.shard, ui)?;
-    let output = part_name(&args.output, "evidence", shard, "safetensors");
+    let output = part(&args.output, "evidence", shard, "safetensors")?;
     let outputs: Vec<_> = output.local().into_iter().collect();
     let trusted = args.trust.choice(&outputs)?;
     let runner = args.runner.runner()?;

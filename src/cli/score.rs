@@ -38,7 +38,7 @@ pub(super) struct ScoreArgs {
 
 pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     let shard = super::shard::announce(args.shard, ui)?;
-    let output = part_name(&args.output, "scores", shard, "parquet");
+    let output = part(&args.output, "scores", shard, "parquet")?;
     let format = format(&output, args.shard.is_some())?;
     let runner = args.runner.runner()?;
     let work = args.long.work.as_deref().map(WorkFolder::open).transpose()?;
@@ -98,13 +98,13 @@ fn summary(scores: &Scores, engine: String, output: String) -> String {
     )
 }
 
-/// The file of a shard: the one that is named, or one in the folder that is named.
-pub(super) fn part_name(output: &Location, what: &str, shard: Shard, extension: &str) -> Location {
-    if output.is_folder() {
-        output.join(&format!("{what}-{:05}-of-{:05}.{extension}", shard.index(), shard.count()))
-    } else {
-        output.clone()
+/// The file of a shard: the one that is named, or one in the folder that is named, which is made where it is not there.
+pub(super) fn part(output: &Location, what: &str, shard: Shard, extension: &str) -> Result<Location, Error> {
+    if !output.is_folder() {
+        return Ok(output.clone());
     }
+    output.make_folder()?;
+    Ok(output.join(&format!("{what}-{:05}-of-{:05}.{extension}", shard.index(), shard.count())))
 }
 
 /// The format that a file's name asks for. Only one of them can say what a shard is a shard of.

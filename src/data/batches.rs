@@ -20,8 +20,8 @@ pub struct Batch {
     pub inputs: Vec<NamedTensor>,
     /// What was asked for as well, and cannot be used: its indices and why.
     pub quarantined: Vec<(usize, Quarantined)>,
-    /// What the samples are.
-    pub digest: DataDigest,
+    /// What each sample is.
+    pub digests: Vec<DataDigest>,
 }
 
 /// Where batches come from, and what happens to them on the way.
@@ -127,12 +127,12 @@ impl Stream<'_> {
     fn prepare(&self, asked: &[usize], unusable: Unusable) -> Result<Batch, DataError> {
         let prepared: Vec<_> = asked.par_iter().map(|index| self.sample(*index)).collect();
         let (mut indices, mut samples, mut quarantined) = (Vec::new(), Vec::new(), Vec::new());
-        let mut digest = DataDigest::default();
+        let mut digests = Vec::new();
         // The first error in the order of the samples counts, not the first in time.
         for (&index, sample) in asked.iter().zip(prepared) {
             match sample {
                 Ok(sample) => {
-                    digest.add(&sample.digest);
+                    digests.push(sample.digest);
                     indices.push(index);
                     samples.push(sample.values);
                 }
@@ -147,7 +147,7 @@ impl Stream<'_> {
             inputs.push(stack(route, samples.iter().filter_map(|values| values.get(position)), indices.len())?);
         }
         let labels = indices.iter().map(|index| self.set.label(*index)).collect();
-        Ok(Batch { indices, labels, inputs, quarantined, digest })
+        Ok(Batch { indices, labels, inputs, quarantined, digests })
     }
 
     fn sample(&self, index: usize) -> Result<Prepared, DataError> {

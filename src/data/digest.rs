@@ -13,6 +13,13 @@ use sha2::{Digest, Sha256};
 pub struct DataDigest([u8; 32]);
 
 impl DataDigest {
+    /// Of several samples.
+    pub fn sum<'a>(samples: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut total = Self::default();
+        samples.into_iter().for_each(|sample| total.add(sample));
+        total
+    }
+
     /// Of one sample; `values` are its inputs, in the order of the `routes` that made them.
     pub(super) fn of_sample(id: &SampleId, label: usize, routes: &[Route], values: &[SampleValues]) -> Self {
         let mut digest = Sha256::new();
@@ -112,13 +119,7 @@ mod tests {
     #[test]
     fn parts_add_up_in_any_order() {
         let samples = ["a", "b", "c"].map(|id| of(id, &[("x", &[1, 7])]));
-        let sum = |order: &[usize]| {
-            let mut total = DataDigest::default();
-            for &index in order {
-                total.add(&samples[index]);
-            }
-            total
-        };
+        let sum = |order: &[usize]| DataDigest::sum(order.iter().map(|&index| &samples[index]));
         let mut parts = sum(&[2]);
         parts.add(&sum(&[1, 0]));
         assert_eq!(sum(&[0, 1, 2]), parts);

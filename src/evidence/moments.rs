@@ -115,7 +115,7 @@ fn begin(
     }
     let mut found = DataDigest::default();
     pass.stream.for_each(&pass.samples[kept.range.clone()], 1, |batch| {
-        found.add(&batch.digest);
+        found.add(&DataDigest::sum(&batch.digests));
         Ok::<(), EvidenceError>(())
     })?;
     match pass.samples[kept.range.clone()] {
@@ -263,7 +263,7 @@ impl Run<'_> {
             }
         }
         self.total.range.end += samples;
-        self.total.digest.add(&batch.digest);
+        self.total.digest.add(&DataDigest::sum(&batch.digests));
         Ok(())
     }
 
@@ -282,7 +282,7 @@ impl Run<'_> {
         for (index, source) in self.sources.iter().enumerate() {
             let output = outputs.next().unwrap_or_else(|| Tensor::zeros(&[]));
             let moment = moment(output, source, self.total.sums[index].shape())?;
-            self.total.sums[index].scaled_add(weight, &moment);
+            self.total.sums[index].add_scaled(weight, &moment);
         }
         let counts: Vec<f64> = outputs.map(|count| count.to_f64().sum()).collect();
         let mut counted = counts.iter();

@@ -78,7 +78,7 @@ pub struct ScoredBatch {
     pub predictions: Vec<Prediction>,
     /// What the scores mean; nothing where no sample was scored.
     pub meaning: Option<Meaning>,
-    /// What was fed.
+    /// What they are.
     pub digest: DataDigest,
     /// What could not be scored, by index.
     pub quarantined: Vec<(usize, Quarantined)>,
@@ -173,9 +173,11 @@ fn resume(
     for (position, scored) in finished.iter().enumerate() {
         let (first, asked) = (done, scored.asked());
         done += asked;
-        let samples = all.get(first..done).ok_or(EvidenceError::Changed { first, last: done })?;
+        if done > all.len() {
+            return Err(EvidenceError::Changed { first, last: done });
+        }
         if position == 0 || position + 1 == finished.len() {
-            check_unchanged(stream, samples, &scored.digest)?;
+            check_unchanged(stream, &scored.samples, &scored.digest)?;
         }
         if let Some(meaning) = scored.meaning {
             forward.assume(meaning.link);
@@ -187,7 +189,7 @@ fn resume(
 fn check_unchanged(stream: &Stream<'_>, samples: &[usize], digest: &DataDigest) -> Result<(), EvidenceError> {
     let mut found = DataDigest::default();
     stream.for_each_usable(samples, samples.len().max(1), |batch| {
-        found.add(&batch.digest);
+        found.add(&DataDigest::sum(&batch.digests));
         Ok::<(), EvidenceError>(())
     })?;
     match samples {
@@ -265,7 +267,7 @@ fn score_batch(
     batch: Batch,
     observer: &dyn Observer,
 ) -> Result<ScoredBatch, EvidenceError> {
-    let Batch { digest, quarantined, .. } = batch;
+    let (digest, quarantined) = (DataDigest::default(), batch.quarantined);
     let mut done = ScoredBatch { samples: Vec::new(), predictions: Vec::new(), meaning: None, digest, quarantined };
     if batch.indices.is_empty() {
         return Ok(done);
@@ -274,7 +276,8 @@ fn score_batch(
     let link = forward.link(&scores, observer)?;
     let classes = link.classes(scores.rows.ncols());
     done.meaning = Some(Meaning { classes, link });
-    for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(scores.rows.rows()) {
+    let samples = batch.indices.iter().zip(&batch.labels).zip(&batch.digests);
+    for (((&index, &label), digest), row) in samples.zip(scores.rows.rows()) {
         let mut refuse = |reason: String| {
             done.quarantined.push((index, Quarantined { id: stream.set.id(index), reason }));
         };
@@ -285,6 +288,7 @@ fn score_batch(
             refuse("the model's output for it is not finite; check its preprocessing (--scale, --mean, --std)".into());
         } else {
             done.samples.push(index);
+            done.digest.add(digest);
             done.predictions.push(Prediction::of(&row, link, label));
         }
     }

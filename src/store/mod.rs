@@ -75,6 +75,17 @@ impl Location {
         }
     }
 
+    /// Makes the folder that it stands for, where it is not there. Object stores have none to be made.
+    ///
+    /// # Errors
+    /// [`StoreError::Write`].
+    pub fn make_folder(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Local(path) => std::fs::create_dir_all(path).map_err(|error| StoreError::write(self, error)),
+            Self::Remote(_) => Ok(()),
+        }
+    }
+
     /// The ending of its name, behind the last dot.
     pub fn extension(&self) -> String {
         let text = self.to_string();
@@ -102,10 +113,7 @@ impl Location {
     /// [`StoreError::Write`].
     pub fn write(&self, bytes: Vec<u8>) -> Result<(), StoreError> {
         match self {
-            Self::Local(path) => {
-                std::fs::create_dir_all(crate::paths::parent(path)).map_err(|error| StoreError::write(self, error))?;
-                write_atomically(path, &bytes).map_err(|error| StoreError::write(self, error))
-            }
+            Self::Local(path) => write_atomically(path, &bytes).map_err(|error| StoreError::write(self, error)),
             #[cfg(feature = "object-store")]
             Self::Remote(url) => remote::write(url, bytes).map_err(|error| StoreError::write(self, error)),
             #[cfg(not(feature = "object-store"))]
@@ -169,6 +177,7 @@ mod tests {
     fn what_is_written_is_read_and_listed() {
         let folder = tempfile::tempdir().unwrap();
         let parts = Location::Local(folder.path().join("new/parts/"));
+        parts.make_folder().unwrap();
         for name in ["b", "a", ".hidden"] {
             parts.join(name).write(name.as_bytes().to_vec()).unwrap();
         }

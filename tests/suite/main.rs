@@ -7,6 +7,7 @@ mod cli;
 mod fuzz;
 mod inputs_outputs;
 mod large_model;
+mod long_runs;
 mod net;
 mod ops;
 mod oracle;
