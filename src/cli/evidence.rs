@@ -84,7 +84,8 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
     let ids = choice.trusted.samples.iter().map(|&sample| set.id(sample)).collect();
     let measured = sums.range.len();
     let facts = EvidenceFacts { shard, trusted: ids, selection: choice.selection, scores: choice.scores };
-    output.write(MomentsFile::encode(&identity, &sums, facts)?)?;
+    let bytes = MomentsFile::encode(&identity, &sums, facts)?;
+    output.write(|file| file.write_all(&bytes))?;
     let info = engine.info();
     ui.summary(&table(
         &["layers", "trusted", "measured", "engine", "evidence"],

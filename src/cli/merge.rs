@@ -57,8 +57,8 @@ fn merge_scores(args: &MergeArgs, parts: Vec<ScorePart>, ui: &Ui) -> Result<Answ
     let Some(format) = FORMATS.iter().find(|format| format.extension() == extension) else {
         return Err(Error::Usage(format!("these are scores, and {} is no .parquet, .csv or .jsonl", args.output)));
     };
-    let encoded = format.encode(&whole.rows, &whole.header.encode()?);
-    args.output.write(encoded.map_err(|error| Error::Usage(format!("the scores cannot be encoded: {error}")))?)?;
+    let about = whole.header.encode()?;
+    args.output.write(|file| format.write(&mut whole.rows.iter().cloned(), &about, file))?;
     ui.summary(&table(
         &["shards", "samples", "left out", "scores"],
         &[0, 1, 2],
@@ -75,7 +75,8 @@ fn merge_scores(args: &MergeArgs, parts: Vec<ScorePart>, ui: &Ui) -> Result<Answ
 fn merge_evidence(args: &MergeArgs, parts: EvidenceMerge, ui: &Ui) -> Result<Answer, Error> {
     let (count, whole) = parts.finish()?;
     let (trusted, layers) = (whole.content.more.trusted.len(), whole.content.sums.sums.len());
-    args.output.write(whole.encode()?)?;
+    let bytes = whole.encode()?;
+    args.output.write(|file| file.write_all(&bytes))?;
     ui.summary(&table(
         &["shards", "trusted", "moments", "evidence"],
         &[0, 1, 2],

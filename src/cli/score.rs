@@ -58,10 +58,9 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
         // Refuses a set of which nothing could be scored.
         ScoreSummary::of(&scores, forward.classifier())?;
     }
-    let rows = rows(&scores, data.set.as_ref());
-    let about = ScoreHeader::new(facts(&subject, &classifier, &scores, shard)?, &rows).encode()?;
-    let encoded = format.encode(&rows, &about);
-    output.write(encoded.map_err(|error| Error::Usage(format!("the scores cannot be encoded: {error}")))?)?;
+    let rows = || rows(&scores, data.set.as_ref());
+    let about = ScoreHeader::new(facts(&subject, &classifier, &scores, shard)?, rows()).encode()?;
+    output.write(|file| format.write(&mut rows(), &about, file))?;
     let info = engine.info();
     let engine = format!("{} {} on {}", info.name, info.version, info.device);
     ui.summary(&summary(&scores, engine, output.to_string()));

@@ -156,15 +156,18 @@ impl Staged {
     }
 }
 
-/// Writes a small file, such as a report, atomically.
+/// Writes a file, such as a report, atomically.
 ///
 /// # Errors
 /// [`ModelError::Write`].
-pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), ModelError> {
+pub fn write_atomically(
+    path: &Path,
+    content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>,
+) -> Result<(), ModelError> {
     check_target(path, true)?;
     let staging = staging_folder(path)?;
     let staged = staging.path().join("file");
-    write_file(&staged, |file| file.write_all(bytes))?;
+    write_file(&staged, content)?;
     rename(&staged, path).map(|()| sync_folder(parent(path)))
 }
 

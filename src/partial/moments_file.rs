@@ -8,11 +8,12 @@ use super::{Identity, PartialError};
 use crate::data::DataDigest;
 use crate::evidence::{MomentSums, SymmetricSum};
 use crate::model::hexadecimal;
-use ndarray::{Array, ArrayView, Dimension};
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use ndarray::{Array, ArrayViewD, IntoDimension};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -56,8 +57,8 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
         let mut tensors = Vec::new();
         for (index, sum) in sums.sums.iter().enumerate() {
             let (packed, rests) = sum.parts();
-            tensors.push((format!("sum.{index}"), packed.shape().to_vec(), little_endian(&packed.view())));
-            tensors.push((format!("rest.{index}"), rests.shape().to_vec(), little_endian(&rests.view())));
+            tensors.push((format!("sum.{index}"), Values(packed.view().into_dyn())));
+            tensors.push((format!("rest.{index}"), Values(rests.view().into_dyn())));
         }
         let mut header = Header {
             version: VERSION,
@@ -69,14 +70,10 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
             more,
         };
         header.sha256 =
-            digest(&header, tensors.iter().map(|(_, _, bytes)| bytes.as_slice())).map_err(|error| failed(&error))?;
+            digest(&header, tensors.iter().map(|(_, values)| values.data())).map_err(|error| failed(&error))?;
         let header = serde_json::to_string(&header).map_err(|error| failed(&error))?;
         let metadata = HashMap::from([(KEY.to_owned(), header)]);
-        let mut views = Vec::new();
-        for (name, shape, bytes) in &tensors {
-            views.push((name, TensorView::new(Dtype::F64, shape.clone(), bytes).map_err(|error| failed(&error))?));
-        }
-        safetensors::serialize(views, Some(metadata)).map_err(|error| failed(&error))
+        safetensors::serialize(tensors, Some(metadata)).map_err(|error| failed(&error))
     }
 
     /// Reads a file, which messages call `path`.
@@ -103,7 +100,7 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
             }
         }
         let said = std::mem::take(&mut header.sha256);
-        let found = digest(&header, views.iter().map(TensorView::data)).map_err(|error| damaged(&error))?;
+        let found = digest(&header, views.iter().map(|view| view.data().into())).map_err(|error| damaged(&error))?;
         if found != said {
             return Err(damaged(&"its digest differs from what it says"));
         }
@@ -117,7 +114,10 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
 }
 
 /// SHA-256 over a header, whose own digest is empty, and the bytes of the tensors.
-fn digest<'a, T: Serialize>(header: &Header<T>, tensors: impl Iterator<Item = &'a [u8]>) -> serde_json::Result<String> {
+fn digest<'a, T: Serialize>(
+    header: &Header<T>,
+    tensors: impl Iterator<Item = Cow<'a, [u8]>>,
+) -> serde_json::Result<String> {
     let mut digest = Sha256::new_with_prefix(serde_json::to_vec(header)?);
     for bytes in tensors {
         digest.update(bytes);
@@ -125,8 +125,25 @@ fn digest<'a, T: Serialize>(header: &Header<T>, tensors: impl Iterator<Item = &'
     Ok(hexadecimal(&digest.finalize()))
 }
 
-fn little_endian<D: Dimension>(values: &ArrayView<'_, f64, D>) -> Vec<u8> {
-    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+/// A tensor whose bytes are made when they are written, so that no more than one is there twice.
+struct Values<'a>(ArrayViewD<'a, f64>);
+
+impl View for Values<'_> {
+    fn dtype(&self) -> Dtype {
+        Dtype::F64
+    }
+
+    fn shape(&self) -> &[usize] {
+        self.0.shape()
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
+    }
+
+    fn data_len(&self) -> usize {
+        self.0.len() * size_of::<f64>()
+    }
 }
 
 fn read_sum([packed, rests]: &[TensorView<'_>; 2]) -> Option<SymmetricSum> {
@@ -134,7 +151,7 @@ fn read_sum([packed, rests]: &[TensorView<'_>; 2]) -> Option<SymmetricSum> {
     SymmetricSum::of_parts(read((groups, rows, columns), packed)?, read((rest_groups, dim), rests)?)
 }
 
-fn read<S: ndarray::IntoDimension>(shape: S, view: &TensorView<'_>) -> Option<Array<f64, S::Dim>> {
+fn read<S: IntoDimension>(shape: S, view: &TensorView<'_>) -> Option<Array<f64, S::Dim>> {
     if view.dtype() != Dtype::F64 {
         return None;
     }

@@ -8,6 +8,7 @@ use crate::model::hexadecimal;
 use crate::report::scores::Row;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use std::borrow::Borrow;
 
 /// The version of this format.
 const VERSION: u32 = 1;
@@ -60,7 +61,7 @@ pub struct ScorePart {
 
 impl ScoreHeader {
     /// The header of a file with these rows.
-    pub fn new(facts: ScoreFacts, rows: &[Row]) -> Self {
+    pub fn new(facts: ScoreFacts, rows: impl IntoIterator<Item = Row>) -> Self {
         let ScoreFacts { identity, shard, samples, meaning, digest, quarantined } = facts;
         let sha256 = digest_rows(rows);
         Self { version: VERSION, identity, shard, samples, meaning, digest, quarantined, sha256 }
@@ -75,9 +76,10 @@ impl ScoreHeader {
     }
 }
 
-fn digest_rows(rows: &[Row]) -> String {
+fn digest_rows<R: Borrow<Row>>(rows: impl IntoIterator<Item = R>) -> String {
     let mut digest = Sha256::new();
-    for Row { id, label, predicted, confidence, loss } in rows {
+    for row in rows {
+        let Row { id, label, predicted, confidence, loss } = row.borrow();
         digest.update(format!("{id}\0{label}\0{predicted}\0{:x}\0{:x}\0", confidence.to_bits(), loss.to_bits()));
     }
     hexadecimal(&digest.finalize())

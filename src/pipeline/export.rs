@@ -11,6 +11,7 @@ use crate::report::{OutputReport, Report};
 use crate::tensor::NamedTensor;
 use crate::verify::{Agreement, AgreementStatus, EngineCheck, Verification, structure};
 use sha2::{Digest, Sha256};
+use std::io::Write;
 use std::path::Path;
 
 /// Real samples on which the rewritten model is run before it is exported.
@@ -143,7 +144,7 @@ pub(super) fn finish(job: &Job, report: &Report, exported: Option<Exported>) -> 
     let mut json = serde_json::to_vec_pretty(report)
         .map_err(|error| ModelError::Write { path: job.report.clone(), source: error.into() })?;
     json.push(b'\n');
-    write_atomically(&job.report, &json)?;
+    write_atomically(&job.report, |file| file.write_all(&json))?;
     let Some(exported) = exported else { return Ok(()) };
     let moved = exported.staged.commit(job.force);
     if moved.is_err() {

@@ -8,6 +8,7 @@ pub use error::StoreError;
 
 use crate::model::write_atomically;
 use std::fmt;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -107,15 +108,21 @@ impl Location {
         }
     }
 
-    /// Puts `bytes` there; nobody ever sees a part of them.
+    /// Puts there what `content` writes; nobody ever sees a part of it.
     ///
     /// # Errors
     /// [`StoreError::Write`].
-    pub fn write(&self, bytes: Vec<u8>) -> Result<(), StoreError> {
+    pub fn write(&self, content: impl FnOnce(&mut (dyn Write + Send)) -> io::Result<()>) -> Result<(), StoreError> {
         match self {
-            Self::Local(path) => write_atomically(path, &bytes).map_err(|error| StoreError::write(self, error)),
+            Self::Local(path) => {
+                write_atomically(path, |file| content(file)).map_err(|error| StoreError::write(self, error))
+            }
             #[cfg(feature = "object-store")]
-            Self::Remote(url) => remote::write(url, bytes).map_err(|error| StoreError::write(self, error)),
+            Self::Remote(url) => {
+                let mut bytes = Vec::new();
+                content(&mut bytes).map_err(|error| StoreError::write(self, error))?;
+                remote::write(url, bytes).map_err(|error| StoreError::write(self, error))
+            }
             #[cfg(not(feature = "object-store"))]
             Self::Remote(_) => Err(StoreError::write(self, "this build reaches no object store")),
         }
@@ -179,13 +186,13 @@ mod tests {
         let parts = Location::Local(folder.path().join("new/parts/"));
         parts.make_folder().unwrap();
         for name in ["b", "a", ".hidden"] {
-            parts.join(name).write(name.as_bytes().to_vec()).unwrap();
+            parts.join(name).write(|file| file.write_all(name.as_bytes())).unwrap();
         }
         assert!(parts.is_folder());
         assert_eq!(parts.files().unwrap(), [parts.join("a"), parts.join("b")]);
         assert_eq!(parts.join("a").files().unwrap(), [parts.join("a")]);
         assert_eq!(parts.join("b").read().unwrap(), b"b");
         assert!(parts.join("c").read().unwrap_err().to_string().contains("parts"));
-        assert!(parts.join("a/c").write(Vec::new()).is_err());
+        assert!(parts.join("a/c").write(|_| Ok(())).is_err());
     }
 }

@@ -9,6 +9,8 @@ mod inputs_outputs;
 mod large_model;
 mod long_runs;
 mod net;
+#[cfg(feature = "object-store")]
+mod object_store;
 mod ops;
 mod oracle;
 mod readme;

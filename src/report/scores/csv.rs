@@ -1,7 +1,7 @@
 //! Comma-separated values with a header line (RFC 4180).
 
 use super::{Format, Row};
-use std::error::Error;
+use std::io::{self, Write};
 
 pub(super) struct Csv;
 
@@ -10,10 +10,17 @@ impl Format for Csv {
         "csv"
     }
 
-    fn encode(&self, rows: &[Row], _about: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-        let mut writer = csv::Writer::from_writer(Vec::new());
-        rows.iter().try_for_each(|row| writer.serialize(row))?;
-        Ok(writer.into_inner()?)
+    fn write(
+        &self,
+        rows: &mut dyn Iterator<Item = Row>,
+        _about: &str,
+        file: &mut (dyn Write + Send),
+    ) -> io::Result<()> {
+        let mut writer = csv::Writer::from_writer(file);
+        for row in rows {
+            writer.serialize(row)?;
+        }
+        writer.flush()
     }
 }
 
@@ -23,7 +30,7 @@ mod tests {
 
     #[test]
     fn names_are_quoted_and_no_digit_is_lost() {
-        let text = String::from_utf8(Csv.encode(&super::super::example(), "").unwrap()).unwrap();
+        let text = String::from_utf8(super::super::written(&Csv, "")).unwrap();
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[0], "id,label,predicted,confidence,loss");
         assert_eq!(lines[1], "\"a, \"\"b\"\".png\",3,1,0.75,0.30000000000000004");

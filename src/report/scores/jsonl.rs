@@ -1,7 +1,7 @@
 //! One JSON object a line.
 
 use super::{Format, Row};
-use std::error::Error;
+use std::io::{self, Write};
 
 pub(super) struct JsonLines;
 
@@ -10,13 +10,17 @@ impl Format for JsonLines {
         "jsonl"
     }
 
-    fn encode(&self, rows: &[Row], _about: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-        let mut bytes = Vec::new();
+    fn write(
+        &self,
+        rows: &mut dyn Iterator<Item = Row>,
+        _about: &str,
+        file: &mut (dyn Write + Send),
+    ) -> io::Result<()> {
         for row in rows {
-            serde_json::to_writer(&mut bytes, row)?;
-            bytes.push(b'\n');
+            serde_json::to_writer(&mut *file, &row)?;
+            file.write_all(b"\n")?;
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 
@@ -26,7 +30,7 @@ mod tests {
 
     #[test]
     fn every_line_is_an_object() {
-        let text = String::from_utf8(JsonLines.encode(&super::super::example(), "").unwrap()).unwrap();
+        let text = String::from_utf8(super::super::written(&JsonLines, "")).unwrap();
         let losses: Vec<f64> = text
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["loss"].as_f64().unwrap())

@@ -8,7 +8,7 @@ pub(crate) mod parquet;
 use crate::data::DataSet;
 use crate::evidence::Scores;
 use serde::Serialize;
-use std::error::Error;
+use std::io::{self, Write};
 
 /// The formats, told apart by the extension of the file.
 pub const FORMATS: &[&dyn Format] = &[
@@ -37,27 +37,35 @@ pub struct Row {
 pub trait Format: Sync {
     /// The extension of its files.
     fn extension(&self) -> &'static str;
-    /// A whole file. `about` is what it says of itself, where the format has room for that.
+    /// Writes a whole file. `about` is what it says of itself, where the format has room for that.
     ///
     /// # Errors
-    /// Those of the library that writes it.
-    fn encode(&self, rows: &[Row], about: &str) -> Result<Vec<u8>, Box<dyn Error>>;
+    /// What cannot be written.
+    fn write(&self, rows: &mut dyn Iterator<Item = Row>, about: &str, file: &mut (dyn Write + Send)) -> io::Result<()>;
 }
 
 /// One row for each sample, in the set's order.
-pub fn rows(scores: &Scores, set: &dyn DataSet) -> Vec<Row> {
-    let row = |(&index, prediction): (&usize, &crate::evidence::Prediction)| Row {
+pub fn rows(scores: &Scores, set: &dyn DataSet) -> impl Iterator<Item = Row> {
+    let row = move |(&index, prediction): (&usize, &crate::evidence::Prediction)| Row {
         id: set.id(index).0,
         label: prediction.label,
         predicted: prediction.predicted,
         confidence: prediction.confidence,
         loss: prediction.loss,
     };
-    scores.samples.iter().zip(&scores.predictions).map(row).collect()
+    scores.samples.iter().zip(&scores.predictions).map(row)
+}
+
+/// The bytes that a format makes of the example.
+#[cfg(test)]
+fn written(format: &dyn Format, about: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    format.write(&mut example().into_iter(), about, &mut bytes).unwrap();
+    bytes
 }
 
 #[cfg(test)]
-pub(super) fn example() -> Vec<Row> {
+fn example() -> Vec<Row> {
     let row = |id: &str, loss: f64| Row { id: id.into(), label: 3, predicted: 1, confidence: 0.75, loss };
     vec![row("a, \"b\".png", 0.1 + 0.2), row("ü.png", 1e-17)]
 }

@@ -1,4 +1,4 @@
-//! Apache Parquet: one row group, uncompressed. What the file says of itself stands in the metadata under `onnx-sap`.
+//! Apache Parquet, uncompressed. What the file says of itself stands in the metadata under `onnx-sap`.
 
 use super::{Format, Row};
 use parquet::data_type::{ByteArray, ByteArrayType, DoubleType, Int64Type};
@@ -9,6 +9,7 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::record::RowAccessor;
 use parquet::schema::parser::parse_message_type;
 use std::error::Error;
+use std::io::{self, Write};
 use std::sync::Arc;
 
 pub(super) struct Parquet;
@@ -29,12 +30,28 @@ impl Format for Parquet {
         "parquet"
     }
 
-    fn encode(&self, rows: &[Row], about: &str) -> Result<Vec<u8>, Box<dyn Error>> {
-        let schema = Arc::new(parse_message_type(SCHEMA)?);
-        let entry = KeyValue::new(KEY.to_owned(), about.to_owned());
-        let builder = WriterProperties::builder().set_key_value_metadata(Some(vec![entry]));
-        let properties = Arc::new(builder.build());
-        let mut writer = SerializedFileWriter::new(Vec::new(), schema, properties)?;
+    fn write(&self, rows: &mut dyn Iterator<Item = Row>, about: &str, file: &mut (dyn Write + Send)) -> io::Result<()> {
+        write(rows, about, file).map_err(io::Error::other)
+    }
+}
+
+/// So many rows are in memory at once.
+const ROWS_IN_A_GROUP: usize = 1 << 16;
+
+fn write(
+    rows: &mut dyn Iterator<Item = Row>,
+    about: &str,
+    file: &mut (dyn Write + Send),
+) -> parquet::errors::Result<()> {
+    let schema = Arc::new(parse_message_type(SCHEMA)?);
+    let entry = KeyValue::new(KEY.to_owned(), about.to_owned());
+    let builder = WriterProperties::builder().set_key_value_metadata(Some(vec![entry]));
+    let mut writer = SerializedFileWriter::new(file, schema, Arc::new(builder.build()))?;
+    loop {
+        let rows: Vec<Row> = rows.take(ROWS_IN_A_GROUP).collect();
+        if rows.is_empty() {
+            return writer.close().map(drop);
+        }
         let mut group = writer.next_row_group()?;
         // In the order of the schema.
         macro_rules! column {
@@ -51,7 +68,6 @@ impl Format for Parquet {
         column!(DoubleType, |row| row.confidence);
         column!(DoubleType, |row| row.loss);
         group.close()?;
-        Ok(writer.into_inner()?)
     }
 }
 
@@ -84,14 +100,13 @@ mod tests {
 
     #[test]
     fn what_was_written_is_read_back() {
-        let rows = super::super::example();
-        let (about, read) = decode(Parquet.encode(&rows, "{\"version\":1}").unwrap()).unwrap();
-        assert_eq!((about.as_deref(), read), (Some("{\"version\":1}"), rows));
+        let (about, read) = decode(super::super::written(&Parquet, "{\"version\":1}")).unwrap();
+        assert_eq!((about.as_deref(), read), (Some("{\"version\":1}"), super::super::example()));
     }
 
     #[test]
     fn what_is_no_table_of_scores_is_an_error() {
-        let bytes = Parquet.encode(&super::super::example(), "").unwrap();
+        let bytes = super::super::written(&Parquet, "");
         for length in (0..bytes.len()).step_by(13) {
             assert!(decode(bytes[..length].to_vec()).is_err(), "{length}");
         }
