@@ -10,6 +10,7 @@ mod large_model;
 mod net;
 mod ops;
 mod oracle;
+mod parity;
 mod readme;
 mod reference;
 mod resources;
