@@ -1,6 +1,6 @@
 //! Options that several commands share, and the parts of `--help` that come from the registries.
 
-use crate::data::{Channels, DataError, ImageSize, InputLayout, Preprocessing, READERS, Resize, Spec};
+use crate::data::{Channels, DataError, ImageSize, InputLayout, Interpolation, Preprocessing, READERS, Resize, Spec};
 use crate::engine::{Device, EngineName};
 use crate::error::Error;
 use crate::evidence::BadLimit;
@@ -81,6 +81,9 @@ pub(super) struct DataArgs {
     /// Resize before the centre crop: none, 256 (shorter side), HEIGHTxWIDTH, or 256/224 (share of the image)
     #[arg(long, value_name = "RESIZE", help_heading = "Preprocessing")]
     resize: Option<Resize>,
+    /// How resizing finds the colour between pixels: bilinear or bicubic, both with antialiasing [default: bilinear]
+    #[arg(long, value_name = "FILTER", help_heading = "Preprocessing")]
+    interpolation: Option<Interpolation>,
     /// Subtracted after scaling: one value, or one a channel
     #[arg(
         long,
@@ -126,6 +129,7 @@ impl DataArgs {
             size: self.size,
             usual_size: None,
             resize: self.resize,
+            interpolation: self.interpolation,
             mean: self.mean.clone(),
             std: self.std.clone(),
             scale: self.scale,

@@ -23,7 +23,7 @@ pub use batches::{Batch, Stream};
 pub use digest::DataDigest;
 pub use error::DataError;
 pub use perturb::Perturbation;
-pub use preprocess::{Channels, ImageSize, InputLayout, Preprocessing, Resize, SampleValues, Transform};
+pub use preprocess::{Channels, ImageSize, InputLayout, Interpolation, Preprocessing, Resize, SampleValues, Transform};
 pub use readers::READERS;
 pub use route::Route;
 pub use spec::Spec;

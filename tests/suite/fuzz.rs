@@ -219,6 +219,7 @@ fn data_files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         image.write_to(&mut bytes, format).unwrap();
         bytes.into_inner()
     };
+    let photograph = |name: &str| fs::read(repository("fixtures/preprocessing").join(name)).unwrap();
     vec![
         ("plain/train-images-idx3-ubyte", "mnist:plain", images.clone()),
         ("plain/train-labels-idx1-ubyte", "mnist:plain", crate::support::idx(&[10], &labels)),
@@ -229,7 +230,9 @@ fn data_files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("numpy.npz", "npz:numpy.npz", npy),
         ("deflated.npz", "npz:deflated.npz", archive),
         ("png/class/a.png", "folder:png", picture(image::ImageFormat::Png)),
-        ("jpg/class/a.jpg", "folder:jpg", picture(image::ImageFormat::Jpeg)),
+        ("jpg/class/a.jpg", "folder:jpg", photograph("jpeg-420.jpg")),
+        ("progressive/class/a.jpg", "folder:progressive", photograph("jpeg-progressive.jpg")),
+        ("cmyk/class/a.jpg", "folder:cmyk", photograph("jpeg-cmyk.jpg")),
         ("webp/class/a.webp", "folder:webp", picture(image::ImageFormat::WebP)),
     ]
 }

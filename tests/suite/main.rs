@@ -13,6 +13,7 @@ mod net;
 mod object_store;
 mod ops;
 mod oracle;
+mod parity;
 mod readme;
 mod reference;
 mod resources;

@@ -19,6 +19,8 @@ pub struct Preprocessing {
     pub usual_size: Option<ImageSize>,
     /// What happens before the centre crop to the size.
     pub resize: Option<Resize>,
+    /// How resizing finds the colour between pixels; bilinear where it is not given.
+    pub interpolation: Option<Interpolation>,
     /// Subtracted after scaling: one value, or one a channel in the order of `channels`.
     pub mean: Option<Vec<f32>>,
     /// Divided by at the end: one value, or one a channel in the order of `channels`.
@@ -50,6 +52,7 @@ impl Preprocessing {
             size: self.size.or(preset.size),
             usual_size: self.usual_size.or(preset.usual_size),
             resize: self.resize.or(preset.resize),
+            interpolation: self.interpolation.or(preset.interpolation),
             mean: self.mean.or(preset.mean),
             std: self.std.or(preset.std),
             scale: self.scale.or(preset.scale),
@@ -153,6 +156,48 @@ impl fmt::Display for Resize {
     }
 }
 
+/// How resizing finds the colour between pixels, under torchvision's names. Both average over what shrinking merges
+/// (`antialias=True` there).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Interpolation {
+    /// A triangle over two pixels.
+    #[default]
+    Bilinear,
+    /// A cubic over four pixels, a = −0.5.
+    Bicubic,
+}
+
+impl Interpolation {
+    /// How many pixels it reaches to either side, where nothing shrinks.
+    pub(super) const fn reach(self) -> f64 {
+        match self {
+            Self::Bilinear => 1.0,
+            Self::Bicubic => super::convolve::REACH,
+        }
+    }
+}
+
+impl FromStr for Interpolation {
+    type Err = DataError;
+
+    fn from_str(text: &str) -> Result<Self, DataError> {
+        match text {
+            "bilinear" => Ok(Self::Bilinear),
+            "bicubic" => Ok(Self::Bicubic),
+            _ => Err(refuse(text, "`bilinear` or `bicubic`")),
+        }
+    }
+}
+
+impl fmt::Display for Interpolation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bilinear => "bilinear",
+            Self::Bicubic => "bicubic",
+        })
+    }
+}
+
 /// The channels that a model takes, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Channels {
@@ -238,7 +283,7 @@ macro_rules! serialize_as_text {
     )*};
 }
 
-serialize_as_text!(ImageSize, Resize, Channels, InputLayout);
+serialize_as_text!(ImageSize, Resize, Interpolation, Channels, InputLayout);
 
 #[cfg(test)]
 mod tests {
@@ -248,6 +293,9 @@ mod tests {
     fn option_values_read_as_they_print() {
         for text in ["none", "256", "240x320", "256/224", "1/1"] {
             assert_eq!(text.parse::<Resize>().unwrap().to_string(), text);
+        }
+        for text in ["bilinear", "bicubic"] {
+            assert_eq!(text.parse::<Interpolation>().unwrap().to_string(), text);
         }
         for text in ["rgb", "bgr", "gray"] {
             assert_eq!(text.parse::<Channels>().unwrap().to_string(), text);
@@ -266,6 +314,7 @@ mod tests {
             assert_eq!(message.lines().count(), 1);
             assert!(text.parse::<Resize>().is_err() && text.parse::<ImageSize>().is_err(), "{text}");
         }
+        assert!("lanczos".parse::<Interpolation>().is_err());
         assert!("RGBA".parse::<Channels>().is_err() && "chwn".parse::<InputLayout>().is_err());
     }
 

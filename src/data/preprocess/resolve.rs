@@ -219,7 +219,8 @@ fn steps(
             "give finite --scale and --mean, and a --std that is not 0",
         ));
     }
-    Ok(ImageSteps { size, resize, channels, scale, mean, std, tables, order })
+    let interpolation = options.interpolation.unwrap_or_default();
+    Ok(ImageSteps { size, resize, interpolation, channels, scale, mean, std, tables, order })
 }
 
 /// Refuses pixels that the model's type would round or cut off.
@@ -307,6 +308,7 @@ fn refuse_image_options(options: &Preprocessing, kind: &str) -> Resolved<()> {
     let given = [
         ("--size", options.size.is_some()),
         ("--resize", options.resize.is_some()),
+        ("--interpolation", options.interpolation.is_some()),
         ("--mean", options.mean.is_some()),
         ("--std", options.std.is_some()),
         ("--scale", options.scale.is_some()),

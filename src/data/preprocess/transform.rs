@@ -1,7 +1,7 @@
 //! A resolved [`Transform`]: from what a data set holds to what the model takes, with every value concrete.
 
 use super::pixels::{self, Table};
-use super::{Channels, ImageSize, InputLayout, Preprocessing, Resize, resolve};
+use super::{Channels, ImageSize, InputLayout, Interpolation, Preprocessing, Resize, resolve};
 use crate::data::{Content, DataError, SampleId};
 use crate::tensor::ElementType;
 use image::DynamicImage;
@@ -46,6 +46,7 @@ pub(in crate::data) struct Geometry {
 pub(in crate::data) struct ImageSteps {
     pub(in crate::data) size: ImageSize,
     pub(in crate::data) resize: Resize,
+    pub(in crate::data) interpolation: Interpolation,
     pub(in crate::data) channels: Channels,
     pub(in crate::data) scale: f32,
     pub(in crate::data) mean: Vec<f32>,
@@ -121,7 +122,7 @@ impl Transform {
         steps: &ImageSteps,
         id: &SampleId,
     ) -> Result<SampleValues, DataError> {
-        let bytes = pixels::fit(image, steps.channels, steps.size, steps.resize)
+        let bytes = pixels::fit(image, steps.channels, steps.size, steps.resize, steps.interpolation)
             .map_err(|reason| DataError::sample(id, reason, "set --resize and --size to what the images allow"))?;
         let values = pixels::normalise(&bytes, steps.channels, steps.order, &steps.tables);
         self.shaped(values, id).map(SampleValues::Floats)

@@ -232,6 +232,7 @@ fn the_report_holds_every_value() {
     assert_eq!(report["shape"], serde_json::json!([3, 8, 8]));
     assert_eq!((&report["layout"], &report["channels"]), (&"nchw".into(), &"rgb".into()));
     assert_eq!((&report["size"], &report["resize"]), (&"8x8".into(), &"1/1".into()));
+    assert_eq!(report["interpolation"], "bilinear");
     assert_eq!(report["std"], serde_json::json!([1.0, 1.0, 1.0]));
     let of_values = resolve(&open(), &[Some(4)], &values(&[4])).unwrap();
     assert_eq!(serde_json::to_value(&of_values).unwrap(), serde_json::json!({"shape": [4]}));

@@ -1,6 +1,7 @@
 //! What readers have in common: lists of image files, encoded images, names and labels of samples, records of one size,
 //! the headers of numpy arrays.
 
+mod jpeg;
 mod labels;
 mod listing;
 mod names;
