@@ -1,6 +1,7 @@
 //! Asks a shared library whether it is an ONNX Runtime that this build can use, without committing the process to it.
 
-use crate::engine::{names::one_line};
+use crate::engine::names::one_line;
+use crate::panics;
 use std::error::Error;
 use std::fmt;
 use std::path::Path;

@@ -11,6 +11,7 @@ pub(super) use library::{Refusal, version};
 
 use super::names::{self, one_line};
 use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, runtime};
+use crate::panics;
 use crate::tensor::Tensor;
 use ::ort::environment::Environment;
 use ::ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};

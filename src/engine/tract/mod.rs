@@ -10,6 +10,7 @@ mod values;
 use super::names::{self, one_line};
 use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session};
 use crate::model::inlined;
+use crate::panics;
 use crate::tensor::Tensor;
 use std::collections::VecDeque;
 use std::path::Path;
