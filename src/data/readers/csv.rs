@@ -70,16 +70,15 @@ fn read(path: &Path) -> Result<Samples, DataError> {
     let mut columns = None;
     let mut line = StringRecord::new();
     while lines.read_record(&mut line).map_err(|error| DataError::file(path, error, ADVICE))? {
-        let (image, label) = match columns {
-            Some(columns) => columns,
-            None => {
-                let header = header(&line);
-                let found = *columns.insert(header.unwrap_or((0, 1)));
-                if header.is_some() {
-                    continue;
-                }
-                found
+        let (image, label) = if let Some(columns) = columns {
+            columns
+        } else {
+            let header = header(&line);
+            let found = *columns.insert(header.unwrap_or((0, 1)));
+            if header.is_some() {
+                continue;
             }
+            found
         };
         let Some(image) = line.get(image).map(str::trim).filter(|image| !image.is_empty()) else {
             let number = line.position().map_or(0, csv::Position::line);

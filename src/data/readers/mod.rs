@@ -7,6 +7,9 @@ mod folder;
 mod idx;
 mod mini_webvision;
 mod npz;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod webdataset;
 
 use super::{ImageSize, Preprocessing, Reader, Resize};
 
@@ -32,4 +35,7 @@ pub const READERS: &[&dyn Reader] = &[
     &folder::FOLDER,
     &csv::CSV,
     &npz::NPZ,
+    &webdataset::WEBDATASET,
+    #[cfg(feature = "parquet")]
+    &parquet::PARQUET,
 ];

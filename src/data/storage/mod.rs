@@ -14,6 +14,6 @@ pub(in crate::data) use labels::Labels;
 pub(in crate::data) use listing::Listing;
 pub(in crate::data) use names::Names;
 pub(in crate::data) use npy::Header;
-pub(in crate::data) use picture::{is_image, read_image};
+pub(in crate::data) use picture::{decode, is_image, read_image};
 pub(in crate::data) use planes::interleave;
 pub(in crate::data) use records::{Records, Shape, Source, open_file};
