@@ -197,7 +197,8 @@ fn what_has_no_samples_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     assert!(message(WEBDATASET.open(folder.path(), None)).contains("no .tar in it"));
     assert!(WEBDATASET.open(&folder.path().join("absent.tar"), None).is_err());
-    assert!(message(opened(&archive(&[]))).contains("empty"));
+    assert!(message(opened(b"")).contains("empty"));
+    assert!(message(opened(&archive(&[]))).contains("no sample has an image and a label"));
     assert!(message(opened(b"no archive at all")).contains("a.tar"));
     let message = message(opened(&archive(&[("k.png", &picture(1))])));
     assert!(message.contains("a.tar/k for one, it has no label"), "{message}");
