@@ -300,7 +300,11 @@ fn a_pickle_that_asks_for_more_than_the_release_does_is_refused_before_it_is_par
         (nested(b"N", 1 << 22), "more values"),
         (nested(b"", 0), "no dictionary"),
         ([b"\x80\x02]q\0".as_slice(), &doubled, b"."].concat(), "repeats value 0"),
-        ([b"\x80\x02U\xff".as_slice(), &[7; 255], b"q\0", &b"h\0".repeat(400), b"."].concat(), "repeats values"),
+        ([b"\x80\x02Nq\0".as_slice(), &doubled, b"."].concat(), "repeats values"),
+        ([b"\x80\x02U\xff".as_slice(), &[7; 255], b"q\0", &b"h\0".repeat(9000), b"."].concat(), "repeats values"),
+        (b"\x80\x02Nq\0]q\x01h\x01.".to_vec(), "repeats value 1"),
+        (b"\x80\x02]U\x01aU\x01b\x93\x86q\0h\0.".to_vec(), "repeats value 0"),
+        (b"\x80\x02h\x01.".to_vec(), "repeats value 1"),
         (b"\x80\x02NU\x01aq\0]q\0.".to_vec(), "two values of number 0"),
         (b"\x80\x02]q\0q\x01.".to_vec(), "numbers nothing"),
         (b"\x80\x02T\xff\xff\xff\xff.".to_vec(), "too early"),
@@ -339,6 +343,23 @@ fn what_other_versions_of_python_write_is_read_too() {
     bytes.extend([b"B".as_slice(), &3072_u32.to_le_bytes(), &image, b"\x95\x05\0\0\0\0\0\0\0\x94t\x94bu."].concat());
     let set = opened(&bytes).unwrap();
     assert_eq!((set.label(0), pixels(&*set, 0)), (3, [[10, 20, 30], [7, 20, 30]]));
+}
+
+#[test]
+fn bytes_that_python_3_writes_as_encoded_text_are_read_even_twice() {
+    let encoded = |pickle: &mut Pickle, text: &str, latin: &[u8]| {
+        pickle.add(b"X").add(&(text.len() as u32).to_le_bytes()).add(text.as_bytes()).add(latin).add(b"\x86R");
+    };
+    let pixels = planes([10, 20, 30], 7);
+    let bytes = Pickle::dictionary(|pickle| {
+        pickle.text("labels").integers(&[3]).text("data").array(&pixels, false);
+        pickle.add(b"c_codecs\nencode\n");
+        encoded(pickle, "batch_label", b"X\x06\0\0\0latin1r\xf0\0\0\0");
+        pickle.add(b"c_codecs\nencode\n");
+        encoded(pickle, "b", b"j\xf0\0\0\0");
+        pickle.add(b"r\xf1\0\0\0U\x01zj\xf1\0\0\0")
+    });
+    assert_eq!(opened(&bytes).unwrap().label(0), 3);
 }
 
 #[test]
