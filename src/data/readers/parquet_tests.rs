@@ -1,3 +1,5 @@
+//! What the reader of tables promises: the layouts that hubs use, every row once, and that damage is an error.
+
 use super::*;
 use image::{GrayImage, Luma};
 use parquet::basic::Compression;
@@ -10,14 +12,16 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::io::Cursor;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// A PNG of one pixel.
-fn png(shade: u8) -> Vec<u8> {
+/// A PNG whose first pixel has that shade; the others are noise, which cannot be compressed.
+fn png(shade: u8, side: u32) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    GrayImage::from_pixel(1, 1, Luma([shade])).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
+    let mut random = ChaCha8Rng::seed_from_u64(shade.into());
+    let mut image = GrayImage::from_fn(side, side, |_, _| Luma([random.random()]));
+    image.put_pixel(0, 0, Luma([shade]));
+    image.write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
@@ -35,6 +39,7 @@ struct Writing {
     schema: &'static str,
     properties: WriterProperties,
     groups: Vec<Vec<Row>>,
+    side: u32,
 }
 
 /// An image and a label, as integer or text; either may be null.
@@ -52,7 +57,7 @@ fn numbered(rows: std::ops::Range<u8>) -> Vec<Row> {
 
 impl Writing {
     fn new(schema: &'static str, groups: &[Vec<Row>]) -> Self {
-        Self { schema, properties: WriterProperties::builder().build(), groups: groups.to_vec() }
+        Self { schema, properties: WriterProperties::builder().build(), groups: groups.to_vec(), side: 1 }
     }
 
     fn compressed(self, compression: Compression) -> Self {
@@ -93,7 +98,7 @@ impl Writing {
                     }
                     _ => {
                         let values: Vec<ByteArray> =
-                            rows.iter().filter_map(|(image, _)| Some(png((*image)?).into())).collect();
+                            rows.iter().filter_map(|(image, _)| Some(png((*image)?, self.side).into())).collect();
                         let levels: Vec<i16> =
                             rows.iter().map(|(image, _)| if image.is_some() { 2 } else { 1 }).collect();
                         column.typed::<ByteArrayType>().write_batch(&values, Some(&levels), None).unwrap();
@@ -132,8 +137,8 @@ fn folder(files: &[(&str, &Writing)]) -> TempDir {
     folder
 }
 
-fn open(path: PathBuf, split: Option<&str>) -> Result<Box<dyn DataSet>, String> {
-    PARQUET.open(&path, split).map_err(|error| error.to_string())
+fn open(path: &Path, split: Option<&str>) -> Result<Box<dyn DataSet>, String> {
+    PARQUET.open(path, split).map_err(|error| error.to_string())
 }
 
 fn shade(set: &dyn DataSet, index: usize) -> u8 {
@@ -163,7 +168,7 @@ fn tables_of_hubs_and_plain_ones_are_read_in_every_compression() {
             let table = Writing::new(schema, &groups).compressed(compression);
             let folder = folder(&[("a.parquet", &table)]);
             for path in [folder.path().to_owned(), folder.path().join("a.parquet")] {
-                let set = open(path, None).unwrap();
+                let set = open(&path, None).unwrap();
                 assert_eq!(samples(set.as_ref()), expected, "{compression:?}");
                 // In any order, too.
                 assert!([19, 0, 7, 4, 19, 5].iter().all(|&index| usize::from(shade(set.as_ref(), index)) == index));
@@ -179,13 +184,13 @@ fn splits_are_the_beginnings_of_names() {
         ["data/train-00001-of-00002.parquet", "data/train-00000-of-00002.parquet", "data/validation-00000.parquet"];
     let folder = folder(&[(names[0], &b), (names[1], &a), (names[2], &c)]);
     let shades = |split: Option<&str>| {
-        let set = open(folder.path().to_owned(), split).unwrap();
+        let set = open(folder.path(), split).unwrap();
         samples(set.as_ref()).into_iter().map(|(_, _, shade)| shade).collect::<Vec<_>>()
     };
     assert_eq!(shades(None), [0, 1, 2, 3, 4], "train, in the order of the files' names");
     assert_eq!(shades(Some("validation")), [5, 6, 7, 8]);
     assert_eq!(PARQUET.validation_split(folder.path()), Some("validation"));
-    let message = open(folder.path().to_owned(), Some("test")).err().unwrap();
+    let message = open(folder.path(), Some("test")).err().unwrap();
     assert!(message.contains("no file of split `test`") && message.contains("train, validation"), "{message}");
 }
 
@@ -193,7 +198,7 @@ fn splits_are_the_beginnings_of_names() {
 fn names_of_classes_come_from_the_hub_or_from_the_labels_of_all_splits() {
     let hub = Writing::new(HUB, &[numbered(0..3)]).with_class_names(r#"["cat", "dog", "owl"]"#);
     let kept = folder(&[("a.parquet", &hub)]);
-    let set = open(kept.path().to_owned(), None).unwrap();
+    let set = open(kept.path(), None).unwrap();
     assert_eq!(set.class_names().unwrap(), ["cat", "dog", "owl"]);
 
     let named = |names: &[&'static str]| {
@@ -202,7 +207,7 @@ fn names_of_classes_come_from_the_hub_or_from_the_labels_of_all_splits() {
     };
     let kept = folder(&[("train-0.parquet", &named(&["owl", "cat"])), ("test-0.parquet", &named(&["dog", "owl"]))]);
     for (split, labels) in [("train", [2, 0]), ("test", [1, 2])] {
-        let set = open(kept.path().to_owned(), Some(split)).unwrap();
+        let set = open(kept.path(), Some(split)).unwrap();
         assert_eq!([set.label(0), set.label(1)], labels);
         assert_eq!(set.class_names().unwrap(), ["cat", "dog", "owl"]);
     }
@@ -218,7 +223,7 @@ fn rows_without_an_image_or_a_label_are_quarantined() {
         (Some(4), Some(Label::Number(0))),
     ];
     let kept = folder(&[("a.parquet", &Writing::new(HUB, &[rows.clone(), rows]))]);
-    let set = open(kept.path().to_owned(), None).unwrap();
+    let set = open(kept.path(), None).unwrap();
     let found: Vec<_> = samples(set.as_ref()).into_iter().map(|(id, _, shade)| (id, shade)).collect();
     let expected = [("0", 0), ("4", 4), ("5", 0), ("9", 4)].map(|(row, shade)| (format!("a.parquet/{row}"), shade));
     assert_eq!(found, expected);
@@ -233,7 +238,7 @@ fn rows_without_an_image_or_a_label_are_quarantined() {
 fn several_threads_may_ask_for_any_samples_at_once() {
     let groups: Vec<Vec<Row>> = (0..10).map(|group| numbered(20 * group..20 * group + 20)).collect();
     let kept = folder(&[("a.parquet", &Writing::new(HUB, &groups))]);
-    let set = open(kept.path().to_owned(), None).unwrap();
+    let set = open(kept.path(), None).unwrap();
     let set = set.as_ref();
     std::thread::scope(|scope| {
         for start in 0..8 {
@@ -247,15 +252,74 @@ fn several_threads_may_ask_for_any_samples_at_once() {
 }
 
 #[test]
+fn blocks_of_a_group_join_without_a_gap() {
+    let table = Writing { side: 700, ..Writing::new(HUB, &[numbered(0..40), numbered(40..45)]) };
+    let kept = folder(&[("a.parquet", &table)]);
+    let set = open(kept.path(), None).unwrap();
+    let size = table.bytes().len();
+    assert!(size > 20 << 20, "{size} bytes are too few for several blocks");
+    for index in (0..45).chain([44, 39, 0, 17, 16, 15]) {
+        assert_eq!(usize::from(shade(set.as_ref(), index)), index);
+    }
+}
+
+#[test]
+fn without_files_of_the_training_split_all_files_count() {
+    let [a, b] = [0..2, 2..3].map(|rows| Writing::new(HUB, &[numbered(rows)]));
+    let kept = folder(&[("part-2.parquet", &b), ("part-1.parquet", &a), (".hidden.parquet", &a)]);
+    let set = open(kept.path(), None).unwrap();
+    let ids: Vec<_> = samples(set.as_ref()).into_iter().map(|(id, _, _)| id).collect();
+    assert_eq!(ids, ["part-1.parquet/0", "part-1.parquet/1", "part-2.parquet/0"]);
+    assert_eq!(PARQUET.validation_split(kept.path()), None);
+    assert!(set.reads(&kept.path().join("part-2.parquet")) && !set.reads(&kept.path().join(".hidden.parquet")));
+}
+
+#[test]
+fn two_files_of_one_name_are_refused() {
+    let table = Writing::new(HUB, &[numbered(0..2)]);
+    let kept = folder(&[("a.parquet", &table), ("data/a.parquet", &table)]);
+    assert!(open(kept.path(), None).err().unwrap().contains("another file called a.parquet"));
+}
+
+#[test]
+fn a_table_that_is_cut_off_is_an_error_wherever_it_ends() {
+    let whole = Writing::new(HUB, &[numbered(0..3)]).compressed(Compression::SNAPPY).bytes();
+    let kept = tempfile::tempdir().unwrap();
+    let path = kept.path().join("a.parquet");
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        let message = open(&path, None).err().unwrap();
+        assert!(message.contains("a.parquet") && message.lines().count() == 1, "{message}");
+    }
+}
+
+#[test]
+fn a_row_that_is_no_image_or_is_gone_names_itself() {
+    let table = Writing::new(HUB, &[numbered(0..3)]).bytes();
+    let kept = tempfile::tempdir().unwrap();
+    let path = kept.path().join("a.parquet");
+    let mut damaged = table.clone();
+    let magic = table.windows(4).position(|bytes| bytes == b"\x89PNG").unwrap();
+    damaged[magic + 1] = b'N';
+    fs::write(&path, damaged).unwrap();
+    let set = open(&path, None).unwrap();
+    assert!(set.content(0).unwrap_err().to_string().starts_with("sample a.parquet/0: "));
+    assert!(set.content(3).is_err());
+    let set = open(&path, None).unwrap();
+    fs::write(&path, b"shorter").unwrap();
+    assert!(set.content(1).unwrap_err().to_string().starts_with("sample a.parquet/1: "));
+}
+
+#[test]
 fn what_has_no_such_columns_or_is_no_table_is_named() {
     let other = "message schema { REQUIRED INT64 label; }";
     let kept = folder(&[("a.parquet", &Writing::new(other, &[]))]);
-    assert!(open(kept.path().to_owned(), None).err().unwrap().contains("no column `image` or `img`"));
+    assert!(open(kept.path(), None).err().unwrap().contains("no column `image` or `img`"));
     fs::write(kept.path().join("a.parquet"), b"PAR1 and something else PAR1").unwrap();
-    assert!(open(kept.path().to_owned(), None).err().unwrap().contains("a.parquet"));
+    assert!(open(kept.path(), None).err().unwrap().contains("a.parquet"));
     fs::remove_file(kept.path().join("a.parquet")).unwrap();
-    assert!(open(kept.path().to_owned(), None).err().unwrap().contains("there is no .parquet file"));
-    assert!(open(kept.path().join("absent.parquet"), None).is_err());
+    assert!(open(kept.path(), None).err().unwrap().contains("there is no .parquet file"));
+    assert!(open(&kept.path().join("absent.parquet"), None).is_err());
 }
 
 #[test]
