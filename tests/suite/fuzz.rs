@@ -9,6 +9,8 @@
 //!
 //! A panic is followed by its round and the folder in which the file that caused it is kept.
 
+mod sets;
+
 use crate::support::{model, npz, repository};
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -200,8 +202,10 @@ fn deflated(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
     archive.finish().unwrap().into_inner()
 }
 
-/// Good files, each with the name under which its reader looks for it and the specification that reads it.
-fn data_files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+/// A good file: the name under which its reader looks for it, and the specification that reads it.
+type DataFile = (&'static str, &'static str, Vec<u8>);
+
+fn data_files() -> Vec<DataFile> {
     let pixels: Vec<u8> = (0..640_u32).map(|i| (i * 37 % 251) as u8).collect();
     let labels: Vec<u8> = (0..10).collect();
     let images = crate::support::idx(&[10, 8, 8], &pixels);
@@ -220,7 +224,7 @@ fn data_files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         bytes.into_inner()
     };
     let photograph = |name: &str| fs::read(repository("fixtures/preprocessing").join(name)).unwrap();
-    vec![
+    let mut files = vec![
         ("plain/train-images-idx3-ubyte", "mnist:plain", images.clone()),
         ("plain/train-labels-idx1-ubyte", "mnist:plain", crate::support::idx(&[10], &labels)),
         ("packed/t10k-images-idx3-ubyte.gz", "fashion-mnist:packed#test", packed(&images)),
@@ -234,7 +238,9 @@ fn data_files() -> Vec<(&'static str, &'static str, Vec<u8>)> {
         ("progressive/class/a.jpg", "folder:progressive", photograph("jpeg-progressive.jpg")),
         ("cmyk/class/a.jpg", "folder:cmyk", photograph("jpeg-cmyk.jpg")),
         ("webp/class/a.webp", "folder:webp", picture(image::ImageFormat::WebP)),
-    ]
+    ];
+    files.extend(sets::files(&picture(image::ImageFormat::Png)));
+    files
 }
 
 #[test]

@@ -82,8 +82,8 @@ struct RowSet {
 impl RowSet {
     fn new(tables: Vec<Table>, files: &Files) -> Result<Self, DataError> {
         let mut columns = tables.iter().map(Table::labels).collect::<Result<Vec<_>, _>>()?;
-        let named = columns.iter().any(|column| matches!(column, Column::Names(_)));
-        let names = if named { all_names(&tables, &columns, files)? } else { BTreeSet::new() };
+        let are_names = columns.iter().any(|column| matches!(column, Column::Names(_)));
+        let names = if are_names { all_names(&tables, &columns, files)? } else { BTreeSet::new() };
         let numbers: BTreeMap<&str, i128> = names.iter().map(String::as_str).zip(0..).collect();
         let hub = tables.iter().find_map(|table| table.class_names().map(<[String]>::to_vec));
         let mut set = Self {
@@ -91,7 +91,7 @@ impl RowSet {
             ends: Vec::new(),
             rows: Vec::new(),
             labels: Labels::default(),
-            classes: if named { Some(names.iter().cloned().collect()) } else { hub },
+            classes: if are_names { Some(names.iter().cloned().collect()) } else { hub },
             quarantined: Vec::new(),
             blocks: Blocks::default(),
         };

@@ -12,6 +12,7 @@ use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData};
 use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::statistics::Statistics;
 use parquet::schema::types::ColumnDescriptor;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -132,7 +133,7 @@ impl Table {
         let refuse = |reason: String| DataError::file(&self.path, format_args!("its images: {reason}"), ADVICE);
         let (mut absent, mut first, chunks) = (HashSet::new(), 0, self.chunks()?);
         for (position, group) in self.groups().iter().enumerate() {
-            let nulls = group.column(self.images).statistics().and_then(|statistics| statistics.null_count_opt());
+            let nulls = group.column(self.images).statistics().and_then(Statistics::null_count_opt);
             let count = group.num_rows() as usize;
             if nulls.is_some_and(|nulls| nulls > 0) {
                 for start in (0..count).step_by(STEP) {

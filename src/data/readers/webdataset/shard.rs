@@ -121,6 +121,9 @@ fn split(name: &str) -> Option<(&str, &str)> {
     (dot > start).then(|| (key, field.strip_prefix('.').unwrap_or(field)))
 }
 
+/// A sample's key and label, and its image's offset and size.
+type Usable = (String, i128, u64, u32);
+
 /// What was found of a sample so far.
 #[derive(Default)]
 struct Sample {
@@ -142,15 +145,15 @@ impl Sample {
             }
             "json" if !self.has_class => {
                 self.label =
-                    text(entry).map(|text| of_json(&text)).unwrap_or(Some(Err("its .json is not UTF-8 or too large")));
+                    text(entry).map_or(Some(Err("its .json is not UTF-8 or too large")), |text| of_json(&text));
             }
             _ if is_one && self.image.is_none() => self.image = Some((entry.raw_file_position(), entry.size())),
             _ => {}
         }
     }
 
-    /// The key, the label, and the place of the image; nothing where there is no sample, or why it cannot be used.
-    fn finish(self) -> Option<Result<(String, i128, u64, u32), &'static str>> {
+    /// Nothing where there is no sample, or why it cannot be used.
+    fn finish(self) -> Option<Result<Usable, &'static str>> {
         if self.key.is_empty() {
             return None;
         }
