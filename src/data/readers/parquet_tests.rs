@@ -10,7 +10,6 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::fs;
 use std::io::Cursor;
-use std::path::PathBuf;
 use std::sync::Arc;
 use tempfile::TempDir;
 
@@ -132,8 +131,8 @@ fn folder(files: &[(&str, &Writing)]) -> TempDir {
     folder
 }
 
-fn open(path: PathBuf, split: Option<&str>) -> Result<Box<dyn DataSet>, String> {
-    PARQUET.open(&path, split).map_err(|error| error.to_string())
+fn open(path: &Path, split: Option<&str>) -> Result<Box<dyn DataSet>, String> {
+    PARQUET.open(path, split).map_err(|error| error.to_string())
 }
 
 fn shade(set: &dyn DataSet, index: usize) -> u8 {
@@ -163,7 +162,7 @@ fn tables_of_hubs_and_plain_ones_are_read_in_every_compression() {
             let table = Writing::new(schema, &groups).compressed(compression);
             let folder = folder(&[("a.parquet", &table)]);
             for path in [folder.path().to_owned(), folder.path().join("a.parquet")] {
-                let set = open(path, None).unwrap();
+                let set = open(&path, None).unwrap();
                 assert_eq!(samples(set.as_ref()), expected, "{compression:?}");
                 // In any order, too.
                 assert!([19, 0, 7, 4, 19, 5].iter().all(|&index| usize::from(shade(set.as_ref(), index)) == index));
@@ -179,13 +178,13 @@ fn splits_are_the_beginnings_of_names() {
         ["data/train-00001-of-00002.parquet", "data/train-00000-of-00002.parquet", "data/validation-00000.parquet"];
     let folder = folder(&[(names[0], &b), (names[1], &a), (names[2], &c)]);
     let shades = |split: Option<&str>| {
-        let set = open(folder.path().to_owned(), split).unwrap();
+        let set = open(folder.path(), split).unwrap();
         samples(set.as_ref()).into_iter().map(|(_, _, shade)| shade).collect::<Vec<_>>()
     };
     assert_eq!(shades(None), [0, 1, 2, 3, 4], "train, in the order of the files' names");
     assert_eq!(shades(Some("validation")), [5, 6, 7, 8]);
     assert_eq!(PARQUET.validation_split(folder.path()), Some("validation"));
-    let message = open(folder.path().to_owned(), Some("test")).err().unwrap();
+    let message = open(folder.path(), Some("test")).err().unwrap();
     assert!(message.contains("no file of split `test`") && message.contains("train, validation"), "{message}");
 }
 
@@ -193,7 +192,7 @@ fn splits_are_the_beginnings_of_names() {
 fn names_of_classes_come_from_the_hub_or_from_the_labels_of_all_splits() {
     let hub = Writing::new(HUB, &[numbered(0..3)]).with_class_names(r#"["cat", "dog", "owl"]"#);
     let kept = folder(&[("a.parquet", &hub)]);
-    let set = open(kept.path().to_owned(), None).unwrap();
+    let set = open(kept.path(), None).unwrap();
     assert_eq!(set.class_names().unwrap(), ["cat", "dog", "owl"]);
 
     let named = |names: &[&'static str]| {
@@ -202,7 +201,7 @@ fn names_of_classes_come_from_the_hub_or_from_the_labels_of_all_splits() {
     };
     let kept = folder(&[("train-0.parquet", &named(&["owl", "cat"])), ("test-0.parquet", &named(&["dog", "owl"]))]);
     for (split, labels) in [("train", [2, 0]), ("test", [1, 2])] {
-        let set = open(kept.path().to_owned(), Some(split)).unwrap();
+        let set = open(kept.path(), Some(split)).unwrap();
         assert_eq!([set.label(0), set.label(1)], labels);
         assert_eq!(set.class_names().unwrap(), ["cat", "dog", "owl"]);
     }
@@ -218,7 +217,7 @@ fn rows_without_an_image_or_a_label_are_quarantined() {
         (Some(4), Some(Label::Number(0))),
     ];
     let kept = folder(&[("a.parquet", &Writing::new(HUB, &[rows.clone(), rows]))]);
-    let set = open(kept.path().to_owned(), None).unwrap();
+    let set = open(kept.path(), None).unwrap();
     let found: Vec<_> = samples(set.as_ref()).into_iter().map(|(id, _, shade)| (id, shade)).collect();
     let expected = [("0", 0), ("4", 4), ("5", 0), ("9", 4)].map(|(row, shade)| (format!("a.parquet/{row}"), shade));
     assert_eq!(found, expected);
@@ -233,7 +232,7 @@ fn rows_without_an_image_or_a_label_are_quarantined() {
 fn several_threads_may_ask_for_any_samples_at_once() {
     let groups: Vec<Vec<Row>> = (0..10).map(|group| numbered(20 * group..20 * group + 20)).collect();
     let kept = folder(&[("a.parquet", &Writing::new(HUB, &groups))]);
-    let set = open(kept.path().to_owned(), None).unwrap();
+    let set = open(kept.path(), None).unwrap();
     let set = set.as_ref();
     std::thread::scope(|scope| {
         for start in 0..8 {
@@ -250,12 +249,12 @@ fn several_threads_may_ask_for_any_samples_at_once() {
 fn what_has_no_such_columns_or_is_no_table_is_named() {
     let other = "message schema { REQUIRED INT64 label; }";
     let kept = folder(&[("a.parquet", &Writing::new(other, &[]))]);
-    assert!(open(kept.path().to_owned(), None).err().unwrap().contains("no column `image` or `img`"));
+    assert!(open(kept.path(), None).err().unwrap().contains("no column `image` or `img`"));
     fs::write(kept.path().join("a.parquet"), b"PAR1 and something else PAR1").unwrap();
-    assert!(open(kept.path().to_owned(), None).err().unwrap().contains("a.parquet"));
+    assert!(open(kept.path(), None).err().unwrap().contains("a.parquet"));
     fs::remove_file(kept.path().join("a.parquet")).unwrap();
-    assert!(open(kept.path().to_owned(), None).err().unwrap().contains("there is no .parquet file"));
-    assert!(open(kept.path().join("absent.parquet"), None).is_err());
+    assert!(open(kept.path(), None).err().unwrap().contains("there is no .parquet file"));
+    assert!(open(&kept.path().join("absent.parquet"), None).is_err());
 }
 
 #[test]
