@@ -8,7 +8,9 @@ fn paint(root: &Path, name: &str, colour: [u8; 3]) {
     let path = root.join(name);
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     let image = DynamicImage::ImageRgb8(RgbImage::from_pixel(4, 3, Rgb(colour)));
-    let format = image::ImageFormat::from_path(&path).unwrap();
+    // Nothing here encodes JPEG; the bytes count, not the name.
+    let format = image::ImageFormat::from_path(&path).ok().filter(image::ImageFormat::writing_enabled);
+    let format = format.unwrap_or(image::ImageFormat::Png);
     image.save_with_format(&path, format).unwrap();
 }
 
