@@ -5,6 +5,7 @@
 
 use super::{Route, SampleId, SampleValues};
 use crate::model::hexadecimal;
+use ndarray::ArrayD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 
@@ -29,7 +30,7 @@ impl DataDigest {
             if routes.len() > 1 {
                 digest.update(format!("{}\0", route.input));
             }
-            digest.update(bytes(values));
+            update(&mut digest, values);
         }
         Self(digest.finalize().into())
     }
@@ -52,12 +53,23 @@ impl DataDigest {
     }
 }
 
-/// The values as float32, which do not depend on the type that the model takes. Integers that float32 rounds count with
-/// what it leaves out.
-fn bytes(values: &SampleValues) -> Vec<u8> {
+/// Takes in the values as float32, which do not depend on the type that the model takes. Integers that float32 rounds
+/// count with what it leaves out.
+fn update(digest: &mut Sha256, values: &SampleValues) {
     match values {
-        SampleValues::Floats(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-        SampleValues::Integers(values) => values.iter().flat_map(|&value| whole(value)).collect(),
+        SampleValues::Floats(values) => update_with_floats(digest, values),
+        SampleValues::Integers(values) => values.iter().for_each(|&value| digest.update(whole(value))),
+    }
+}
+
+/// Through a buffer of some pages: a sample of an image is many floats, and this runs beside the engine.
+fn update_with_floats(digest: &mut Sha256, values: &ArrayD<f32>) {
+    const FLOATS: usize = 1 << 10;
+    let mut buffer = [[0; size_of::<f32>()]; FLOATS];
+    let values = values.as_standard_layout();
+    for values in values.as_slice().unwrap_or_default().chunks(FLOATS) {
+        buffer.iter_mut().zip(values).for_each(|(bytes, value)| *bytes = value.to_le_bytes());
+        digest.update(buffer[..values.len()].as_flattened());
     }
 }
 
@@ -98,7 +110,7 @@ mod tests {
     use super::super::{Content, Preprocessing};
     use super::*;
     use crate::tensor::ElementType;
-    use ndarray::{ArrayD, IxDyn};
+    use ndarray::IxDyn;
     use std::collections::BTreeSet;
 
     fn integers(values: &[i64]) -> ArrayD<i64> {
@@ -129,8 +141,18 @@ mod tests {
 
     #[test]
     fn whole_numbers_and_floats_of_one_value_are_the_same_sample() {
-        let floats = SampleValues::Floats(ArrayD::from_shape_vec(IxDyn(&[2]), vec![1.0, 7.0]).unwrap());
-        assert_eq!(bytes(&floats), bytes(&SampleValues::Integers(integers(&[1, 7]))));
+        for count in [2, 1023, 1024, 5000] {
+            let whole: Vec<i64> = (0..count).collect();
+            let floats = whole.iter().map(|&value| value as f32).collect();
+            let floats = ArrayD::from_shape_vec(IxDyn(&[whole.len()]), floats).unwrap();
+            let digest = |values: &SampleValues| {
+                let mut digest = Sha256::new();
+                update(&mut digest, values);
+                digest.finalize()
+            };
+            let expected = digest(&SampleValues::Integers(integers(&whole)));
+            assert_eq!(digest(&SampleValues::Floats(floats)), expected, "{count}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::support::{Bench, data, idx, npz, repository, samples, small};
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use onnx_sap::data::READERS;
 use onnx_sap::model::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use prost::Message;
 use std::fs;
@@ -448,9 +449,11 @@ fn a_data_set_that_is_unknown_or_has_no_such_split_is_answered_with_what_there_i
     let bench = Bench::with_small_model();
     bench.put("idx/train-images-idx3-ubyte", &idx(&[1, 8, 8], &[9; 64]));
     bench.put("idx/train-labels-idx1-ubyte", &idx(&[1], &[0]));
+    let names: Vec<&str> = READERS.iter().map(|reader| reader.name()).collect();
+    let known = format!("use {}", names.join(", "));
     for (spec, says) in [
-        ("imagenet:somewhere", &["imagenet", "use mnist, fashion-mnist, folder, npz"][..]),
-        ("data.npz", &["data.npz", "use mnist, fashion-mnist, folder, npz"]),
+        ("imagenet:somewhere", &["imagenet", known.as_str()][..]),
+        ("data.npz", &["data.npz", &known]),
         ("npz:", &["npz:", "path is empty", "npz:PATH"]),
         ("npz:data.npz#test", &["npz", "no splits", "leave out `#test`"]),
         ("mnist:idx#validation", &["idx", "no split `validation`", "train, test or val"]),

@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod cli;
+mod clothing;
 mod fuzz;
 mod inputs_outputs;
 mod large_model;

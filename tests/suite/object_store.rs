@@ -1,4 +1,4 @@
-//! Partial results on object storage, against a local server that speaks the protocol: `moto_server`, from the PyPI package
+//! Partial results on object storage, against a local server that speaks the protocol: `moto_server`, from the Python package
 //! of `fixtures/object-store-requirements.txt`, whose path the environment gives as `ONNX_SAP_MOTO`.
 
 use crate::support::{Bench, Ran, data, model};
@@ -21,7 +21,7 @@ impl Server {
         let mut command = Command::new(program);
         command.args(["--host", "127.0.0.1", "--port", &port.to_string()]).stdout(Stdio::null()).stderr(Stdio::null());
         let server = Self { process: command.spawn().unwrap(), port };
-        let end = Instant::now() + Duration::from_secs(60);
+        let end = Instant::now() + Duration::from_mins(1);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
             assert!(Instant::now() < end, "the server does not answer");
             std::thread::sleep(Duration::from_millis(50));

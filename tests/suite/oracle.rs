@@ -87,7 +87,7 @@ fn correct(bench: &Bench, name: &str, alpha: &str, trusted: &[usize]) -> Ran {
     bench.run(&format!("{} out.onnx --data {data} --trusted-ids trusted.txt --alpha {alpha}", input.display()))
 }
 
-fn unpacked(path: &str, header: usize) -> Vec<u8> {
+pub(crate) fn unpacked(path: &str, header: usize) -> Vec<u8> {
     let mut bytes = Vec::new();
     GzDecoder::new(File::open(repository(path)).unwrap()).read_to_end(&mut bytes).unwrap();
     bytes.split_off(header)

@@ -20,7 +20,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 #[derive(Deserialize)]
-struct Cases {
+struct Fixture {
     pillow: String,
     torchvision: String,
     cases: Vec<Case>,
@@ -102,8 +102,8 @@ fn prepared(set: &dyn DataSet, index: usize, case: &Case) -> Vec<u8> {
 }
 
 /// The difference of every case of a folder.
-fn differences(folder: &Path) -> (Cases, Vec<Difference>) {
-    let cases: Cases = serde_json::from_slice(&fs::read(folder.join("cases.json")).unwrap()).unwrap();
+fn differences(folder: &Path) -> (Fixture, Vec<Difference>) {
+    let fixture: Fixture = serde_json::from_slice(&fs::read(folder.join("cases.json")).unwrap()).unwrap();
     let mut expected = GzDecoder::new(File::open(folder.join("expected.gz")).unwrap());
     let (_root, set) = set_of_images(folder);
     let index: BTreeMap<String, usize> = (0..set.len()).map(|index| (set.id(index).0, index)).collect();
@@ -115,8 +115,8 @@ fn differences(folder: &Path) -> (Cases, Vec<Difference>) {
         assert_within_limits(case, difference);
         difference
     };
-    let differences = cases.cases.iter().map(difference).collect();
-    (cases, differences)
+    let differences = fixture.cases.iter().map(difference).collect();
+    (fixture, differences)
 }
 
 /// Lossy files may differ by half a step in the mean and 4 at most, others by 1.
@@ -134,17 +134,17 @@ fn assert_within_limits(case: &Case, difference: Difference) {
 }
 
 #[expect(clippy::print_stdout, reason = "tests")]
-fn print_table(cases: &Cases, differences: &[Difference]) {
+fn print_table(fixture: &Fixture, differences: &[Difference]) {
     let mut transforms: Vec<&str> = Vec::new();
     let mut table: BTreeMap<&str, BTreeMap<&str, Difference>> = BTreeMap::new();
-    for (case, difference) in cases.cases.iter().zip(differences) {
+    for (case, difference) in fixture.cases.iter().zip(differences) {
         if !transforms.contains(&case.transform.as_str()) {
             transforms.push(&case.transform);
         }
         let cell = table.entry(&case.kind).or_default().entry(&case.transform).or_default();
         *cell = cell.with(*difference);
     }
-    println!("{} cases; Pillow {}, torchvision {}\n", differences.len(), cases.pillow, cases.torchvision);
+    println!("{} cases; Pillow {}, torchvision {}\n", differences.len(), fixture.pillow, fixture.torchvision);
     println!("| mean / largest of 255 | {} |\n| --- |{}", transforms.join(" | "), " --- |".repeat(transforms.len()));
     for (kind, row) in table {
         let cell = |transform: &&str| match row.get(transform) {
@@ -160,7 +160,7 @@ fn print_table(cases: &Cases, differences: &[Difference]) {
 fn pixels_are_torchvisions() {
     let folder =
         std::env::var_os("ONNX_SAP_PARITY").map_or_else(|| repository("fixtures/preprocessing"), PathBuf::from);
-    let (cases, differences) = differences(&folder);
-    print_table(&cases, &differences);
-    assert!(cases.cases.len() > 100, "fewer cases than the fixture has");
+    let (fixture, differences) = differences(&folder);
+    print_table(&fixture, &differences);
+    assert!(fixture.cases.len() > 100, "fewer cases than the fixture has");
 }

@@ -58,10 +58,14 @@ pub(super) fn normalise(bytes: &[u8], channels: Channels, layout: InputLayout, t
     let mut values = Vec::with_capacity(bytes.len());
     match layout {
         InputLayout::Nhwc => {
-            bytes.chunks_exact(count).for_each(|pixel| values.extend((0..count).map(|channel| value(pixel, channel))))
+            for pixel in bytes.chunks_exact(count) {
+                values.extend((0..count).map(|channel| value(pixel, channel)));
+            }
         }
         InputLayout::Nchw => {
-            (0..count).for_each(|channel| values.extend(bytes.chunks_exact(count).map(|pixel| value(pixel, channel))))
+            for channel in 0..count {
+                values.extend(bytes.chunks_exact(count).map(|pixel| value(pixel, channel)));
+            }
         }
     }
     values

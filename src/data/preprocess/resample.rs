@@ -79,8 +79,7 @@ pub(super) fn resample(image: Raster, plan: Plan, interpolation: Interpolation) 
 /// Whether Pillow shrinks the height before it changes the width: since version 13 where that is less work, which is
 /// never so where both change by the same factor. Earlier versions always began with the width.
 fn vertical_first(from: ImageSize, to: ImageSize) -> bool {
-    let [from_height, from_width, height, width] =
-        [from.height, from.width, to.height, to.width].map(|length| u128::from(length));
+    let [from_height, from_width, height, width] = [from.height, from.width, to.height, to.width].map(u128::from);
     height < from_height && 2 * width * from_height > from_width * (from_height + height)
 }
 

@@ -1,4 +1,4 @@
-//! What the Clothing1M reader promises: both layouts, and that no clean sample gets into training.
+//! What the reader of `clothing1m` promises: both layouts, and that no clean sample gets into training.
 
 use super::*;
 use crate::data::Content;

@@ -2,6 +2,7 @@
 
 use crate::support::{Bench, small};
 use image::{DynamicImage, GrayImage, ImageFormat};
+use std::fmt::Write;
 use std::fs;
 use std::io::Cursor;
 
@@ -35,7 +36,7 @@ fn with_bad_samples() -> Bench {
         } else {
             (index % 4).to_string()
         };
-        list.push_str(&format!("{name},{label}\n"));
+        writeln!(list, "{name},{label}").unwrap();
     }
     bench.put("list.csv", list.as_bytes());
     bench
