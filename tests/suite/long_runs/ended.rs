@@ -7,9 +7,9 @@ use std::io::Read;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
-/// Many small batches, so that there are many moments to be ended at.
-fn scoring() -> String {
-    format!("score {} --data {} --batch 8 -o scores.parquet", model("lenet").display(), data("train"))
+/// Many small batches, so that there are many moments to be ended at, and some seconds of them.
+fn scoring(name: &str, batch: usize) -> String {
+    format!("score {} --data {} --batch {batch} -o scores.parquet", model(name).display(), data("train"))
 }
 
 fn correcting() -> String {
@@ -31,9 +31,10 @@ fn signal(child: &Child, name: &str) {
 
 #[test]
 fn scores_are_the_same_however_often_the_process_was_killed() {
-    let wanted = undisturbed(&scoring(), "scores.parquet");
+    let scoring = scoring("vit", 8);
+    let wanted = undisturbed(&scoring, "scores.parquet");
     let bench = Bench::new();
-    let again = format!("{} --work work", scoring());
+    let again = format!("{scoring} --work work");
     let mut kept = Vec::new();
     for more in [1, 3, 40, 200, 7] {
         let before = bench.batches_kept();
@@ -77,7 +78,7 @@ fn signals_end_a_run_with_their_exit_code_and_say_how_to_go_on() {
         ("TERM", 143, " --work work", "kept in work"),
     ] {
         let bench = Bench::new();
-        let mut child = bench.start(&format!("{}{work}", scoring()));
+        let mut child = bench.start(&format!("{}{work}", scoring("vit", 1)));
         let begun = Instant::now();
         wait_until(&mut child, || {
             begun.elapsed() > Duration::from_secs(1) && (work.is_empty() || bench.batches_kept() > 0)
@@ -93,7 +94,7 @@ fn signals_end_a_run_with_their_exit_code_and_say_how_to_go_on() {
 
 /// The moments over nearly all samples, whose scores are in the folder.
 fn measuring(bench: &Bench) -> String {
-    bench.run(&scoring()).expect(0);
+    bench.run(&scoring("lenet", 8)).expect(0);
     let (model, data) = (model("lenet"), data("train"));
     let options = "--scores scores.parquet --batch 8 --trusted 9000";
     format!("evidence {} --data {data} {options} -o evidence.safetensors", model.display())
