@@ -39,7 +39,9 @@ pub enum PartialError {
         path: PathBuf,
     },
     /// A file is not what it should be.
-    #[error("{path} is damaged: {reason}; remove it, and it is made again")]
+    #[error(
+        "{path} is damaged, or something else: {reason}; name another file, or remove it where it lies in the --work folder"
+    )]
     Damaged {
         /// The file.
         path: String,
