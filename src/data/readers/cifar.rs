@@ -5,7 +5,7 @@
 
 mod pickle;
 
-use crate::data::storage::{Labels, Records, Shape, Source, interleave, open_file};
+use crate::data::storage::{Labels, Records, Shape, Source, interleave, lines, read_text};
 use crate::data::{Content, DataError, DataSet, ImageSize, Preprocessing, Reader, SampleId};
 use crate::paths::same_file;
 use image::{DynamicImage, RgbImage};
@@ -141,7 +141,11 @@ impl Cifar {
         let names = folder.join(release.names);
         let mut set = CifarSet { parts: Vec::new(), labels: Labels::default(), classes: None };
         if names.is_file() {
-            set.classes = Some(if is_binary { lines(&names)? } else { pickle::names(&names, self.label_names)? });
+            set.classes = Some(if is_binary {
+                lines(&read_text(&names)?).map(str::to_owned).collect()
+            } else {
+                pickle::names(&names, self.label_names)?
+            });
         }
         for file in files {
             let path = folder.join(file);
@@ -174,14 +178,6 @@ impl Cifar {
         batch.labels.into_iter().try_for_each(|label| labels.push(label))?;
         Ok(Part { path, records, skipped: 0, end: labels.len() })
     }
-}
-
-/// The lines of a text file that are not empty.
-fn lines(path: &Path) -> Result<Vec<String>, DataError> {
-    let mut text = String::new();
-    let mut file = open_file(path).map_err(|error| DataError::io(path, &error))?;
-    std::io::Read::read_to_string(&mut file, &mut text).map_err(|error| DataError::io(path, &error))?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 /// The samples of one file.

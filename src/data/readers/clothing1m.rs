@@ -12,10 +12,9 @@
 
 use super::folder::{scan, sub_folders};
 use super::imagenet;
-use crate::data::storage::{Listing, open_file};
+use crate::data::storage::{Listing, lines, name_and_label, read_text};
 use crate::data::{DataError, DataSet, Preprocessing, Reader};
 use std::collections::{HashMap, HashSet};
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// The reader of `clothing1m`.
@@ -128,7 +127,7 @@ fn names() -> Vec<String> {
 
 fn released(root: &Path, lists: &Path, split: &Split) -> Result<Listing, DataError> {
     let [keys_file, labels_file] = [split.keys, split.labels].map(|name| lists.join(name));
-    let (keys, labels) = (read(&keys_file)?, read(&labels_file)?);
+    let (keys, labels) = (read_text(&keys_file)?, read_text(&labels_file)?);
     let labels = by_key(&labels_file, &labels)?;
     let held_out = if split.is_training { held_out(lists)? } else { Vec::new() };
     let held_out: HashSet<&str> = held_out.iter().flat_map(|text| lines(text)).collect();
@@ -148,12 +147,7 @@ fn released(root: &Path, lists: &Path, split: &Split) -> Result<Listing, DataErr
 fn by_key<'a>(path: &Path, text: &'a str) -> Result<HashMap<&'a str, i128>, DataError> {
     let mut labels = HashMap::new();
     for line in lines(text) {
-        // Keys hold commas, and may hold spaces.
-        let pair = line.rsplit_once(char::is_whitespace);
-        let Some((key, label)) = pair.and_then(|(key, label)| Some((key.trim_end(), label.parse().ok()?))) else {
-            let reason = format!("its line {line:?} is no key and its label");
-            return Err(DataError::file(path, reason, "take the file from the release"));
-        };
+        let (key, label) = name_and_label(path, line)?;
         labels.insert(key, label);
     }
     Ok(labels)
@@ -162,18 +156,7 @@ fn by_key<'a>(path: &Path, text: &'a str) -> Result<HashMap<&'a str, i128>, Data
 /// The key lists of the clean validation and test samples.
 fn held_out(folder: &Path) -> Result<Vec<String>, DataError> {
     let lists = SPLITS.iter().filter(|split| !split.is_training).map(|split| folder.join(split.keys));
-    lists.filter(|list| list.is_file()).map(|list| read(&list)).collect()
-}
-
-fn read(path: &Path) -> Result<String, DataError> {
-    let mut text = String::new();
-    let file = open_file(path).and_then(|mut file| file.read_to_string(&mut text));
-    file.map_err(|error| DataError::io(path, &error))?;
-    Ok(text)
-}
-
-fn lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty())
+    lists.filter(|list| list.is_file()).map(|list| read_text(&list)).collect()
 }
 
 #[cfg(test)]

@@ -5,9 +5,8 @@
 //! of the classes come from `info/synsets.txt`, where it is there. A sample's id is its path relative to the set's folder.
 
 use super::imagenet;
-use crate::data::storage::{Listing, open_file};
+use crate::data::storage::{Listing, lines, name_and_label, read_text};
 use crate::data::{DataError, DataSet, Preprocessing, Reader};
-use std::io::Read;
 use std::path::Path;
 
 /// The reader of `mini-webvision`.
@@ -57,15 +56,13 @@ impl Reader for MiniWebVision {
             return Err(DataError::file(path, format_args!("there is no split `{asked}`"), "use train or val"));
         };
         let list = path.join(split.list);
+        if !list.is_file() {
+            return Err(DataError::file(path, format_args!("there is no {} in it", split.list), ADVICE));
+        }
         let folder = split.folders.iter().find(|folder| path.join(folder).is_dir()).unwrap_or(&split.folders[0]);
         let mut listing = Listing::new(path, class_names(path)?, vec![list.clone()]);
-        for line in read(&list)?.lines().map(str::trim).filter(|line| !line.is_empty()) {
-            let pair = line.rsplit_once(char::is_whitespace);
-            let Some((image, label)) = pair.and_then(|(image, label)| Some((image.trim_end(), label.parse().ok()?)))
-            else {
-                let reason = format!("its line {line:?} is no path and its label");
-                return Err(DataError::file(&list, reason, "take the file from the release"));
-            };
+        for line in lines(&read_text(&list)?) {
+            let (image, label) = name_and_label(&list, line)?;
             if label < CLASSES {
                 let id = if folder.is_empty() { image.to_owned() } else { format!("{folder}/{image}") };
                 listing.push(&id, label)?;
@@ -90,14 +87,8 @@ fn class_names(root: &Path) -> Result<Option<Vec<String>>, DataError> {
         return Ok(None);
     }
     let name = |line: &str| line.split_once(char::is_whitespace).map_or(line, |(_, name)| name).trim().to_owned();
-    let names: Vec<String> = read(&file)?.lines().take(CLASSES as usize).map(name).collect();
+    let names: Vec<String> = read_text(&file)?.lines().take(CLASSES as usize).map(name).collect();
     Ok(Some(names).filter(|names| names.len() == CLASSES as usize))
-}
-
-fn read(path: &Path) -> Result<String, DataError> {
-    let mut text = String::new();
-    let read = open_file(path).and_then(|mut file| file.read_to_string(&mut text));
-    read.map(|_| text).map_err(|error| DataError::file(path, error, ADVICE))
 }
 
 #[cfg(test)]

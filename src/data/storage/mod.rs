@@ -4,6 +4,7 @@
 mod jpeg;
 mod labels;
 mod listing;
+mod lists;
 mod names;
 mod npy;
 mod picture;
@@ -12,6 +13,7 @@ mod records;
 
 pub(in crate::data) use labels::Labels;
 pub(in crate::data) use listing::Listing;
+pub(in crate::data) use lists::{lines, name_and_label, read_text};
 pub(in crate::data) use names::Names;
 pub(in crate::data) use npy::Header;
 pub(in crate::data) use picture::{decode, is_image, read_image};
