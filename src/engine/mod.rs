@@ -34,6 +34,13 @@ pub struct EngineInfo {
     pub library: Option<PathBuf>,
 }
 
+impl EngineInfo {
+    /// Whether what a session gives out was computed in the program's own memory.
+    pub fn is_at_hand(&self) -> bool {
+        self.device == Device::Cpu.to_string()
+    }
+}
+
 /// A serialised ONNX model, and where its external data lies.
 #[derive(Clone, Copy)]
 pub struct Runnable<'a> {

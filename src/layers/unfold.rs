@@ -235,7 +235,7 @@ impl Window {
     }
 
     /// The extent of the output along one spatial axis (ONNX, Conv); attributes may be absurd.
-    fn extent(&self, axis: usize, size: usize) -> Option<usize> {
+    pub fn extent(&self, axis: usize, size: usize) -> Option<usize> {
         let stride = self.strides[axis];
         match &self.padding {
             Padding::Explicit { begin, end } => {

@@ -8,9 +8,11 @@ mod boundary;
 mod cholesky;
 mod eigh;
 mod moment;
+mod product;
 mod svd;
 
 pub use moment::UnitMoment;
+pub use product::{Factor, Part, Strip};
 
 use ndarray::Array2;
 use serde::Serialize;

@@ -53,10 +53,11 @@ impl SumsKeeper for MomentsCheckpoint<'_> {
         self.finished.take()
     }
 
-    fn keep(&mut self, sums: &MomentSums, urgent: bool) -> Result<(), EvidenceError> {
-        if !urgent && self.kept.elapsed() < self.interval {
-            return Ok(());
-        }
+    fn is_due(&self) -> bool {
+        self.kept.elapsed() >= self.interval
+    }
+
+    fn keep(&mut self, sums: &MomentSums) -> Result<(), EvidenceError> {
         let begun = Instant::now();
         let bytes = MomentsFile::encode(&self.identity, sums, ())?;
         self.folder.replace(FILE, &bytes)?;

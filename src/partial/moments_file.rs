@@ -1,14 +1,14 @@
 //! Sums of moments in a file, as safetensors: for every distinct input of layers, in the order in which the ledger's layers
 //! read them, a float64 tensor `[groups, d, d]` named `sum.0`, `sum.1`, …, and one `[groups, d]` named `rest.0`, `rest.1`, …,
-//! which are the parts of a [`SymmetricSum`]: on and above the diagonal a sum holds its values, below it what rounding
-//! them lost. A header stands as JSON under the metadata key `onnx-sap`. It holds a SHA-256 over itself, with that digest
+//! which are the parts of a [`SymmetricSum`]: on and below the diagonal a sum holds its values, above it, and on the
+//! diagonal in `rest`, what rounding them lost. A header stands as JSON under the metadata key `onnx-sap`. It holds a SHA-256 over itself, with that digest
 //! left empty, and the tensors' bytes in the order `sum.0`, `rest.0`, `sum.1`, …
 
 use super::{Identity, PartialError};
 use crate::data::DataDigest;
 use crate::evidence::{MomentSums, SymmetricSum};
 use crate::model::hexadecimal;
-use ndarray::{Array, ArrayViewD, IntoDimension};
+use ndarray::{Array, IntoDimension};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 /// The version of this format.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// Where the header stands in the file's metadata.
 const KEY: &str = "onnx-sap";
@@ -56,9 +56,8 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
         let failed = |error: &dyn std::fmt::Display| PartialError::Encode { reason: error.to_string() };
         let mut tensors = Vec::new();
         for (index, sum) in sums.sums.iter().enumerate() {
-            let (packed, rests) = sum.parts();
-            tensors.push((format!("sum.{index}"), Values(packed.view().into_dyn())));
-            tensors.push((format!("rest.{index}"), Values(rests.view().into_dyn())));
+            tensors.push((format!("sum.{index}"), Values { sum, shape: sum.shape(), of: Part::Packed }));
+            tensors.push((format!("rest.{index}"), Values { sum, shape: &sum.shape()[..2], of: Part::DiagonalRests }));
         }
         let mut header = Header {
             version: VERSION,
@@ -126,7 +125,16 @@ fn digest<'a, T: Serialize>(
 }
 
 /// A tensor whose bytes are made when they are written, so that no more than one is there twice.
-struct Values<'a>(ArrayViewD<'a, f64>);
+struct Values<'a> {
+    sum: &'a SymmetricSum,
+    shape: &'a [usize],
+    of: Part,
+}
+
+enum Part {
+    Packed,
+    DiagonalRests,
+}
 
 impl View for Values<'_> {
     fn dtype(&self) -> Dtype {
@@ -134,21 +142,25 @@ impl View for Values<'_> {
     }
 
     fn shape(&self) -> &[usize] {
-        self.0.shape()
+        self.shape
     }
 
     fn data(&self) -> Cow<'_, [u8]> {
-        self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
+        let bytes = |values: &mut dyn Iterator<Item = &f64>| values.flat_map(|value| value.to_le_bytes()).collect();
+        match self.of {
+            Part::Packed => bytes(&mut self.sum.packed().iter()),
+            Part::DiagonalRests => bytes(&mut self.sum.diagonal_rests().iter()),
+        }
     }
 
     fn data_len(&self) -> usize {
-        self.0.len() * size_of::<f64>()
+        self.shape.iter().product::<usize>() * size_of::<f64>()
     }
 }
 
 fn read_sum([packed, rests]: &[TensorView<'_>; 2]) -> Option<SymmetricSum> {
     let (&[groups, rows, columns], &[rest_groups, dim]) = (packed.shape(), rests.shape()) else { return None };
-    SymmetricSum::of_parts(read((groups, rows, columns), packed)?, read((rest_groups, dim), rests)?)
+    SymmetricSum::of_parts(&read((groups, rows, columns), packed)?, &read((rest_groups, dim), rests)?)
 }
 
 fn read<S: IntoDimension>(shape: S, view: &TensorView<'_>) -> Option<Array<f64, S::Dim>> {

@@ -1,19 +1,24 @@
-//! The instrumented model: the user's graph with nodes appended that compute `Σ aᵢaᵢᵀ` inside the engine.
+//! The instrumented model: the user's graph with outputs from which second moments are made.
+//!
+//! On a device of its own, an engine computes `Σ aᵢaᵢᵀ` itself, by nodes that are appended, so that no activation leaves
+//! it; so it does in the bodies of If, Loop and Scan. Where the engine's memory is the program's own, it gives out rows,
+//! and `products/` multiplies them, which can make use of symmetry.
 //!
 //! The patches of a convolution are the output of a depthwise convolution with one-hot kernels `[C·k, 1, k…]` and the
-//! same strides, pads and dilations; its channel order `c·k + tap` is that of the flattened weight. So no activation
-//! leaves the engine, and memory does not grow with the number of samples. Products are taken in float64, because at
-//! α = 10⁶ the rounding of a float32 sum is as large as the small eigenvalues that decide λ.
+//! same strides, pads and dilations; its channel order `c·k + tap` is that of the flattened weight. Products are taken in
+//! float64, because at α = 10⁶ the rounding of a float32 sum is as large as the small eigenvalues that decide λ.
 
+use super::products::Given;
 use crate::layers::{Padding, Unfold, Vectors, Window};
 use crate::model::fragment::{int, ints, string};
 use crate::model::proto::AttributeProto;
 use crate::model::{Additions, Fragment, GraphIndex, MAIN, ModelError, ScopeIndex};
 use crate::tensor::ElementType;
+use std::collections::BTreeSet;
 
 /// A value of a graph and how it unfolds: layers that agree in both share one moment.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Source {
+pub(super) struct Source {
     /// The graph in which it is read: its rows count as often as that graph runs.
     pub scope: ScopeIndex,
     /// The value's name there.
@@ -31,33 +36,45 @@ impl Source {
     }
 }
 
-/// A source whose moment the instrumented model computes.
+/// How the moment of a source comes out of the instrumented model.
 #[derive(Clone, Debug)]
-pub struct Measured {
-    /// The output that holds `Σ aᵢaᵢᵀ`, float64 `[groups, d, d]`.
-    pub moment: String,
-    /// The input that weighs each row of the batch, float64, where rows are picked.
-    pub mask: Option<String>,
-    /// The output that holds the number of rows, float64 `[1]`, where it is not known beforehand.
-    pub rows: Option<String>,
+pub(super) enum Measured {
+    /// The engine computes it.
+    Inside {
+        /// The output that holds `Σ aᵢaᵢᵀ`, float64 `[groups, d, d]`.
+        moment: String,
+        /// The input that weighs each row of the batch, float64, where rows are drawn.
+        mask: Option<String>,
+        /// The output that holds the number of rows, float64 `[1]`, where it is not known beforehand.
+        rows: Option<String>,
+    },
+    /// The engine gives its rows.
+    Rows {
+        /// The output that holds them.
+        output: String,
+        /// In which form.
+        given: Given,
+    },
 }
 
 /// What is known of a source before its moment is taken.
 #[derive(Clone, Debug)]
-pub(super) struct Plan {
+pub(super) struct Known {
     /// The shape of its value, where it was seen.
     pub(super) shape: Option<Vec<usize>>,
-    /// Whether rows are picked.
-    pub(super) masked: bool,
+    /// Whether rows are drawn.
+    pub(super) drawn: bool,
+    /// Whether what the engine gives out lies in the program's own memory.
+    pub(super) at_hand: bool,
 }
 
 /// A model with outputs for the second moments of its layers' inputs.
 #[derive(Debug)]
-pub struct Instrumented {
+pub(super) struct Instrumented {
     /// The serialised model.
-    pub bytes: Vec<u8>,
+    pub(super) bytes: Vec<u8>,
     /// One for each source, in order.
-    pub measured: Vec<Measured>,
+    pub(super) measured: Vec<Measured>,
 }
 
 impl Instrumented {
@@ -65,10 +82,25 @@ impl Instrumented {
     ///
     /// # Errors
     /// [`ModelError`] where the model's bytes cannot be edited.
-    pub(super) fn new(graph: &GraphIndex<'_>, sources: &[Source], plans: &[Plan]) -> Result<Self, ModelError> {
+    pub(super) fn new(graph: &GraphIndex<'_>, sources: &[Source], known: &[Known]) -> Result<Self, ModelError> {
         let mut additions = Additions::new(graph);
-        let measured = sources.iter().zip(plans).map(|(source, plan)| measure(&mut additions, source, plan));
-        let measured = measured.collect();
+        let declared = graph.model().graph();
+        let mut shown: BTreeSet<String> = declared.output.iter().map(|output| output.name.clone()).collect();
+        let is_input = |name: &str| declared.input.iter().any(|input| input.name == name);
+        let mut measured = Vec::with_capacity(sources.len());
+        for (source, known) in sources.iter().zip(known) {
+            let Some((value, given, element)) = give_rows(&mut additions, source, known) else {
+                measured.push(compute_inside(&mut additions, source, known));
+                continue;
+            };
+            // An engine need not give an input out.
+            let fragment = additions.to(MAIN);
+            let output = if is_input(&value) { fragment.node("Identity", &[&value], vec![]) } else { value };
+            if shown.insert(output.clone()) {
+                fragment.output(&output, element);
+            }
+            measured.push(Measured::Rows { output, given });
+        }
         Ok(Self { bytes: additions.into_bytes()?, measured })
     }
 }
@@ -86,21 +118,44 @@ pub(super) fn with_shapes(graph: &GraphIndex<'_>, values: &[&str]) -> Result<(Ve
     Ok((additions.into_bytes()?, names))
 }
 
-fn measure(additions: &mut Additions<'_>, source: &Source, plan: &Plan) -> Measured {
+/// The value that holds the rows of a source, in which form and type, where the engine gives them out.
+fn give_rows(additions: &mut Additions<'_>, source: &Source, known: &Known) -> Option<(String, Given, ElementType)> {
+    let shape = known.shape.as_deref().filter(|_| known.at_hand && !source.is_in_body())?;
+    let fragment = additions.to(MAIN);
+    let (input, element) = at_least_single(fragment, source);
+    // Correlations are of all rows.
+    let as_it_is = Given::as_it_is(&source.unfold, shape).filter(|given| !(known.drawn && given.makes_rows()));
+    if let Some(given) = as_it_is {
+        return Some((input, given, element));
+    }
+    match &source.unfold {
+        // One moment for all groups, which the engine repeats.
+        Unfold::Vectors(vectors) if vectors.of_one_group(shape).is_some() => None,
+        Unfold::Vectors(vectors) => Some((columns_of(fragment, &input, vectors, Some(shape)), Given::Columns, element)),
+        Unfold::Patches(window) => Some((patches_of(fragment, &input, window, element), Given::Features, element)),
+    }
+}
+
+fn compute_inside(additions: &mut Additions<'_>, source: &Source, known: &Known) -> Measured {
     let fragment = additions.to(source.scope);
     // Rows as columns `[groups, d, rows]`, so that the moment is `columns · columnsᵀ`.
-    let one_for_all = match (&source.unfold, &plan.shape) {
+    let one_for_all = match (&source.unfold, &known.shape) {
         (Unfold::Vectors(vectors), Some(shape)) => vectors.of_one_group(shape),
         _ => None,
     };
     let columns = match &source.unfold {
         Unfold::Vectors(vectors) => {
             let vectors = one_for_all.as_ref().unwrap_or(vectors);
-            self::vectors(fragment, &source.input, vectors, plan.shape.as_deref())
+            columns_of(fragment, &source.input, vectors, known.shape.as_deref())
         }
-        Unfold::Patches(window) => patches(fragment, source, window),
+        Unfold::Patches(window) => {
+            let (value, element) = at_least_single(fragment, source);
+            let patches = patches_of(fragment, &value, window, element);
+            group_first(fragment, &patches, window)
+        }
     };
-    let (mask, weighed) = if plan.masked {
+    let columns = to_double(fragment, &columns);
+    let (mask, weighed) = if known.drawn {
         // 0 or 1, so one factor of the product is enough.
         let mask = fragment.input(ElementType::Float64, 1);
         let weighed = fragment.node("Mul", &[&columns, &mask], vec![]);
@@ -118,7 +173,7 @@ fn measure(additions: &mut Additions<'_>, source: &Source, plan: &Plan) -> Measu
     let count = source.is_in_body().then(|| number_of_rows(fragment, &columns));
     let moment = additions.bring_out(source.scope, moment, &[groups, dim, dim], ElementType::Float64);
     let rows = count.map(|count| additions.bring_out(source.scope, count, &[1], ElementType::Float64));
-    Measured { moment, mask, rows }
+    Measured::Inside { moment, mask, rows }
 }
 
 /// The last extent of `[groups, d, rows]`.
@@ -138,12 +193,12 @@ fn reshape(fragment: &mut Fragment, value: &str, shape: &[i64]) -> String {
     fragment.node("Reshape", &[value, &shape], vec![])
 }
 
-fn vectors(fragment: &mut Fragment, input: &str, vectors: &Vectors, shape: Option<&[usize]>) -> String {
+/// Vectors as `[groups, d, rows]`.
+fn columns_of(fragment: &mut Fragment, input: &str, vectors: &Vectors, shape: Option<&[usize]>) -> String {
     let axes = if vectors.is_last_axis() { None } else { axes(vectors, shape) };
     let Some(axes) = axes else {
         let rows = reshape(fragment, input, &[1, -1, vectors.dim as i64]);
-        let columns = fragment.node("Transpose", &[&rows], vec![ints("perm", [0, 2, 1])]);
-        return to_double(fragment, &columns);
+        return fragment.node("Transpose", &[&rows], vec![ints("perm", [0, 2, 1])]);
     };
     let mut value = input.to_owned();
     if !vectors.groups.is_empty() {
@@ -157,8 +212,7 @@ fn vectors(fragment: &mut Fragment, input: &str, vectors: &Vectors, shape: Optio
     }
     let order = axes.order.iter().map(|&axis| axis as i64);
     let ordered = fragment.node("Transpose", &[&value], vec![ints("perm", order)]);
-    let columns = reshape(fragment, &ordered, &[vectors.group_count() as i64, vectors.dim as i64, -1]);
-    to_double(fragment, &columns)
+    reshape(fragment, &ordered, &[vectors.group_count() as i64, vectors.dim as i64, -1])
 }
 
 /// The axes of an input whose shape was seen, or of which the operator fixes how many there are.
@@ -169,22 +223,29 @@ fn axes(vectors: &Vectors, shape: Option<&[usize]>) -> Option<crate::layers::Axe
     }
 }
 
-fn patches(fragment: &mut Fragment, source: &Source, window: &Window) -> String {
-    let mut value = source.input.clone();
-    let mut element = source.element;
-    if matches!(element, ElementType::Float16 | ElementType::Bfloat16) {
-        // Exact, and every engine convolves float32.
-        element = ElementType::Float32;
-        value = fragment.node("Cast", &[&value], vec![int("to", i64::from(element.onnx()))]);
+/// The value of a source in float32 where its own type is shorter: exact, and every engine convolves it.
+fn at_least_single(fragment: &mut Fragment, source: &Source) -> (String, ElementType) {
+    if !matches!(source.element, ElementType::Float16 | ElementType::Bfloat16) {
+        return (source.input.clone(), source.element);
     }
-    if !window.is_pointwise() {
-        let kernel = one_hot_kernel(fragment, window, element);
-        value = fragment.node("Conv", &[&value, &kernel], conv_attributes(window));
+    let element = ElementType::Float32;
+    (fragment.node("Cast", &[&source.input], vec![int("to", i64::from(element.onnx()))]), element)
+}
+
+/// Patches as `[samples, groups · d, positions…]`.
+fn patches_of(fragment: &mut Fragment, value: &str, window: &Window, element: ElementType) -> String {
+    if window.is_pointwise() {
+        return value.to_owned();
     }
-    let by_group = reshape(fragment, &value, &[0, window.groups as i64, window.dim() as i64, -1]);
+    let kernel = one_hot_kernel(fragment, window, element);
+    fragment.node("Conv", &[value, &kernel], conv_attributes(window))
+}
+
+/// Patches as `[groups, d, rows]`.
+fn group_first(fragment: &mut Fragment, patches: &str, window: &Window) -> String {
+    let by_group = reshape(fragment, patches, &[0, window.groups as i64, window.dim() as i64, -1]);
     let group_first = fragment.node("Transpose", &[&by_group], vec![ints("perm", [1, 2, 0, 3])]);
-    let columns = reshape(fragment, &group_first, &[window.groups as i64, window.dim() as i64, -1]);
-    to_double(fragment, &columns)
+    reshape(fragment, &group_first, &[window.groups as i64, window.dim() as i64, -1])
 }
 
 /// `[C·k, 1, k…]`: for each channel, one kernel for each tap, which is 1 there and 0 elsewhere.

@@ -1,10 +1,11 @@
 //! Sums of rows times themselves: of a batch, of a shard, of everything. They add up.
 
+use super::SymmetricSum;
 use super::instrument::Source;
-use super::{EvidenceError, SymmetricSum};
 use crate::data::DataDigest;
+use crate::evidence::EvidenceError;
 use crate::layers::Layer;
-use ndarray::{Array2, Array3, Axis};
+use ndarray::Array2;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -40,7 +41,7 @@ impl MomentSums {
 
     /// Adds the sums of the samples before or after these. They must be [like](Self::is_like) these.
     pub fn add(&mut self, other: Self) {
-        self.sums.iter_mut().zip(other.sums).for_each(|(sum, other)| sum.add(other));
+        self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| sum.add(other));
         self.rows.iter_mut().zip(other.rows).for_each(|(rows, other)| *rows += other);
         self.digest.add(&other.digest);
         self.range = self.range.start.min(other.range.start)..self.range.end.max(other.range.end);
@@ -51,11 +52,13 @@ impl MomentSums {
 pub trait SumsKeeper {
     /// Those that were kept last. They are asked for once.
     fn finished(&mut self) -> Option<MomentSums>;
-    /// Keeps these, now if it is `urgent`, and otherwise if it is worth while.
+    /// Whether it is time to keep some again.
+    fn is_due(&self) -> bool;
+    /// Keeps these.
     ///
     /// # Errors
     /// What could not be written.
-    fn keep(&mut self, sums: &MomentSums, urgent: bool) -> Result<(), EvidenceError>;
+    fn keep(&mut self, sums: &MomentSums) -> Result<(), EvidenceError>;
 }
 
 /// A keeper that keeps nothing.
@@ -66,7 +69,11 @@ impl SumsKeeper for NoKeeper {
         None
     }
 
-    fn keep(&mut self, _sums: &MomentSums, _urgent: bool) -> Result<(), EvidenceError> {
+    fn is_due(&self) -> bool {
+        false
+    }
+
+    fn keep(&mut self, _sums: &MomentSums) -> Result<(), EvidenceError> {
         Ok(())
     }
 }
@@ -74,7 +81,7 @@ impl SumsKeeper for NoKeeper {
 /// The moments of all layers. Layers that share an input share its moment.
 #[derive(Debug)]
 pub struct Moments {
-    sums: Vec<Array3<f64>>,
+    sums: Vec<SymmetricSum>,
     rows: Vec<usize>,
     /// For each layer the sources of its sites.
     layers: Vec<Vec<usize>>,
@@ -85,20 +92,21 @@ impl Moments {
     pub fn of(layers: &[Layer], sums: MomentSums) -> Option<Self> {
         let (sources, by_layer) = sources(layers);
         let rows = sums.rows.iter().map(|rows| rows.round() as usize).collect();
-        MomentSums::none(&sources, 0).is_like(&sums).then(|| {
-            let sums = sums.sums.into_iter().map(SymmetricSum::into_matrices).collect();
-            Self { sums, rows, layers: by_layer }
-        })
+        MomentSums::none(&sources, 0).is_like(&sums).then_some(Self { sums: sums.sums, rows, layers: by_layer })
     }
 
     /// `Σ aᵢaᵢᵀ` of a layer, one matrix `[d, d]` for each group, added up over the layer's sites.
     pub fn sums(&self, layer: usize) -> Vec<Array2<f64>> {
         let sources = &self.layers[layer];
-        let mut total = self.sums[sources[0]].clone();
-        for &source in &sources[1..] {
-            total += &self.sums[source];
-        }
-        total.axis_iter(Axis(0)).map(|group| group.to_owned()).collect()
+        let groups = self.sums[sources[0]].shape()[0];
+        let total = |group: usize| {
+            let mut total = self.sums[sources[0]].matrix(group);
+            for &source in &sources[1..] {
+                total += &self.sums[source].matrix(group);
+            }
+            total
+        };
+        (0..groups).map(total).collect()
     }
 
     /// The number of rows that entered a layer's moment (of each group).

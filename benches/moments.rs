@@ -1,0 +1,110 @@
+//! How long second moments take, against the plain forward pass of the same engine over the same samples. Both are measured
+//! in turns, since machines are noisy; what counts is their ratio. Samples are noise that lies in memory.
+//!
+//! ```text
+//! cargo bench --bench moments -- MODEL.onnx [SAMPLES] [ROUNDS]
+//! ```
+//!
+//! `fixtures/large_models.py` makes a ResNet-50 and a ViT-B/16.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use ndarray::ArrayD;
+use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
+use onnx_sap::engine::{Device, EngineName};
+use onnx_sap::error::Error;
+use onnx_sap::evidence::{EvidenceError, NoKeeper, Pass, RowLimit, Shard, collect};
+use onnx_sap::layers::{Ledger, Selection};
+use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
+use onnx_sap::pipeline::Runner;
+use onnx_sap::progress::Silent;
+use std::path::Path;
+use std::time::Instant;
+
+/// Samples of noise.
+struct Noise {
+    shape: Vec<usize>,
+    samples: usize,
+}
+
+impl DataSet for Noise {
+    fn len(&self) -> usize {
+        self.samples
+    }
+
+    fn class_names(&self) -> Option<&[String]> {
+        None
+    }
+
+    fn id(&self, index: usize) -> SampleId {
+        SampleId(index.to_string())
+    }
+
+    fn label(&self, _: usize) -> usize {
+        0
+    }
+
+    fn content(&self, index: usize) -> Result<Content, DataError> {
+        let mut state = index as u32;
+        Ok(Content::Values(ArrayD::from_shape_simple_fn(self.shape.clone(), || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })))
+    }
+}
+
+fn main() -> Result<(), Error> {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let [model, numbers @ ..] = arguments.as_slice() else {
+        println!("usage: cargo bench --bench moments -- MODEL.onnx [SAMPLES] [ROUNDS]");
+        return Ok(());
+    };
+    let number = |at: usize, default| numbers.get(at).and_then(|text| text.parse().ok()).unwrap_or(default);
+    let (samples, rounds): (usize, usize) = (number(0, 64), number(1, 3));
+    let model = Model::open(Path::new(model))?;
+    let graph = GraphIndex::new(&model)?;
+    let classifier = Classifier::of(&graph, &Interface::default())?;
+    let ledger = Ledger::survey(&graph, &Selection::default()).map_err(Error::Usage)?;
+    let runner = Runner { engine: EngineName::Auto, device: Device::Auto, batch: None, threads: None };
+    let (engine, mut forward) = runner.start(&model, &classifier, &Silent)?;
+
+    let input = &classifier.data[0];
+    let shape: Vec<usize> = input.sample.iter().map(|extent| extent.unwrap_or(224)).collect();
+    let set = Noise { shape, samples };
+    let declared = (input.name.as_str(), input.element, input.sample.as_slice());
+    let routes = [Route::resolve(declared, &Preprocessing::default(), 0, &set.content(0)?)?];
+    let stream = Stream { set: &set, routes: &routes, perturbation: None };
+    let all: Vec<usize> = (0..samples).collect();
+    let pass = Pass { stream, samples: &all, shard: Shard::WHOLE, rows: RowLimit::All, seed: 0, batch: None };
+
+    let mut ratios = Vec::new();
+    for _ in 0..rounds {
+        let plain = timed(|| {
+            stream.for_each(&all, 16, |batch| {
+                forward.scores(&batch.inputs)?;
+                Ok::<(), EvidenceError>(())
+            })
+        })?;
+        let moments = timed(|| {
+            collect(engine.as_ref(), &graph, &classifier, &ledger.layers, &pass, &mut NoKeeper, &Silent)?;
+            Ok(())
+        })?;
+        let each = |seconds: f64| 1000.0 * seconds / samples as f64;
+        ratios.push(moments / plain);
+        println!(
+            "a sample: forward {:.1} ms   moments {:.1} ms   ratio {:.2}",
+            each(plain),
+            each(moments),
+            moments / plain
+        );
+    }
+    ratios.sort_by(f64::total_cmp);
+    println!("median ratio {:.2}", ratios[ratios.len() / 2]);
+    Ok(())
+}
+
+fn timed(work: impl FnOnce() -> Result<(), EvidenceError>) -> Result<f64, Error> {
+    let begun = Instant::now();
+    work()?;
+    Ok(begun.elapsed().as_secs_f64())
+}

@@ -1,0 +1,154 @@
+//! The second moments `Σ aᵢaᵢᵀ` of every layer's inputs over the trusted samples, in float64.
+
+mod draw;
+mod instrument;
+mod probe;
+mod products;
+mod run;
+mod sums;
+mod symmetric_sum;
+mod tiles;
+
+pub use sums::{MomentSums, Moments, NoKeeper, SumsKeeper};
+pub use symmetric_sum::SymmetricSum;
+
+use super::{EvidenceError, Shard};
+use crate::data::{Batch, DataDigest, Stream};
+use crate::engine::{Engine, Runnable};
+use crate::layers::Layer;
+use crate::model::{Classifier, GraphIndex};
+use crate::progress::Observer;
+use draw::pick_rows;
+use instrument::{Instrumented, Known, Measured, Source};
+use probe::{Probe, Probing};
+use products::Products;
+use run::{Run, Taken};
+use std::ops::Range;
+use sums::sources;
+
+/// How many rows of a layer's inputs enter its moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowLimit {
+    /// Every row.
+    All,
+    /// So many, drawn without replacement by the seed; the same rows on every engine.
+    AtMost(usize),
+}
+
+/// What a moments pass needs besides the model.
+pub struct Pass<'a> {
+    /// The data.
+    pub stream: Stream<'a>,
+    /// The samples whose rows count.
+    pub samples: &'a [usize],
+    /// Which part of them is measured.
+    pub shard: Shard,
+    /// How many rows enter.
+    pub rows: RowLimit,
+    /// Draws the rows, where they are limited.
+    pub seed: u64,
+    /// The batch size, where the user chose it.
+    pub batch: Option<usize>,
+}
+
+/// Measures the moments of `layers`, or goes on with it.
+///
+/// # Errors
+/// [`EvidenceError`], where data or engine fail, a layer's input does not fit its weight, or the run is stopped.
+pub fn collect(
+    engine: &dyn Engine,
+    graph: &GraphIndex<'_>,
+    classifier: &Classifier,
+    layers: &[Layer],
+    pass: &Pass<'_>,
+    keeper: &mut dyn SumsKeeper,
+    observer: &dyn Observer,
+) -> Result<MomentSums, EvidenceError> {
+    if pass.samples.is_empty() {
+        return Err(EvidenceError::NoneTrusted);
+    }
+    let (sources, _) = sources(layers);
+    let probing = Probing { engine, graph, classifier, layers, sources: &sources, pass };
+    let probe = probing.run()?;
+    let samples = pass.samples.len();
+    let drawn = pick_rows(&probe, samples, pass);
+    if drawn.iter().any(Option::is_some) {
+        probing.check_rows_are_by_sample(&probe, &drawn)?;
+    }
+    let batch = classifier.batch.unwrap_or_else(|| pass.batch.unwrap_or(probe.batch_that_fits).min(samples));
+    let own = pass.shard.range(samples, batch);
+    observer.begin("second moments", own.len(), "samples");
+    let total = begin(&sources, pass, &own, keeper)?;
+    observer.advance(total.range.len());
+    let rest = &pass.samples[total.range.end..own.end];
+    let known = known(engine, &probe, &drawn);
+    let instrumented = Instrumented::new(graph, &sources, &known)?;
+    let session = engine.load(Runnable { bytes: &instrumented.bytes, folder: graph.model().folder() })?;
+    let taken = taken(&sources, instrumented.measured, drawn, &probe);
+    let mut run = Run::new(session, classifier, taken, total);
+    pass.stream.for_each(rest, batch, |batch: Batch| {
+        if let Some(signal) = observer.stopped() {
+            keeper.keep(run.total())?;
+            return Err(EvidenceError::Stopped(signal));
+        }
+        run.add(&batch)?;
+        if keeper.is_due() {
+            keeper.keep(run.total())?;
+        }
+        observer.advance(batch.indices.len());
+        Ok::<(), EvidenceError>(())
+    })?;
+    observer.end();
+    Ok(run.finish())
+}
+
+fn known(engine: &dyn Engine, probe: &Probe, drawn: &[Option<Vec<usize>>]) -> Vec<Known> {
+    let at_hand = engine.info().is_at_hand();
+    let known = |(shape, drawn): (&Option<Vec<usize>>, &Option<Vec<usize>>)| Known {
+        shape: shape.clone(),
+        drawn: drawn.is_some(),
+        at_hand,
+    };
+    probe.shapes.iter().zip(drawn).map(known).collect()
+}
+
+fn taken<'a>(
+    sources: &'a [Source],
+    measured: Vec<Measured>,
+    drawn: Vec<Option<Vec<usize>>>,
+    probe: &Probe,
+) -> Vec<Taken<'a>> {
+    let all = sources.iter().zip(measured).zip(drawn).zip(&probe.rows_per_sample);
+    all.map(|(((source, measured), drawn), &rows_per_sample)| {
+        let products = match &measured {
+            Measured::Inside { .. } => None,
+            Measured::Rows { given, .. } => Some(Products::new(&source.unfold, given.clone())),
+        };
+        Taken { source, measured, products, drawn, rows_per_sample }
+    })
+    .collect()
+}
+
+/// What is there already: nothing, or what an interrupted pass has kept. Its samples are read again: they must be what
+/// they were.
+fn begin(
+    sources: &[Source],
+    pass: &Pass<'_>,
+    own: &Range<usize>,
+    keeper: &mut dyn SumsKeeper,
+) -> Result<MomentSums, EvidenceError> {
+    let none = MomentSums::none(sources, own.start);
+    let Some(kept) = keeper.finished() else { return Ok(none) };
+    if !kept.is_like(&none) || kept.range.start != own.start || kept.range.end > own.end {
+        return Err(EvidenceError::Changed { first: own.start, last: kept.range.end });
+    }
+    let mut found = DataDigest::default();
+    pass.stream.for_each(&pass.samples[kept.range.clone()], 1, |batch| {
+        found.add(&DataDigest::sum(&batch.digests));
+        Ok::<(), EvidenceError>(())
+    })?;
+    match pass.samples[kept.range.clone()] {
+        [first, .., last] | [first @ last] if found != kept.digest => Err(EvidenceError::Changed { first, last }),
+        _ => Ok(kept),
+    }
+}

@@ -1,0 +1,144 @@
+//! Moments against their definition: every row, its outer product with itself.
+
+use super::*;
+use crate::layers::{Padding, Vectors};
+use ndarray::{Array2, ArrayD, IxDyn};
+use proptest::prelude::*;
+
+/// A window over N axes, and the input's extents there.
+#[derive(Clone, Debug)]
+struct Case {
+    window: Window,
+    samples: usize,
+    spatial: Vec<usize>,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let axis = || (1_usize..4, 1_usize..3, 0_usize..3, 0_usize..3, 0_usize..9);
+    let axes = proptest::collection::vec(axis(), 1..4);
+    (axes, 1_usize..3, 1_usize..4, 1_usize..3).prop_map(|(axes, groups, channels, samples)| {
+        let part = |pick: fn(&(usize, usize, usize, usize, usize)) -> usize| axes.iter().map(pick).collect::<Vec<_>>();
+        let (kernel, dilations) = (part(|axis| axis.0), part(|axis| axis.1));
+        let padding = Padding::Explicit { begin: part(|axis| axis.2), end: part(|axis| axis.3) };
+        // Large enough for one position of the window.
+        let spatial = axes.iter().map(|axis| (axis.0 - 1) * axis.1 + 1 + axis.4).collect();
+        let strides = vec![1; axes.len()];
+        Case { window: Window { groups, channels, kernel, strides, dilations, padding }, samples, spatial }
+    })
+}
+
+impl Case {
+    fn input(&self) -> ArrayD<f32> {
+        let channels = self.window.groups * self.window.channels;
+        let shape: Vec<usize> = [self.samples, channels].into_iter().chain(self.spatial.iter().copied()).collect();
+        let mut next = 7_u32;
+        ArrayD::from_shape_simple_fn(IxDyn(&shape), || {
+            next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (next >> 8) as f32 / (1 << 24) as f32 - 0.25
+        })
+    }
+
+    /// `[rows, d]` of a group.
+    fn rows(&self, input: &ArrayD<f32>, group: usize) -> Array2<f64> {
+        let window = &self.window;
+        let Padding::Explicit { begin, .. } = &window.padding else { unreachable!("these cases pad explicitly") };
+        let extents: Vec<usize> =
+            (0..self.spatial.len()).map(|axis| window.extent(axis, self.spatial[axis]).unwrap()).collect();
+        let mut rows = Vec::new();
+        for sample in 0..self.samples {
+            for position in ndarray::indices(extents.clone()) {
+                for channel in group * window.channels..(group + 1) * window.channels {
+                    for tap in ndarray::indices(window.kernel.clone()) {
+                        let place = |axis: usize| {
+                            (position[axis] + tap[axis] * window.dilations[axis]).checked_sub(begin[axis])
+                        };
+                        let at: Option<Vec<usize>> = (0..self.spatial.len()).map(place).collect();
+                        let at = at.filter(|at| at.iter().zip(&self.spatial).all(|(at, size)| at < size));
+                        let index = at.map(|at| [sample, channel].into_iter().chain(at).collect::<Vec<_>>());
+                        rows.push(index.map_or(0.0, |index| f64::from(input[IxDyn(&index)])));
+                    }
+                }
+            }
+        }
+        Array2::from_shape_vec((rows.len() / window.dim(), window.dim()), rows).unwrap()
+    }
+}
+
+fn largest(matrix: &Array2<f64>) -> f64 {
+    matrix.iter().fold(0.0, |most, value| most.max(value.abs()))
+}
+
+proptest! {
+    #[test]
+    fn correlations_make_the_moment_of_the_patches(case in cases()) {
+        let Some(plan) = Plan::always(&case.window, &case.spatial) else { return Ok(()) };
+        let (groups, channels) = (case.window.groups, case.window.channels);
+        let input = case.input();
+        let layout = Layout { blocks: case.samples, features: groups * channels, positions: case.spatial.iter().product() };
+        let mut correlations = Correlations::zeros(plan, groups, channels);
+        let mut moment = SymmetricSum::zeros(groups, case.window.dim());
+        for weight in [1.0, 0.5] {
+            correlations.add(weight, input.as_slice().unwrap(), layout, f64::from);
+            correlations.flush(&mut moment);
+        }
+        for group in 0..groups {
+            let rows = case.rows(&input, group);
+            let wanted = 1.5 * rows.t().dot(&rows);
+            prop_assert!(largest(&(moment.matrix(group) - &wanted)) <= 1e-13 * (1.0 + largest(&wanted)));
+        }
+    }
+}
+
+/// More features than a tile has, in groups, in every form in which an engine gives them.
+#[test]
+fn the_form_of_rows_does_not_matter() {
+    let (groups, dim, samples, positions) = (2, 131, 3, 5);
+    let value = |sample: usize, feature: usize, position: usize| {
+        ((sample * 31 + feature * 17 + position * 7) % 23) as f32 / 8.0 - 1.0
+    };
+    let features = ArrayD::from_shape_fn(IxDyn(&[samples, groups * dim, positions]), |at| value(at[0], at[1], at[2]));
+    let columns = ArrayD::from_shape_fn(IxDyn(&[groups, dim, samples * positions]), |at| {
+        value(at[2] / positions, at[0] * dim + at[1], at[2] % positions)
+    });
+    let unfold = Unfold::Patches(Window {
+        groups,
+        channels: dim,
+        kernel: vec![1],
+        strides: vec![1],
+        dilations: vec![1],
+        padding: Padding::SameUpper,
+    });
+    let sum = |given: Given, value: ArrayD<f32>, drawn: Option<&[usize]>| {
+        let mut moment = SymmetricSum::zeros(groups, dim);
+        let mut products = Products::new(&unfold, given);
+        products.add(1.0, &Tensor::Float32(value), drawn, &mut moment).unwrap();
+        moment
+    };
+    for drawn in [None, Some(&[0, 7, 8, 14][..])] {
+        let moment = sum(Given::Features, features.clone(), drawn);
+        assert_eq!(sum(Given::Columns, columns.clone(), drawn), moment);
+        let all: Vec<usize> = (0..samples * positions).collect();
+        for group in 0..groups {
+            let chosen = drawn.unwrap_or(&all);
+            let rows = Array2::from_shape_fn((chosen.len(), dim), |(row, feature)| {
+                f64::from(value(chosen[row] / positions, group * dim + feature, chosen[row] % positions))
+            });
+            assert!(largest(&(moment.matrix(group) - rows.t().dot(&rows))) < 1e-12);
+        }
+    }
+    let one_group = features.index_axis(ndarray::Axis(2), 0).to_owned();
+    let last_axis = Unfold::Vectors(Vectors::along(-1, groups * dim));
+    let mut moment = SymmetricSum::zeros(1, groups * dim);
+    Products::new(&last_axis, Given::Rows).add(1.0, &Tensor::Float32(one_group.clone()), None, &mut moment).unwrap();
+    let rows = one_group.mapv(f64::from).into_dimensionality::<ndarray::Ix2>().unwrap();
+    assert!(largest(&(moment.matrix(0) - rows.t().dot(&rows))) < 1e-12);
+}
+
+#[test]
+fn a_value_of_another_shape_is_refused() {
+    let unfold = Unfold::Vectors(Vectors::along(-1, 4));
+    let mut products = Products::new(&unfold, Given::Rows);
+    let mut moment = SymmetricSum::zeros(1, 4);
+    let odd = Tensor::zeros(&[3, 3]);
+    assert_eq!(products.add(1.0, &odd, None, &mut moment), Err(vec![3, 3]));
+}

@@ -1,0 +1,199 @@
+//! Sums of matrices in square tiles, each of which one thread brings up to date while it lies in its cache.
+//!
+//! Every entry is an unevaluated sum of two float64, the second of which holds what rounding the first one lost (Dekker,
+//! "A floating-point technique for extending the available precision", 1971). A sum of n terms is then right to n · 2⁻¹⁰⁴,
+//! far below the rounding of its value to float64, and so does not depend on the order of its terms: shards of any number
+//! add up to what one run gives.
+
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// The most rows and columns of a tile: three of them, in float64, fill a second-level cache.
+pub(super) const SIDE: usize = 128;
+
+/// A part of one of several matrices of the same size.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Tile {
+    /// Which matrix.
+    pub(super) matrix: usize,
+    /// Its rows there.
+    pub(super) rows: Range<usize>,
+    /// Its columns there.
+    pub(super) columns: Range<usize>,
+    /// Row by row.
+    values: Vec<f64>,
+    rests: Vec<f64>,
+}
+
+/// The shape of square matrices that are cut into tiles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    /// Only tiles on and below the diagonal are kept, and of those on the diagonal only what is on and below it counts.
+    Symmetric,
+    /// All of them.
+    General,
+}
+
+/// A number of twice the precision: `value` is `value + rest`, rounded.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Entry {
+    pub(super) value: f64,
+    pub(super) rest: f64,
+}
+
+/// The tiles of a matrix of zeros, row of tiles by row of tiles.
+pub(super) fn zeros(matrix: usize, dim: usize, shape: Shape) -> Vec<Tile> {
+    let mut tiles = Vec::with_capacity(count(dim, shape));
+    for row in (0..dim).step_by(SIDE) {
+        let last = if shape == Shape::Symmetric { row + 1 } else { dim };
+        for column in (0..last).step_by(SIDE) {
+            tiles.push(Tile::zeros(matrix, row..dim.min(row + SIDE), column..dim.min(column + SIDE)));
+        }
+    }
+    tiles
+}
+
+/// How many tiles a matrix has.
+pub(super) fn count(dim: usize, shape: Shape) -> usize {
+    let side = dim.div_ceil(SIDE);
+    if shape == Shape::Symmetric { side * (side + 1) / 2 } else { side * side }
+}
+
+/// The place of an entry: its tile among those of its matrix, and its position in that tile.
+pub(super) fn place(dim: usize, shape: Shape, row: usize, column: usize) -> (usize, usize) {
+    let (down, across) = (row / SIDE, column / SIDE);
+    let tile = match shape {
+        Shape::Symmetric => down * (down + 1) / 2 + across,
+        Shape::General => down * dim.div_ceil(SIDE) + across,
+    };
+    let width = SIDE.min(dim - across * SIDE);
+    (tile, row % SIDE * width + column % SIDE)
+}
+
+/// What a thread keeps from tile to tile.
+#[derive(Default)]
+struct Workspace {
+    term: Vec<f64>,
+    scratch: Vec<f32>,
+}
+
+/// Adds to each tile `weight` times what `term` makes of it, in parallel: the tile's rows and columns of a matrix, row by
+/// row, to be added to zeros.
+pub(super) fn add(tiles: &mut [Tile], weight: f64, term: impl Fn(&Tile, &mut [f64], &mut Vec<f32>) + Sync) {
+    tiles.par_iter_mut().for_each_init(Workspace::default, |Workspace { term: sum, scratch }, tile| {
+        sum.clear();
+        sum.resize(tile.values.len(), 0.0);
+        term(tile, sum, scratch);
+        tile.add(weight, sum);
+    });
+}
+
+impl Tile {
+    fn zeros(matrix: usize, rows: Range<usize>, columns: Range<usize>) -> Self {
+        let size = rows.len() * columns.len();
+        Self { matrix, rows, columns, values: vec![0.0; size], rests: vec![0.0; size] }
+    }
+
+    /// Whether it lies on the diagonal of its matrix.
+    pub(super) fn is_diagonal(&self) -> bool {
+        self.rows == self.columns
+    }
+
+    fn add(&mut self, weight: f64, terms: &[f64]) {
+        let entries = self.values.iter_mut().zip(&mut self.rests);
+        for ((value, rest), term) in entries.zip(terms) {
+            let sum = Entry { value: *value, rest: *rest }.plus_number(weight * term);
+            (*value, *rest) = (sum.value, sum.rest);
+        }
+    }
+
+    /// Replaces every entry by what `next` makes of its row, its column and itself.
+    pub(super) fn update(&mut self, next: impl Fn(usize, usize, Entry) -> Entry) {
+        let (rows, columns) = (self.rows.clone(), self.columns.clone());
+        let mut at = 0;
+        for row in rows {
+            for column in columns.clone() {
+                let entry = next(row, column, self.entry(at));
+                (self.values[at], self.rests[at]) = (entry.value, entry.rest);
+                at += 1;
+            }
+        }
+    }
+
+    /// The entry at a position, row by row.
+    pub(super) fn entry(&self, at: usize) -> Entry {
+        Entry { value: self.values[at], rest: self.rests[at] }
+    }
+
+    /// Adds the same tile of another sum.
+    pub(super) fn merge(&mut self, other: &Self) {
+        for at in 0..self.values.len() {
+            let sum = self.entry(at).plus(other.entry(at));
+            (self.values[at], self.rests[at]) = (sum.value, sum.rest);
+        }
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.values.fill(0.0);
+        self.rests.fill(0.0);
+    }
+}
+
+impl Entry {
+    pub(super) fn plus(self, other: Self) -> Self {
+        let (value, lost) = two_sum(self.value, other.value);
+        let (rest, lost_of_rest) = two_sum(self.rest, other.rest);
+        let (value, rest) = quick_two_sum(value, lost + rest);
+        let (value, rest) = quick_two_sum(value, rest + lost_of_rest);
+        Self { value, rest }
+    }
+
+    pub(super) fn minus(self, other: Self) -> Self {
+        self.plus(Self { value: -other.value, rest: -other.rest })
+    }
+
+    fn plus_number(self, number: f64) -> Self {
+        let (value, lost) = two_sum(self.value, number);
+        let (value, rest) = quick_two_sum(value, self.rest + lost);
+        Self { value, rest }
+    }
+}
+
+/// The rounded sum, and what rounding lost (Knuth, "The Art of Computer Programming" 2, 4.2.2, theorem B).
+fn two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    let of_b = sum - a;
+    (sum, (a - (sum - of_b)) + (b - of_b))
+}
+
+/// The same where `a` is not the smaller one.
+fn quick_two_sum(a: f64, b: f64) -> (f64, f64) {
+    let sum = a + b;
+    (sum, b - (sum - a))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_has_one_place() {
+        for dim in [1, 5, SIDE - 1, SIDE, SIDE + 1, 2 * SIDE + 3] {
+            for shape in [Shape::Symmetric, Shape::General] {
+                let tiles = zeros(0, dim, shape);
+                assert_eq!(tiles.len(), count(dim, shape));
+                for (index, tile) in tiles.iter().enumerate() {
+                    let mut at = 0;
+                    for row in tile.rows.clone() {
+                        for column in tile.columns.clone() {
+                            assert_eq!(place(dim, shape, row, column), (index, at));
+                            at += 1;
+                        }
+                    }
+                    assert_eq!(at, tile.values.len());
+                }
+            }
+        }
+    }
+}
