@@ -70,6 +70,52 @@ pub trait Session: Send {
     /// [`EngineError::Run`]: an unknown name, a shape or element type that the model does not take, or a failure inside
     /// the engine. [`EngineError::Unsupported`], on the first run with new shapes, from an engine that plans for them.
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError>;
+
+    /// The same, but shows the outputs all at once to `look`, where they lie: large ones need not be copied.
+    ///
+    /// # Errors
+    /// Those of [`run`](Self::run).
+    fn show(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        wanted: &[&str],
+        look: &mut dyn FnMut(&[Shown<'_>]),
+    ) -> Result<(), EngineError> {
+        let outputs = self.run(inputs, wanted)?;
+        look(&outputs.iter().map(Shown::of).collect::<Vec<_>>());
+        Ok(())
+    }
+}
+
+/// An output where it lies.
+#[derive(Clone, Debug)]
+pub struct Shown<'a> {
+    /// The extent of every axis.
+    pub shape: Vec<usize>,
+    /// The values, in row-major order.
+    pub values: Numbers<'a>,
+}
+
+/// Floating-point numbers where they lie.
+#[derive(Clone, Copy, Debug)]
+pub enum Numbers<'a> {
+    /// 32-bit floats.
+    Float32(&'a [f32]),
+    /// 64-bit floats.
+    Float64(&'a [f64]),
+    /// Something else, which nobody needs to be shown.
+    Other,
+}
+
+impl<'a> Shown<'a> {
+    fn of(tensor: &'a Tensor) -> Self {
+        let values = match tensor {
+            Tensor::Float32(array) => array.as_slice().map(Numbers::Float32),
+            Tensor::Float64(array) => array.as_slice().map(Numbers::Float64),
+            _ => None,
+        };
+        Self { shape: tensor.shape().to_vec(), values: values.unwrap_or(Numbers::Other) }
+    }
 }
 
 #[cfg(test)]

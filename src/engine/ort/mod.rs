@@ -10,12 +10,13 @@ mod values;
 pub(super) use library::{Refusal, version};
 
 use super::names::{self, one_line};
-use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, runtime};
+use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, Shown, runtime};
 use crate::panics;
 use crate::tensor::Tensor;
 use ::ort::environment::Environment;
 use ::ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
+use ::ort::value::DynValue;
 use ::ort::session::{OutputSelector, RunOptions, Session as OrtSession, builder::SessionBuilder};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -147,32 +148,73 @@ struct Running {
 
 impl Session for Running {
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError> {
+        self.run_and(inputs, wanted, |named| {
+            let copy = |(name, value): &(&str, &DynValue)| {
+                values::output(value).map_err(|reason| format!("output `{name}`: {reason}"))
+            };
+            named.iter().map(copy).collect()
+        })
+    }
+
+    fn show(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        wanted: &[&str],
+        look: &mut dyn FnMut(&[Shown<'_>]),
+    ) -> Result<(), EngineError> {
+        self.run_and(inputs, wanted, |named| {
+            let mut shown = Vec::with_capacity(named.len());
+            for (name, value) in named {
+                shown.push(values::shown(value).map_err(|reason| format!("output `{name}`: {reason}"))?);
+            }
+            look(&shown);
+            Ok(())
+        })
+    }
+}
+
+impl Running {
+    /// Runs, and does something with the outputs, named, in order.
+    fn run_and<R: Default>(
+        &mut self,
+        inputs: &[(&str, &Tensor)],
+        wanted: &[&str],
+        then: impl FnOnce(&[(&str, &DynValue)]) -> Result<R, String>,
+    ) -> Result<R, EngineError> {
         let takes = self.session.inputs().iter().map(::ort::value::Outlet::name);
         let gives = self.session.outputs().iter().map(::ort::value::Outlet::name);
         names::check(NAME, takes, gives, inputs, wanted)?;
         if wanted.is_empty() {
-            return Ok(Vec::new());
+            return Ok(R::default());
         }
-        panics::catch(|| run(&mut self.session, inputs, wanted))
+        panics::catch(|| run(&mut self.session, inputs, wanted, then))
             .unwrap_or_else(Err)
             .map_err(|reason| EngineError::Run { engine: NAME, reason: plain(&reason) })
     }
 }
 
-fn run(session: &mut OrtSession, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, String> {
+fn run<R>(
+    session: &mut OrtSession,
+    inputs: &[(&str, &Tensor)],
+    wanted: &[&str],
+    then: impl FnOnce(&[(&str, &DynValue)]) -> Result<R, String>,
+) -> Result<R, String> {
     let mut fed = Vec::with_capacity(inputs.len());
     for (name, tensor) in inputs {
         fed.push((*name, values::input(tensor).map_err(|error| format!("input `{name}`: {error}"))?));
     }
     let options = RunOptions::new().map_err(|error| error.to_string())?.with_outputs(selector(wanted));
     let outputs = session.run_with_options(fed, &options).map_err(|error| error.to_string())?;
-    wanted
+    let named: Result<Vec<_>, String> = wanted
         .iter()
-        .map(|name| {
-            let value = outputs.get(name).ok_or_else(|| format!("output `{name}` did not come back"))?;
-            values::output(value).map_err(|reason| format!("output `{name}`: {reason}"))
+        .map(|&name| {
+            outputs
+                .get(name)
+                .map(|value| (name, value))
+                .ok_or_else(|| format!("output `{name}` did not come back"))
         })
-        .collect()
+        .collect();
+    then(&named?)
 }
 
 /// Selects exactly the wanted outputs, each once, so that nothing else is copied back.

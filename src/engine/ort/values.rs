@@ -1,5 +1,6 @@
 //! Tensors to and from ONNX Runtime's values.
 
+use crate::engine::{Numbers, Shown};
 use crate::tensor::Tensor;
 use ndarray::{ArrayD, IxDyn};
 use ort::session::SessionInputValue;
@@ -48,8 +49,22 @@ pub(super) fn output(value: &DynValue) -> Result<Tensor, String> {
     }
 }
 
-fn copy<T: PrimitiveTensorElementType + Clone>(value: &DynValue) -> Result<ArrayD<T>, String> {
+/// An output where ONNX Runtime holds it.
+pub(super) fn shown(value: &DynValue) -> Result<Shown<'_>, String> {
+    let numbers = match value.dtype().tensor_type() {
+        Some(TensorElementType::Float32) => extract(value).map(|(shape, values)| (shape, Numbers::Float32(values))),
+        Some(TensorElementType::Float64) => extract(value).map(|(shape, values)| (shape, Numbers::Float64(values))),
+        _ => Ok((Vec::new(), Numbers::Other)),
+    };
+    numbers.map(|(shape, values)| Shown { shape, values })
+}
+
+fn extract<T: PrimitiveTensorElementType>(value: &DynValue) -> Result<(Vec<usize>, &[T]), String> {
     let (shape, values) = value.try_extract_tensor::<T>().map_err(|error| error.to_string())?;
-    let extents: Vec<usize> = shape.iter().map(|extent| *extent as usize).collect();
+    Ok((shape.iter().map(|extent| *extent as usize).collect(), values))
+}
+
+fn copy<T: PrimitiveTensorElementType + Clone>(value: &DynValue) -> Result<ArrayD<T>, String> {
+    let (extents, values) = extract::<T>(value)?;
     ArrayD::from_shape_vec(IxDyn(&extents), values.to_vec()).map_err(|error| error.to_string())
 }

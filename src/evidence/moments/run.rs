@@ -2,15 +2,17 @@
 
 use super::draw::picks;
 use super::instrument::{Measured, Source};
-use super::products::Products;
+use super::SymmetricSum;
+use super::products::{Buffers, Products};
 use super::sums::MomentSums;
 use crate::data::{Batch, DataDigest};
-use crate::engine::Session;
+use crate::engine::{Numbers, Session, Shown};
 use crate::evidence::EvidenceError;
 use crate::evidence::feed::Feed;
 use crate::model::Classifier;
 use crate::tensor::{NamedTensor, Tensor};
-use ndarray::{Array1, Array3, Ix3};
+use ndarray::{Array1, ArrayView3};
+use rayon::prelude::*;
 
 /// What is measured of every source, in order, and what there is of it so far.
 pub(super) struct Run<'a> {
@@ -19,6 +21,7 @@ pub(super) struct Run<'a> {
     sources: Vec<Taken<'a>>,
     /// The outputs that a run must give, each once.
     wanted: Vec<String>,
+    buffers: Buffers,
     /// Everything but what is still in the sources' products.
     total: MomentSums,
 }
@@ -43,7 +46,7 @@ impl<'a> Run<'a> {
         total: MomentSums,
     ) -> Self {
         let wanted = wanted(&sources);
-        Self { session, classifier, sources, wanted, total }
+        Self { session, classifier, sources, wanted, buffers: Buffers::default(), total }
     }
 
     /// Adds the moments of a batch.
@@ -87,45 +90,38 @@ impl<'a> Run<'a> {
     /// the numbers of rows that bodies gave, which tell one way through them from another.
     fn feed(&mut self, feed: &Feed<'_>, samples: usize, weight: f64) -> Result<Vec<f64>, EvidenceError> {
         let done = self.total.range.end;
-        let masks: Vec<Option<Tensor>> =
-            self.sources.iter().map(|taken| taken.mask(done, samples, feed.size)).collect();
+        let mask = |taken: &Taken<'_>| taken.mask(done, samples, feed.size);
+        let masks: Vec<NamedTensor> = self.sources.iter().filter_map(mask).collect();
         let mut inputs = feed.inputs();
-        for (taken, mask) in self.sources.iter().zip(&masks) {
-            if let (Measured::Inside { mask: Some(name), .. }, Some(mask)) = (&taken.measured, mask) {
-                inputs.push((name, mask));
-            }
-        }
+        inputs.extend(masks.iter().map(|mask| (mask.name.as_str(), &mask.tensor)));
         let wanted: Vec<&str> = self.wanted.iter().map(String::as_str).collect();
-        let outputs = self.session.run(&inputs, &wanted)?;
-        let output = |name: &str| wanted.iter().position(|wanted| *wanted == name).and_then(|at| outputs.get(at));
-        let empty = Tensor::zeros(&[]);
-        let mut counts = Vec::new();
-        for (index, taken) in self.sources.iter_mut().enumerate() {
-            let sum = &mut self.total.sums[index];
-            let mut counted = None;
-            match (&taken.measured, &mut taken.products) {
-                (Measured::Inside { moment, rows, .. }, _) => {
-                    sum.add_scaled(weight, &inside(output(moment), taken.source, sum.shape())?);
-                    counted = rows.as_deref().and_then(output).map(|count| count.to_f64().sum());
-                    counts.extend(counted);
-                }
-                (Measured::Rows { output: name, .. }, Some(products)) => {
-                    let per_sample = taken.rows_per_sample.unwrap_or(0);
-                    let drawn = taken.drawn.as_deref().map(|drawn| {
-                        picks(drawn, done, samples, per_sample).iter().map(|row| row - done * per_sample).collect()
-                    });
-                    let drawn: Option<Vec<usize>> = drawn;
-                    let value = output(name).unwrap_or(&empty);
-                    products
-                        .add(weight, value, drawn.as_deref(), sum)
-                        .map_err(|found| wrong(taken.source, found, sum.shape()))?;
-                }
-                (Measured::Rows { .. }, None) => {}
-            }
-            self.total.rows[index] += taken.count(done, samples, feed.size, weight, counted);
-        }
-        Ok(counts)
+        let (sources, total, buffers) = (&mut self.sources, &mut self.total, &self.buffers);
+        let moment = Moment { weight, done, samples, fed: feed.size };
+        let mut counts: Result<Vec<Option<f64>>, EvidenceError> = Ok(Vec::new());
+        self.session.show(&inputs, &wanted, &mut |shown| {
+            let output = |name: &str| wanted.iter().position(|wanted| *wanted == name).and_then(|at| shown.get(at));
+            let sums = total.sums.par_iter_mut().zip(&mut total.rows);
+            let added = sources.par_iter_mut().zip(sums).map(|(taken, (sum, rows))| {
+                let counted = taken.add(&moment, &output, sum, buffers)?;
+                *rows += taken.count(&moment, counted);
+                Ok(counted)
+            });
+            counts = added.collect();
+        })?;
+        Ok(counts?.into_iter().flatten().collect())
     }
+}
+
+/// A run of the engine, and what is made of it.
+struct Moment {
+    /// The moments are added so many times.
+    weight: f64,
+    /// Samples before.
+    done: usize,
+    /// Samples that count where rows are drawn.
+    samples: usize,
+    /// Samples that were fed: with those that fill the batch up.
+    fed: usize,
 }
 
 fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
@@ -147,22 +143,58 @@ fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
 impl Taken<'_> {
     /// Which rows of a batch of `fed` samples count, of which only the first `samples` are no padding, where the engine
     /// weighs them.
-    fn mask(&self, done: usize, samples: usize, fed: usize) -> Option<Tensor> {
-        let Measured::Inside { mask: Some(_), .. } = &self.measured else { return None };
-        let (drawn, per_sample) = (self.drawn.as_ref()?, self.rows_per_sample.unwrap_or(0));
-        let mut mask = Array1::<f64>::zeros(fed * per_sample);
-        for &row in picks(drawn, done, samples, per_sample) {
-            mask[row - done * per_sample] = 1.0;
-        }
-        Some(Tensor::Float64(mask.into_dyn()))
+    fn mask(&self, done: usize, samples: usize, fed: usize) -> Option<NamedTensor> {
+        let Measured::Inside { mask: Some(name), .. } = &self.measured else { return None };
+        let drawn = self.drawn_of(done, samples)?;
+        let mut mask = Array1::<f64>::zeros(fed * self.rows_per_sample.unwrap_or(0));
+        drawn.into_iter().for_each(|row| mask[row] = 1.0);
+        Some(NamedTensor { name: name.clone(), tensor: Tensor::Float64(mask.into_dyn()) })
     }
 
-    /// How many rows a run added, times `weight`; `counted` by the engine where nobody else knows.
-    fn count(&self, done: usize, samples: usize, fed: usize, weight: f64, counted: Option<f64>) -> f64 {
-        match (&self.drawn, self.rows_per_sample) {
-            (Some(drawn), per_sample) => picks(drawn, done, samples, per_sample.unwrap_or(0)).len() as f64,
-            (None, Some(per_sample)) => weight * (fed * per_sample) as f64,
-            (None, None) => weight * counted.unwrap_or(0.0),
+    /// The rows that are drawn of a batch of so many samples, counted from its first one.
+    fn drawn_of(&self, done: usize, samples: usize) -> Option<Vec<usize>> {
+        let per_sample = self.rows_per_sample.unwrap_or(0);
+        let drawn = picks(self.drawn.as_ref()?, done, samples, per_sample);
+        Some(drawn.iter().map(|row| row - done * per_sample).collect())
+    }
+
+    /// Adds what a run gave. Returns the number of rows, where the engine counted them.
+    fn add<'s>(
+        &mut self,
+        run: &Moment,
+        output: &(impl Fn(&str) -> Option<&'s Shown<'s>> + Sync),
+        sum: &mut SymmetricSum,
+        buffers: &Buffers,
+    ) -> Result<Option<f64>, EvidenceError> {
+        let drawn = self.drawn_of(run.done, run.samples);
+        match (&self.measured, &mut self.products) {
+            (Measured::Inside { moment, rows, .. }, _) => {
+                let value = output(moment).and_then(|shown| matrices(shown, sum.shape()));
+                let found = || output(moment).map(|shown| shown.shape.clone()).unwrap_or_default();
+                sum.add_scaled(run.weight, value.ok_or_else(|| wrong(self.source, found(), sum.shape()))?);
+                Ok(rows.as_deref().and_then(output).and_then(|shown| match shown.values {
+                    Numbers::Float64(values) => Some(values.iter().sum()),
+                    _ => None,
+                }))
+            }
+            (Measured::Rows { output: name, .. }, Some(products)) => {
+                let added = match output(name) {
+                    Some(shown) => products.add(run.weight, shown, drawn.as_deref(), sum, buffers),
+                    None => Err(Vec::new()),
+                };
+                added.map_err(|found| wrong(self.source, found, sum.shape()))?;
+                Ok(None)
+            }
+            (Measured::Rows { .. }, None) => Ok(None),
+        }
+    }
+
+    /// How many rows a run added, times its weight; `counted` by the engine where nobody else knows.
+    fn count(&self, run: &Moment, counted: Option<f64>) -> f64 {
+        match (self.drawn_of(run.done, run.samples), self.rows_per_sample) {
+            (Some(drawn), _) => drawn.len() as f64,
+            (None, Some(per_sample)) => run.weight * (run.fed * per_sample) as f64,
+            (None, None) => run.weight * counted.unwrap_or(0.0),
         }
     }
 }
@@ -171,14 +203,12 @@ fn first_sample(input: &NamedTensor) -> NamedTensor {
     NamedTensor { name: input.name.clone(), tensor: input.tensor.first_entry() }
 }
 
-fn inside(output: Option<&Tensor>, source: &Source, expected: &[usize]) -> Result<Array3<f64>, EvidenceError> {
-    let shape = output.map(|output| output.shape().to_vec()).unwrap_or_default();
-    match output {
-        Some(Tensor::Float64(values)) if values.shape() == expected => {
-            values.clone().into_dimensionality::<Ix3>().map_err(|_| wrong(source, shape, expected))
-        }
-        _ => Err(wrong(source, shape, expected)),
+fn matrices<'s>(shown: &Shown<'s>, expected: &[usize]) -> Option<ArrayView3<'s, f64>> {
+    let (Numbers::Float64(values), &[groups, rows, columns]) = (shown.values, expected) else { return None };
+    if shown.shape != expected {
+        return None;
     }
+    ArrayView3::from_shape((groups, rows, columns), values).ok()
 }
 
 fn wrong(source: &Source, found: Vec<usize>, expected: &[usize]) -> EvidenceError {

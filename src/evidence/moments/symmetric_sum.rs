@@ -2,7 +2,7 @@
 //! number add up to what one run gives.
 
 use super::tiles::{self, Entry, Shape, Tile};
-use ndarray::{Array2, Array3};
+use ndarray::{Array2, Array3, ArrayView3};
 use rayon::prelude::*;
 
 /// A sum of matrices `[groups, d, d]`, each of them symmetric.
@@ -73,7 +73,7 @@ impl SymmetricSum {
     }
 
     /// Adds matrices of the same shape, times `weight`. What they hold above the diagonal is not looked at.
-    pub fn add_scaled(&mut self, weight: f64, matrices: &Array3<f64>) {
+    pub fn add_scaled(&mut self, weight: f64, matrices: ArrayView3<'_, f64>) {
         tiles::add(&mut self.tiles, weight, |tile, terms, _| {
             let mut at = 0;
             for row in tile.rows.clone() {
@@ -154,7 +154,7 @@ mod tests {
 
     fn sum<'a>(groups: usize, dim: usize, terms: impl IntoIterator<Item = &'a Array3<f64>>) -> SymmetricSum {
         let mut total = SymmetricSum::zeros(groups, dim);
-        terms.into_iter().for_each(|term| total.add_scaled(1.0, term));
+        terms.into_iter().for_each(|term| total.add_scaled(1.0, term.view()));
         total
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let ones = Array3::from_elem((1, 2, 2), 1.0);
         let mut total = SymmetricSum::zeros(1, 2);
         for (weight, times) in [(1e20, 1), (1.0, 1000), (-1e20, 1)] {
-            (0..times).for_each(|_| total.add_scaled(weight, &ones));
+            (0..times).for_each(|_| total.add_scaled(weight, ones.view()));
         }
         assert_eq!(matrices(&total), 1000.0 * ones);
     }

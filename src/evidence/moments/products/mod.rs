@@ -4,18 +4,26 @@
 //! the product of its patches. Every tile of a sum is computed by one thread in a fixed order, so that the number of
 //! threads does not show.
 
+mod buffers;
 mod correlations;
 mod panel;
 mod plan;
 
 use super::SymmetricSum;
 use super::tiles;
+use crate::engine::{Numbers, Shown};
 use crate::layers::{Unfold, Window};
-use crate::linalg::{Factor, Part};
-use crate::tensor::Tensor;
+use crate::linalg::Part;
+use buffers::Pooled;
 use correlations::Correlations;
-use panel::{Layout, Meeting, Panel, add_product};
+use panel::{Layout, Meeting, Panel, Source, add_product};
 use plan::Plan;
+use std::ops::Range;
+
+pub(super) use buffers::Buffers;
+
+/// The most bytes of rows that are gathered at once.
+const PANEL: usize = 1 << 25;
 
 /// How an engine gives the rows of a source.
 #[derive(Clone, Debug, PartialEq)]
@@ -36,6 +44,7 @@ pub(super) struct Products {
     /// Features of all groups.
     features: usize,
     correlations: Option<Correlations>,
+    single: bool,
 }
 
 impl Given {
@@ -68,7 +77,8 @@ impl Products {
             }
             Given::Rows | Given::Features | Given::Columns => (None, groups * dim),
         };
-        Self { given, features, correlations }
+        let single = std::env::var_os("SINGLE").is_some();
+        Self { given, features, correlations, single }
     }
 
     /// Adds the moment of a batch, times `weight`. `drawn`: the rows of it that count, where not all do.
@@ -78,22 +88,23 @@ impl Products {
     pub(super) fn add(
         &mut self,
         weight: f64,
-        value: &Tensor,
+        shown: &Shown<'_>,
         drawn: Option<&[usize]>,
         moment: &mut SymmetricSum,
+        buffers: &Buffers,
     ) -> Result<(), Vec<usize>> {
-        let wrong = || value.shape().to_vec();
-        let layout = self.layout(value.shape()).ok_or_else(wrong)?;
-        match value {
-            Tensor::Float32(values) => {
-                let values = values.as_slice().ok_or_else(wrong)?;
-                self.add_values(weight, (values, layout), drawn, f64::from, moment);
+        let layout = self.layout(&shown.shape).ok_or_else(|| shown.shape.clone())?;
+        match shown.values {
+            Numbers::Float32(values) if self.single => {
+                self.add_values(weight, Source { values, layout }, drawn, |value| value, Source::there, moment, buffers);
             }
-            Tensor::Float64(values) => {
-                let values = values.as_slice().ok_or_else(wrong)?;
-                self.add_values(weight, (values, layout), drawn, |value| value, moment);
+            Numbers::Float32(values) => {
+                self.add_values(weight, Source { values, layout }, drawn, f64::from, |_| None, moment, buffers);
             }
-            _ => return Err(wrong()),
+            Numbers::Float64(values) => {
+                self.add_values(weight, Source { values, layout }, drawn, |value| value, Source::there, moment, buffers);
+            }
+            Numbers::Other => return Err(shown.shape.clone()),
         }
         Ok(())
     }
@@ -120,31 +131,43 @@ impl Products {
         (blocks * features * positions == count).then_some(Layout { blocks, features, positions })
     }
 
-    fn add_values<S: Copy + Sync, T: Factor>(
+    fn add_values<'a, S: Copy + Sync, T: Pooled>(
         &mut self,
         weight: f64,
-        (values, layout): (&[S], Layout),
+        source: Source<'a, S>,
         drawn: Option<&[usize]>,
         convert: impl Fn(S) -> T + Sync + Copy,
+        there: impl Fn(Source<'a, S>) -> Option<Panel<'a, T>>,
         moment: &mut SymmetricSum,
+        buffers: &'a Buffers,
     ) {
         if let Some(correlations) = &mut self.correlations {
-            correlations.add(weight, values, layout, convert);
+            correlations.add(weight, source, convert, buffers);
             return;
         }
-        let panel = match drawn {
-            None => Panel::gathered(values, layout, convert),
-            Some(rows) => Panel::drawn(values, layout, rows, convert),
-        };
-        let dim = moment.shape()[1];
-        tiles::add(moment.tiles_mut(), weight, |tile, sum, scratch| {
-            let first = tile.matrix * dim;
-            let part = if tile.is_diagonal() { Part::Lower } else { Part::Whole };
-            let rows = first + tile.rows.start..first + tile.rows.end;
-            let columns = first + tile.columns.start..first + tile.columns.end;
-            add_product((&panel, &panel), &Meeting { rows, columns, shift: 0, part }, sum, scratch);
-        });
+        if let Some(rows) = drawn {
+            add_gram(weight, &Panel::drawn(source, rows, convert, buffers), moment);
+            return;
+        }
+        if let Some(panel) = there(source) {
+            add_gram(weight, &panel, moment);
+            return;
+        }
+        for part in source.parts(PANEL / size_of::<T>()) {
+            add_gram(weight, &Panel::gathered(part, convert, buffers), moment);
+        }
     }
+}
+
+/// Adds the products of all features with each other.
+fn add_gram<T: Pooled>(weight: f64, panel: &Panel<'_, T>, moment: &mut SymmetricSum) {
+    let dim = moment.shape()[1];
+    tiles::add(moment.tiles_mut(), weight, |tile, sum, scratch| {
+        let part = if tile.is_diagonal() { Part::Lower } else { Part::Whole };
+        let of_group = |range: &Range<usize>| tile.matrix * dim + range.start..tile.matrix * dim + range.end;
+        let meeting = Meeting { rows: of_group(&tile.rows), columns: of_group(&tile.columns), shift: 0, part };
+        add_product((panel, panel), &meeting, sum, scratch);
+    });
 }
 
 #[cfg(test)]
