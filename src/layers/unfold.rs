@@ -246,6 +246,20 @@ impl Window {
             Padding::SameUpper | Padding::SameLower => Some(size.div_ceil(stride)),
         }
     }
+
+    /// The number of zeros before one spatial axis (ONNX, Conv).
+    pub fn zeros_before(&self, axis: usize, size: usize) -> Option<usize> {
+        let reach = (self.kernel[axis] - 1).checked_mul(self.dilations[axis])?.checked_add(1)?;
+        let all = || {
+            let steps = size.div_ceil(self.strides[axis]).saturating_sub(1).checked_mul(self.strides[axis])?;
+            Some(steps.checked_add(reach)?.saturating_sub(size))
+        };
+        match &self.padding {
+            Padding::Explicit { begin, .. } => Some(begin[axis]),
+            Padding::SameUpper => Some(all()? / 2),
+            Padding::SameLower => Some(all()?.div_ceil(2)),
+        }
+    }
 }
 
 fn explicit(node: &NodeProto, rank: usize) -> Result<Padding, Skip> {

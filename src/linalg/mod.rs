@@ -12,7 +12,7 @@ mod product;
 mod svd;
 
 pub use moment::UnitMoment;
-pub use product::{Factor, Part, Strip};
+pub use product::{Part, Strip, add_product};
 
 use ndarray::Array2;
 use serde::Serialize;

@@ -181,8 +181,9 @@ mod tests {
         let sum = |groups, dim: usize| {
             let entry = |(group, row, column)| 1.0 / (1 + group + row + column) as f64;
             let mut sum = SymmetricSum::zeros(groups, dim);
-            (1..4)
-                .for_each(|times| sum.add_scaled(f64::from(times), Array3::from_shape_fn((groups, dim, dim), entry).view()));
+            (1..4).for_each(|times| {
+                sum.add_scaled(f64::from(times), Array3::from_shape_fn((groups, dim, dim), entry).view())
+            });
             sum
         };
         let sums = (0..12).map(|index| sum(1 + index % 2, 2 + index)).collect();

@@ -16,8 +16,8 @@ use crate::tensor::Tensor;
 use ::ort::environment::Environment;
 use ::ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
-use ::ort::value::DynValue;
 use ::ort::session::{OutputSelector, RunOptions, Session as OrtSession, builder::SessionBuilder};
+use ::ort::value::DynValue;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -208,10 +208,7 @@ fn run<R>(
     let named: Result<Vec<_>, String> = wanted
         .iter()
         .map(|&name| {
-            outputs
-                .get(name)
-                .map(|value| (name, value))
-                .ok_or_else(|| format!("output `{name}` did not come back"))
+            outputs.get(name).map(|value| (name, value)).ok_or_else(|| format!("output `{name}` did not come back"))
         })
         .collect();
     then(&named?)

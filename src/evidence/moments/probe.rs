@@ -9,9 +9,8 @@ use crate::evidence::feed::Feed;
 use crate::layers::Layer;
 use crate::model::{Classifier, GraphIndex};
 
-/// Peak memory that a batch of the moments pass may take by default, in bytes: about what the engine itself needs for
-/// a large model.
-const MEMORY_BUDGET: usize = 1 << 30;
+/// What the activations of a batch may take by default, in bytes: about what the engine itself needs for a large model.
+const MEMORY_BUDGET: usize = 3 << 28;
 
 /// No larger batch is chosen by default: beyond, nothing gets faster.
 const LARGEST_BATCH: usize = 128;
@@ -50,18 +49,16 @@ impl Probing<'_> {
         Ok(Probe { shapes, rows_per_sample, batch_that_fits })
     }
 
-    /// About what the activations of a sample take while its moments are taken. They all stay alive until then; the largest
-    /// unfolding exists as float32, float64 and transposed in an engine, and as float64 here.
+    /// About what the activations of a sample take while its moments are taken. They all stay alive until then; in an engine,
+    /// the largest unfolding exists as float32, float64 and transposed.
     fn bytes(&self, shapes: &[Option<Vec<usize>>], rows_per_sample: &[Option<usize>], batch: usize) -> usize {
         let values: usize = shapes.iter().flatten().map(|shape| shape.iter().product::<usize>()).sum();
         let unfolded = |(source, rows): (&Source, &Option<usize>)| {
             source.unfold.groups().saturating_mul(source.unfold.dim()).saturating_mul(rows.unwrap_or(0))
         };
         let unfolded = self.sources.iter().zip(rows_per_sample).map(unfolded);
-        let largest = unfolded.max().unwrap_or(0).saturating_mul(20);
-        // An engine keeps what it gives out, of which there is a copy here.
-        let kept = if self.engine.info().is_at_hand() { 8 } else { 4 };
-        largest.saturating_add(kept * values / batch)
+        let inside = if self.engine.info().is_at_hand() { 0 } else { unfolded.max().unwrap_or(0).saturating_mul(20) };
+        inside.saturating_add(4 * values / batch)
     }
 
     /// The shapes of the sources of the main graph when so many samples are fed.

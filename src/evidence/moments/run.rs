@@ -1,8 +1,8 @@
 //! A moments pass under way.
 
+use super::SymmetricSum;
 use super::draw::picks;
 use super::instrument::{Measured, Source};
-use super::SymmetricSum;
 use super::products::{Buffers, Products};
 use super::sums::MomentSums;
 use crate::data::{Batch, DataDigest};

@@ -74,7 +74,7 @@ impl SymmetricSum {
 
     /// Adds matrices of the same shape, times `weight`. What they hold above the diagonal is not looked at.
     pub fn add_scaled(&mut self, weight: f64, matrices: ArrayView3<'_, f64>) {
-        tiles::add(&mut self.tiles, weight, |tile, terms, _| {
+        tiles::add(&mut self.tiles, weight, |tile, terms| {
             let mut at = 0;
             for row in tile.rows.clone() {
                 for column in tile.columns.clone() {

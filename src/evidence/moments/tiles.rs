@@ -70,20 +70,13 @@ pub(super) fn place(dim: usize, shape: Shape, row: usize, column: usize) -> (usi
     (tile, row % SIDE * width + column % SIDE)
 }
 
-/// What a thread keeps from tile to tile.
-#[derive(Default)]
-struct Workspace {
-    term: Vec<f64>,
-    scratch: Vec<f32>,
-}
-
 /// Adds to each tile `weight` times what `term` makes of it, in parallel: the tile's rows and columns of a matrix, row by
 /// row, to be added to zeros.
-pub(super) fn add(tiles: &mut [Tile], weight: f64, term: impl Fn(&Tile, &mut [f64], &mut Vec<f32>) + Sync) {
-    tiles.par_iter_mut().for_each_init(Workspace::default, |Workspace { term: sum, scratch }, tile| {
+pub(super) fn add(tiles: &mut [Tile], weight: f64, term: impl Fn(&Tile, &mut [f64]) + Sync) {
+    tiles.par_iter_mut().for_each_init(Vec::new, |sum: &mut Vec<f64>, tile| {
         sum.clear();
         sum.resize(tile.values.len(), 0.0);
-        term(tile, sum, scratch);
+        term(tile, sum);
         tile.add(weight, sum);
     });
 }

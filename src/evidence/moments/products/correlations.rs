@@ -1,7 +1,7 @@
 //! The correlations of a convolution's input with itself, summed over batches, and the moment that they make.
 
-use super::buffers::{Buffers, Pooled};
-use super::panel::{Meeting, Panel, Planes, Source, add_product};
+use super::buffers::Buffers;
+use super::panel::{Meeting, Panel, Planes, Source, Value, add_product};
 use super::plan::{Correlation, Plan, flat, positions};
 use crate::evidence::moments::SymmetricSum;
 use crate::evidence::moments::tiles::{self, Entry, Shape, Tile};
@@ -34,21 +34,15 @@ impl Correlations {
     }
 
     /// Adds those of a batch, `[samples, groups · channels, spatial…]`, times `weight`.
-    pub(super) fn add<S: Copy + Sync, T: Pooled>(
-        &mut self,
-        weight: f64,
-        source: Source<'_, S>,
-        convert: impl Fn(S) -> T + Sync + Copy,
-        buffers: &Buffers,
-    ) {
+    pub(super) fn add<S: Value>(&mut self, weight: f64, source: Source<'_, S>, buffers: &Buffers) {
         let Self { plan, groups, channels, planes, sums, .. } = self;
-        let whole = Panel::padded(source, planes, convert, buffers);
+        let whole = Panel::padded(source, planes, buffers);
         let edge = |correlation: &Correlation| {
-            (!correlation.is_whole(&plan.spatial)).then(|| Edge::new(correlation, plan, source, convert, buffers))
+            (!correlation.is_whole(&plan.spatial)).then(|| Edge::new(correlation, plan, source, buffers))
         };
-        let edges: Vec<Option<Edge<'_, T>>> = plan.correlations.iter().map(edge).collect();
+        let edges: Vec<Option<Edge<'_>>> = plan.correlations.iter().map(edge).collect();
         let padded = plan.padded();
-        tiles::add(sums, weight, |tile, sum, scratch| {
+        tiles::add(sums, weight, |tile, sum| {
             let (index, group) = (tile.matrix / *groups, tile.matrix % *groups);
             let correlation = &plan.correlations[index];
             let (panels, shift) = match &edges[index] {
@@ -58,7 +52,7 @@ impl Correlations {
             let part = if correlation.is_symmetric() && tile.is_diagonal() { Part::Lower } else { Part::Whole };
             let of_group = |range: &Range<usize>| group * *channels + range.start..group * *channels + range.end;
             let meeting = Meeting { rows: of_group(&tile.rows), columns: of_group(&tile.columns), shift, part };
-            add_product(panels, &meeting, sum, scratch);
+            add_product(panels, &meeting, sum);
         });
     }
 
@@ -96,22 +90,16 @@ fn shape(correlation: &Correlation) -> Shape {
 }
 
 /// The positions of an edge, and those that they meet, where they do not meet themselves.
-struct Edge<'a, T: Pooled> {
-    first: Panel<'a, T>,
-    second: Option<Panel<'a, T>>,
+struct Edge<'a> {
+    first: Panel<'a>,
+    second: Option<Panel<'a>>,
 }
 
-impl<'a, T: Pooled> Edge<'a, T> {
-    fn new<S: Copy + Sync>(
-        correlation: &Correlation,
-        plan: &Plan,
-        source: Source<'_, S>,
-        convert: impl Fn(S) -> T + Sync + Copy,
-        buffers: &'a Buffers,
-    ) -> Self {
+impl<'a> Edge<'a> {
+    fn new<S: Value>(correlation: &Correlation, plan: &Plan, source: Source<'_, S>, buffers: &'a Buffers) -> Self {
         let at = positions(&correlation.region, &plan.spatial);
         let shift = flat(&correlation.shift, &plan.spatial);
-        let panel = |shift| Panel::picked(source, &at, shift, convert, buffers);
+        let panel = |shift| Panel::picked(source, &at, shift, buffers);
         Self { first: panel(0), second: (!correlation.is_symmetric()).then(|| panel(shift)) }
     }
 }

@@ -7,6 +7,7 @@
 mod buffers;
 mod correlations;
 mod panel;
+mod patches;
 mod plan;
 
 use super::SymmetricSum;
@@ -14,16 +15,16 @@ use super::tiles;
 use crate::engine::{Numbers, Shown};
 use crate::layers::{Unfold, Window};
 use crate::linalg::Part;
-use buffers::Pooled;
 use correlations::Correlations;
-use panel::{Layout, Meeting, Panel, Source, add_product};
+use panel::{Layout, Meeting, Panel, Source, Value, add_product};
+use patches::Patches;
 use plan::Plan;
 use std::ops::Range;
 
 pub(super) use buffers::Buffers;
 
-/// The most bytes of rows that are gathered at once.
-const PANEL: usize = 1 << 25;
+/// The most values that are gathered at once: 64 MB.
+const PANEL: usize = 1 << 23;
 
 /// How an engine gives the rows of a source.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,8 +44,14 @@ pub(super) struct Products {
     given: Given,
     /// Features of all groups.
     features: usize,
-    correlations: Option<Correlations>,
-    single: bool,
+    /// How the patches of a convolution are multiplied.
+    patches: Option<Way>,
+}
+
+/// Ways to the moment of patches.
+enum Way {
+    Correlations(Correlations),
+    Gathered(Patches),
 }
 
 impl Given {
@@ -54,8 +61,8 @@ impl Given {
             Unfold::Vectors(vectors) => vectors.is_last_axis().then_some(Self::Rows),
             Unfold::Patches(window) if window.is_pointwise() => Some(Self::Features),
             Unfold::Patches(window) => {
-                Plan::of(window, shape.get(2..)?)?;
-                Some(Self::Patches(Box::new(window.clone()), shape[2..].to_vec()))
+                let spatial = shape.get(2..)?;
+                Patches::of(window, spatial).map(|_| Self::Patches(Box::new(window.clone()), spatial.to_vec()))
             }
         }
     }
@@ -69,16 +76,17 @@ impl Given {
 impl Products {
     pub(super) fn new(unfold: &Unfold, given: Given) -> Self {
         let (groups, dim) = (unfold.groups(), unfold.dim());
-        let (correlations, features) = match &given {
+        let (patches, features) = match &given {
             Given::Patches(window, spatial) => {
                 let plan = Plan::of(window, spatial);
-                let correlations = plan.map(|plan| Correlations::zeros(plan, groups, window.channels));
-                (correlations, groups * window.channels)
+                let correlations =
+                    plan.map(|plan| Way::Correlations(Correlations::zeros(plan, groups, window.channels)));
+                let gathered = || Patches::of(window, spatial).map(Way::Gathered);
+                (correlations.or_else(gathered), groups * window.channels)
             }
             Given::Rows | Given::Features | Given::Columns => (None, groups * dim),
         };
-        let single = std::env::var_os("SINGLE").is_some();
-        Self { given, features, correlations, single }
+        Self { given, features, patches }
     }
 
     /// Adds the moment of a batch, times `weight`. `drawn`: the rows of it that count, where not all do.
@@ -95,15 +103,8 @@ impl Products {
     ) -> Result<(), Vec<usize>> {
         let layout = self.layout(&shown.shape).ok_or_else(|| shown.shape.clone())?;
         match shown.values {
-            Numbers::Float32(values) if self.single => {
-                self.add_values(weight, Source { values, layout }, drawn, |value| value, Source::there, moment, buffers);
-            }
-            Numbers::Float32(values) => {
-                self.add_values(weight, Source { values, layout }, drawn, f64::from, |_| None, moment, buffers);
-            }
-            Numbers::Float64(values) => {
-                self.add_values(weight, Source { values, layout }, drawn, |value| value, Source::there, moment, buffers);
-            }
+            Numbers::Float32(values) => self.add_values(weight, Source { values, layout }, drawn, moment, buffers),
+            Numbers::Float64(values) => self.add_values(weight, Source { values, layout }, drawn, moment, buffers),
             Numbers::Other => return Err(shown.shape.clone()),
         }
         Ok(())
@@ -111,7 +112,7 @@ impl Products {
 
     /// Moves what is kept here into the moment.
     pub(super) fn flush(&mut self, moment: &mut SymmetricSum) {
-        if let Some(correlations) = &mut self.correlations {
+        if let Some(Way::Correlations(correlations)) = &mut self.patches {
             correlations.flush(moment);
         }
     }
@@ -131,42 +132,40 @@ impl Products {
         (blocks * features * positions == count).then_some(Layout { blocks, features, positions })
     }
 
-    fn add_values<'a, S: Copy + Sync, T: Pooled>(
+    fn add_values<S: Value>(
         &mut self,
         weight: f64,
-        source: Source<'a, S>,
+        source: Source<'_, S>,
         drawn: Option<&[usize]>,
-        convert: impl Fn(S) -> T + Sync + Copy,
-        there: impl Fn(Source<'a, S>) -> Option<Panel<'a, T>>,
         moment: &mut SymmetricSum,
-        buffers: &'a Buffers,
+        buffers: &Buffers,
     ) {
-        if let Some(correlations) = &mut self.correlations {
-            correlations.add(weight, source, convert, buffers);
-            return;
-        }
-        if let Some(rows) = drawn {
-            add_gram(weight, &Panel::drawn(source, rows, convert, buffers), moment);
-            return;
-        }
-        if let Some(panel) = there(source) {
-            add_gram(weight, &panel, moment);
-            return;
-        }
-        for part in source.parts(PANEL / size_of::<T>()) {
-            add_gram(weight, &Panel::gathered(part, convert, buffers), moment);
+        match (&mut self.patches, drawn) {
+            (Some(Way::Correlations(correlations)), _) => correlations.add(weight, source, buffers),
+            (Some(Way::Gathered(patches)), _) => {
+                let growth = patches.taps.len() * patches.positions / source.layout.positions.max(1);
+                for part in source.parts(PANEL / growth.max(1)) {
+                    add_gram(weight, &Panel::patches(part, patches, buffers), moment);
+                }
+            }
+            (None, Some(rows)) => add_gram(weight, &Panel::drawn(source, rows, buffers), moment),
+            (None, None) => {
+                for part in source.parts(PANEL) {
+                    add_gram(weight, &Panel::gathered(part, buffers), moment);
+                }
+            }
         }
     }
 }
 
 /// Adds the products of all features with each other.
-fn add_gram<T: Pooled>(weight: f64, panel: &Panel<'_, T>, moment: &mut SymmetricSum) {
+fn add_gram(weight: f64, panel: &Panel<'_>, moment: &mut SymmetricSum) {
     let dim = moment.shape()[1];
-    tiles::add(moment.tiles_mut(), weight, |tile, sum, scratch| {
+    tiles::add(moment.tiles_mut(), weight, |tile, sum| {
         let part = if tile.is_diagonal() { Part::Lower } else { Part::Whole };
         let of_group = |range: &Range<usize>| tile.matrix * dim + range.start..tile.matrix * dim + range.end;
         let meeting = Meeting { rows: of_group(&tile.rows), columns: of_group(&tile.columns), shift: 0, part };
-        add_product((panel, panel), &meeting, sum, scratch);
+        add_product((panel, panel), &meeting, sum);
     });
 }
 

@@ -1,12 +1,10 @@
 //! The rows of a layer's inputs, feature by feature: what products are taken of.
 
-use super::buffers::{Buffer, Buffers, Pooled};
-use crate::linalg::{Part, Strip};
+use super::buffers::{Buffer, Buffers};
+use super::patches::Patches;
+use crate::linalg::{self, Part, Strip};
 use rayon::prelude::*;
 use std::ops::Range;
-
-/// Runs of positions that are shorter are gathered into one before they are multiplied.
-const SHORT: usize = 48;
 
 /// Features that are gathered together, so that what one reads for a feature is still at hand for the next.
 const TOGETHER: usize = 16;
@@ -22,6 +20,12 @@ pub(super) struct Layout {
     pub(super) positions: usize,
 }
 
+/// A type of numbers of which float64 loses nothing.
+pub(super) trait Value: Copy + Into<f64> + Send + Sync {}
+
+impl Value for f32 {}
+impl Value for f64 {}
+
 /// Values of an engine as they lie there.
 #[derive(Clone, Copy)]
 pub(super) struct Source<'a, S> {
@@ -29,33 +33,23 @@ pub(super) struct Source<'a, S> {
     pub(super) layout: Layout,
 }
 
-/// Rows, feature by feature.
-pub(super) struct Panel<'a, T: Pooled> {
-    values: Values<'a, T>,
+/// Rows in float64, feature by feature.
+pub(super) struct Panel<'a> {
+    values: Buffer<'a>,
     /// The distance of features.
     stride: usize,
     /// The unbroken runs of positions, counted from a feature's first value.
     runs: Vec<Range<usize>>,
 }
 
-enum Values<'a, T: Pooled> {
-    There(&'a [T]),
-    Gathered(Buffer<'a, T>),
-}
-
 impl Layout {
-    /// The number of rows.
-    pub(super) fn rows(self) -> usize {
-        self.blocks * self.positions
-    }
-
     /// The number of values of a block.
     fn block(self) -> usize {
         self.features * self.positions
     }
 }
 
-impl<'a, S: Copy + Sync> Source<'a, S> {
+impl<'a, S: Value> Source<'a, S> {
     /// The same in parts of whole blocks, each of no more than so many values where a block has no more.
     pub(super) fn parts(self, most: usize) -> impl Iterator<Item = Source<'a, S>> {
         let Layout { features, positions, .. } = self.layout;
@@ -74,91 +68,74 @@ impl<'a, S: Copy + Sync> Source<'a, S> {
     }
 }
 
-impl<'a, T: Pooled> Source<'a, T> {
-    /// All rows where they lie, unless their runs are too short.
-    pub(super) fn there(self) -> Option<Panel<'a, T>> {
-        let Layout { blocks, positions, .. } = self.layout;
-        let block = self.layout.block();
-        (positions >= SHORT).then(|| Panel {
-            values: Values::There(self.values),
-            stride: positions,
-            runs: (0..blocks).map(|at| at * block..at * block + positions).collect(),
-        })
-    }
-}
-
-impl<'a, T: Pooled> Panel<'a, T> {
-    /// All rows, converted.
-    pub(super) fn gathered<S: Copy + Sync>(
-        source: Source<'_, S>,
-        convert: impl Fn(S) -> T + Sync,
-        buffers: &'a Buffers,
-    ) -> Self {
+impl<'a> Panel<'a> {
+    /// All rows.
+    pub(super) fn gathered<S: Value>(source: Source<'_, S>, buffers: &'a Buffers) -> Self {
         let Layout { blocks, positions, .. } = source.layout;
         Self::filled(source.layout, blocks * positions, buffers, |feature, block, target| {
             let target = &mut target[block * positions..(block + 1) * positions];
-            target.iter_mut().zip(source.of(feature, block)).for_each(|(to, &from)| *to = convert(from));
+            target.iter_mut().zip(source.of(feature, block)).for_each(|(to, &from)| *to = from.into());
         })
     }
 
-    /// The rows at these positions of every block, shifted by `shift`, converted.
-    pub(super) fn picked<S: Copy + Sync>(
-        source: Source<'_, S>,
-        at: &[usize],
-        shift: isize,
-        convert: impl Fn(S) -> T + Sync,
-        buffers: &'a Buffers,
-    ) -> Self {
+    /// The rows at these positions of every block, shifted by `shift`.
+    pub(super) fn picked<S: Value>(source: Source<'_, S>, at: &[usize], shift: isize, buffers: &'a Buffers) -> Self {
         Self::filled(source.layout, source.layout.blocks * at.len(), buffers, |feature, block, target| {
             let values = source.of(feature, block);
             let target = &mut target[block * at.len()..(block + 1) * at.len()];
             for (to, &position) in target.iter_mut().zip(at) {
-                *to = convert(values[position.wrapping_add_signed(shift)]);
+                *to = values[position.wrapping_add_signed(shift)].into();
             }
         })
     }
 
-    /// These rows, counted over all blocks, converted.
-    pub(super) fn drawn<S: Copy + Sync>(
-        source: Source<'_, S>,
-        rows: &[usize],
-        convert: impl Fn(S) -> T + Sync,
-        buffers: &'a Buffers,
-    ) -> Self {
+    /// These rows, counted over all blocks.
+    pub(super) fn drawn<S: Value>(source: Source<'_, S>, rows: &[usize], buffers: &'a Buffers) -> Self {
         let Layout { features, positions, .. } = source.layout;
         let mut panel = buffers.take(features * rows.len());
         panel.par_chunks_mut(rows.len().max(1)).enumerate().for_each(|(feature, target)| {
             for (to, row) in target.iter_mut().zip(rows) {
-                *to = convert(source.of(feature, row / positions)[row % positions]);
+                *to = source.of(feature, row / positions)[row % positions].into();
             }
         });
         let run = 0..rows.len();
-        Self { values: Values::Gathered(panel), stride: run.len(), runs: vec![run] }
+        Self { values: panel, stride: run.len(), runs: vec![run] }
     }
 
-    /// All rows, converted, with zeros where `place` leaves some: a feature's lines of every block are `line` long, and
+    /// All rows, with zeros where `place` leaves some: a feature's lines of every block are `line` long, and
     /// begin at `lines` of a plane of its own.
-    pub(super) fn padded<S: Copy + Sync>(
-        source: Source<'_, S>,
-        planes: &Planes,
-        convert: impl Fn(S) -> T + Sync,
-        buffers: &'a Buffers,
-    ) -> Self {
+    pub(super) fn padded<S: Value>(source: Source<'_, S>, planes: &Planes, buffers: &'a Buffers) -> Self {
         let Layout { blocks, features, .. } = source.layout;
         // The last block is followed by zeros, too.
         let stride = (blocks + 1) * planes.size;
         let mut panel = buffers.take(features * stride);
         panel.par_chunks_mut(stride.max(1)).enumerate().for_each(|(feature, target)| {
-            target.fill(T::default());
+            target.fill(0.0);
             for block in 0..blocks {
                 let plane = &mut target[block * planes.size..(block + 1) * planes.size];
                 for (from, &at) in source.of(feature, block).chunks_exact(planes.line).zip(&planes.lines) {
-                    plane[at..at + planes.line].iter_mut().zip(from).for_each(|(to, &from)| *to = convert(from));
+                    plane[at..at + planes.line].iter_mut().zip(from).for_each(|(to, &from)| *to = from.into());
                 }
             }
         });
         let runs = (0..blocks).map(|block| block * planes.size..block * planes.size + planes.run).collect();
-        Self { values: Values::Gathered(panel), stride, runs }
+        Self { values: panel, stride, runs }
+    }
+
+    /// The patches that a window sees of `channels` in each group.
+    pub(super) fn patches<S: Value>(source: Source<'_, S>, patches: &Patches, buffers: &'a Buffers) -> Self {
+        let taps = patches.taps.len();
+        let layout = Layout { features: source.layout.features * taps, positions: patches.positions, ..source.layout };
+        Self::filled(layout, layout.blocks * layout.positions, buffers, |feature, block, target| {
+            let values = source.of(feature / taps, block);
+            let target = &mut target[block * layout.positions..(block + 1) * layout.positions];
+            target.fill(0.0);
+            for line in &patches.taps[feature % taps] {
+                let seen = values[line.at..].iter().step_by(line.step);
+                let target = &mut target[line.first..line.first + line.count];
+                target.iter_mut().zip(seen).for_each(|(to, &from)| *to = from.into());
+            }
+        })
     }
 
     /// Rows that are `length` long, which `fill` writes block by block.
@@ -166,7 +143,7 @@ impl<'a, T: Pooled> Panel<'a, T> {
         layout: Layout,
         length: usize,
         buffers: &'a Buffers,
-        fill: impl Fn(usize, usize, &mut [T]) + Sync,
+        fill: impl Fn(usize, usize, &mut [f64]) + Sync,
     ) -> Self {
         let mut panel = buffers.take(layout.features * length);
         panel.par_chunks_mut((TOGETHER * length).max(1)).enumerate().for_each(|(chunk, features)| {
@@ -177,16 +154,12 @@ impl<'a, T: Pooled> Panel<'a, T> {
             }
         });
         let run = 0..length;
-        Self { values: Values::Gathered(panel), stride: length, runs: vec![run] }
+        Self { values: panel, stride: length, runs: vec![run] }
     }
 
-    fn strip(&self, features: &Range<usize>, run: &Range<usize>, shift: usize) -> Strip<'_, T> {
-        let values: &[T] = match &self.values {
-            Values::There(values) => values,
-            Values::Gathered(values) => values,
-        };
+    fn strip(&self, features: &Range<usize>, run: &Range<usize>, shift: usize) -> Strip<'_> {
         let first = features.start * self.stride + run.start + shift;
-        Strip { values: &values[first..], rows: features.len(), length: run.len(), stride: self.stride }
+        Strip { values: &self.values[first..], rows: features.len(), length: run.len(), stride: self.stride }
     }
 }
 
@@ -212,14 +185,9 @@ pub(super) struct Meeting {
 }
 
 /// Adds the products of two panels' features over all positions of the first panel's runs.
-pub(super) fn add_product<T: Pooled>(
-    (a, b): (&Panel<'_, T>, &Panel<'_, T>),
-    meeting: &Meeting,
-    sum: &mut [f64],
-    scratch: &mut Vec<f32>,
-) {
+pub(super) fn add_product((a, b): (&Panel<'_>, &Panel<'_>), meeting: &Meeting, sum: &mut [f64]) {
     for run in &a.runs {
         let (a, b) = (a.strip(&meeting.rows, run, 0), b.strip(&meeting.columns, run, meeting.shift));
-        T::add_product(sum, a, b, meeting.part, scratch);
+        linalg::add_product(sum, a, b, meeting.part);
     }
 }

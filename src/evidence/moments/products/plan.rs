@@ -11,7 +11,7 @@
 //! edges once for each set of taps that leaves them out: for 3 × 3 taps 13 sums over the image and 16 over edges, in the
 //! place of 45 sums over the image (all by symmetry, S(t, s) = S(s, t)ᵀ).
 
-use crate::layers::{Padding, Window};
+use crate::layers::Window;
 use std::collections::BTreeMap;
 
 /// A sum over positions of the input, `Σ x(p) x(p + shift)ᵀ`.
@@ -151,13 +151,8 @@ impl Plan {
 impl AxisOfWindow {
     fn of(window: &Window, axis: usize, size: usize) -> Option<Self> {
         let (taps, dilation, positions) = (window.kernel[axis], window.dilations[axis], window.extent(axis, size)?);
-        let padding = (taps - 1).checked_mul(dilation)?;
-        let begin = match &window.padding {
-            Padding::Explicit { begin, .. } => begin[axis],
-            Padding::SameUpper => padding / 2,
-            Padding::SameLower => padding.div_ceil(2),
-        };
-        Some(Self { size, positions, begin: -(begin as isize), dilation, taps })
+        let begin = -isize::try_from(window.zeros_before(axis, size)?).ok()?;
+        Some(Self { size, positions, begin, dilation, taps })
     }
 
     /// Where p begins and ends for two taps, as a sum of ranges with signs: everything but what the window leaves out.
@@ -242,6 +237,7 @@ fn as_vec(at: &ndarray::IxDyn) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layers::Padding;
 
     fn square(kernel: usize, pad: usize) -> Window {
         let padding = Padding::Explicit { begin: vec![pad; 2], end: vec![pad; 2] };

@@ -38,10 +38,22 @@ impl Case {
         })
     }
 
+    /// As ONNX defines it for Conv.
+    fn zeros_before(&self, axis: usize) -> usize {
+        let (window, size) = (&self.window, self.spatial[axis]);
+        let reach = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
+        let total = ((size.div_ceil(window.strides[axis]) - 1) * window.strides[axis] + reach).saturating_sub(size);
+        match &window.padding {
+            Padding::Explicit { begin, .. } => begin[axis],
+            Padding::SameUpper => total / 2,
+            Padding::SameLower => total.div_ceil(2),
+        }
+    }
+
     /// `[rows, d]` of a group.
     fn rows(&self, input: &ArrayD<f32>, group: usize) -> Array2<f64> {
         let window = &self.window;
-        let Padding::Explicit { begin, .. } = &window.padding else { unreachable!("these cases pad explicitly") };
+        let begin: Vec<usize> = (0..self.spatial.len()).map(|axis| self.zeros_before(axis)).collect();
         let extents: Vec<usize> =
             (0..self.spatial.len()).map(|axis| window.extent(axis, self.spatial[axis]).unwrap()).collect();
         let mut rows = Vec::new();
@@ -50,7 +62,8 @@ impl Case {
                 for channel in group * window.channels..(group + 1) * window.channels {
                     for tap in ndarray::indices(window.kernel.clone()) {
                         let place = |axis: usize| {
-                            (position[axis] + tap[axis] * window.dilations[axis]).checked_sub(begin[axis])
+                            (position[axis] * window.strides[axis] + tap[axis] * window.dilations[axis])
+                                .checked_sub(begin[axis])
                         };
                         let at: Option<Vec<usize>> = (0..self.spatial.len()).map(place).collect();
                         let at = at.filter(|at| at.iter().zip(&self.spatial).all(|(at, size)| at < size));
@@ -62,6 +75,10 @@ impl Case {
         }
         Array2::from_shape_vec((rows.len() / window.dim(), window.dim()), rows).unwrap()
     }
+}
+
+fn shown(values: &ArrayD<f32>) -> Shown<'_> {
+    Shown { shape: values.shape().to_vec(), values: Numbers::Float32(values.as_slice().unwrap()) }
 }
 
 fn largest(matrix: &Array2<f64>) -> f64 {
@@ -78,12 +95,40 @@ proptest! {
         let mut correlations = Correlations::zeros(plan, groups, channels);
         let mut moment = SymmetricSum::zeros(groups, case.window.dim());
         for weight in [1.0, 0.5] {
-            correlations.add(weight, input.as_slice().unwrap(), layout, f64::from);
+            let source = Source { values: input.as_slice().unwrap(), layout };
+            correlations.add(weight, source, &Buffers::default());
             correlations.flush(&mut moment);
         }
         for group in 0..groups {
             let rows = case.rows(&input, group);
             let wanted = 1.5 * rows.t().dot(&rows);
+            prop_assert!(largest(&(moment.matrix(group) - &wanted)) <= 1e-13 * (1.0 + largest(&wanted)));
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn gathered_patches_are_those_that_the_window_sees(
+        case in cases(),
+        strides in proptest::collection::vec(1_usize..4, 3),
+        same in proptest::option::of(prop::bool::ANY),
+    ) {
+        let rank = case.spatial.len();
+        let padding = same.map(|upper| if upper { Padding::SameUpper } else { Padding::SameLower });
+        let window = Window { strides: strides[..rank].to_vec(), ..case.window.clone() };
+        let window = Window { padding: padding.unwrap_or(window.padding.clone()), ..window };
+        let (groups, channels) = (window.groups, window.channels);
+        let case = Case { window, ..case };
+        let Some(patches) = Patches::of(&case.window, &case.spatial) else { return Ok(()) };
+        let input = case.input();
+        let layout = Layout { blocks: case.samples, features: groups * channels, positions: case.spatial.iter().product() };
+        let source = Source { values: input.as_slice().unwrap(), layout };
+        let mut moment = SymmetricSum::zeros(groups, case.window.dim());
+        add_gram(1.0, &Panel::patches(source, &patches, &Buffers::default()), &mut moment);
+        for group in 0..groups {
+            let rows = case.rows(&input, group);
+            let wanted = rows.t().dot(&rows);
             prop_assert!(largest(&(moment.matrix(group) - &wanted)) <= 1e-13 * (1.0 + largest(&wanted)));
         }
     }
@@ -111,7 +156,7 @@ fn the_form_of_rows_does_not_matter() {
     let sum = |given: Given, value: ArrayD<f32>, drawn: Option<&[usize]>| {
         let mut moment = SymmetricSum::zeros(groups, dim);
         let mut products = Products::new(&unfold, given);
-        products.add(1.0, &Tensor::Float32(value), drawn, &mut moment).unwrap();
+        products.add(1.0, &shown(&value), drawn, &mut moment, &Buffers::default()).unwrap();
         moment
     };
     for drawn in [None, Some(&[0, 7, 8, 14][..])] {
@@ -129,7 +174,8 @@ fn the_form_of_rows_does_not_matter() {
     let one_group = features.index_axis(ndarray::Axis(2), 0).to_owned();
     let last_axis = Unfold::Vectors(Vectors::along(-1, groups * dim));
     let mut moment = SymmetricSum::zeros(1, groups * dim);
-    Products::new(&last_axis, Given::Rows).add(1.0, &Tensor::Float32(one_group.clone()), None, &mut moment).unwrap();
+    let mut products = Products::new(&last_axis, Given::Rows);
+    products.add(1.0, &shown(&one_group), None, &mut moment, &Buffers::default()).unwrap();
     let rows = one_group.mapv(f64::from).into_dimensionality::<ndarray::Ix2>().unwrap();
     assert!(largest(&(moment.matrix(0) - rows.t().dot(&rows))) < 1e-12);
 }
@@ -139,6 +185,6 @@ fn a_value_of_another_shape_is_refused() {
     let unfold = Unfold::Vectors(Vectors::along(-1, 4));
     let mut products = Products::new(&unfold, Given::Rows);
     let mut moment = SymmetricSum::zeros(1, 4);
-    let odd = Tensor::zeros(&[3, 3]);
-    assert_eq!(products.add(1.0, &odd, None, &mut moment), Err(vec![3, 3]));
+    let odd = ArrayD::zeros(IxDyn(&[3, 3]));
+    assert_eq!(products.add(1.0, &shown(&odd), None, &mut moment, &Buffers::default()), Err(vec![3, 3]));
 }
