@@ -1,6 +1,6 @@
 //! One self-adjoint eigendecomposition for every α: `Ŵ = (W U) diag(λ(α)) Uᵀ`.
 
-use super::boundary::{as_faer, from_faer, to_faer};
+use super::boundary::{as_faer, from_faer_transposed, symmetric_to_faer};
 use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, kept_share};
 use faer::{Mat, Side};
 use ndarray::Array2;
@@ -30,7 +30,7 @@ impl Solver for Eigh {
 
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         let failed = |error| LinalgError::Failed { solver: EIGH.name(), reason: format!("{error:?}") };
-        let decomposition = to_faer(moment.matrix()).self_adjoint_eigen(Side::Lower).map_err(failed)?;
+        let decomposition = symmetric_to_faer(moment.matrix()).self_adjoint_eigen(Side::Lower).map_err(failed)?;
         let energies = decomposition.S().column_vector().iter().copied().collect();
         let vectors = decomposition.U().to_owned();
         let weight = as_faer(&weight) * &vectors;
@@ -43,6 +43,6 @@ impl Factored for Spectral {
         let scaled = Mat::from_fn(self.weight.nrows(), self.weight.ncols(), |i, j| {
             self.weight[(i, j)] * kept_share(alpha, self.energies[j])
         });
-        Ok(from_faer((scaled * self.vectors.transpose()).as_ref()))
+        Ok(from_faer_transposed((&self.vectors * scaled.transpose()).as_ref()))
     }
 }

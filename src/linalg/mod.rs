@@ -108,6 +108,12 @@ pub fn kept_share(alpha: Alpha, energy: f64) -> f64 {
     alpha.get() * energy / ((alpha.get() - 1.0) * energy + 1.0)
 }
 
+/// How long a weight `[outputs, d]` takes next to others: the operations of a factorisation and of a solve.
+pub fn cost(d: usize, outputs: usize) -> f64 {
+    let (d, outputs) = (d as f64, outputs as f64);
+    d * d * (d / 3.0 + 2.0 * outputs)
+}
+
 /// The solver of that name.
 pub fn solver(name: &str) -> Option<&'static dyn Solver> {
     SOLVERS.iter().copied().find(|solver| solver.name() == name)
@@ -150,7 +156,7 @@ mod tests {
         #[test]
         fn every_solver_gives_the_definition((rows, weight) in layer(), exponent in -1.0..6.0_f64) {
             let alpha = 10_f64.powf(exponent);
-            let decomposition = boundary::to_faer(&rows).thin_svd().unwrap();
+            let decomposition = boundary::as_faer(&rows).thin_svd().unwrap();
             let v = decomposition.V().transpose();
             let singular_values: Vec<f64> = decomposition.S().column_vector().iter().copied().collect();
             let energy: f64 = singular_values.iter().map(|s| s * s).sum();

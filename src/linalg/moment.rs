@@ -1,34 +1,29 @@
 //! The second moment that a projection is computed from.
 
 use super::LinalgError;
+use super::boundary::as_faer;
 use ndarray::Array2;
+
+/// Rows and columns of a tile: two of them lie in the first cache, so that rows and columns are read at the same speed.
+const TILE: usize = 32;
 
 /// `C = Σ aᵢaᵢᵀ / Σ |aᵢ|²`: symmetric, positive semi-definite, of trace 1, not centred.
 #[derive(Clone, Debug)]
 pub struct UnitMoment(Array2<f64>);
 
 impl UnitMoment {
-    /// Scales a sum of outer products to trace 1; `None` where the trace is 0, so that there is nothing to project onto.
+    /// Scales a sum of outer products `[d, d]` to trace 1; `None` where the trace is 0, so that there is nothing to
+    /// project onto.
     ///
     /// # Errors
     /// [`LinalgError::NotFinite`].
     pub fn from_sum(mut sum: Array2<f64>) -> Result<Option<Self>, LinalgError> {
         let trace = sum.diag().sum();
-        if !sum.iter().all(|value| value.is_finite()) || !trace.is_finite() {
-            return Err(LinalgError::NotFinite);
-        }
         if trace <= 0.0 {
-            return Ok(None);
+            return if sum.iter().all(|value| value.is_finite()) { Ok(None) } else { Err(LinalgError::NotFinite) };
         }
-        // A matrix product need not give bit-equal halves; the projection must not depend on which one is read.
-        for i in 0..sum.nrows() {
-            for j in 0..=i {
-                let mean = (sum[(i, j)] + sum[(j, i)]) / (2.0 * trace);
-                sum[(i, j)] = mean;
-                sum[(j, i)] = mean;
-            }
-        }
-        Ok(Some(Self(sum)))
+        let finite = symmetrise(&mut sum, trace);
+        if finite { Ok(Some(Self(sum))) } else { Err(LinalgError::NotFinite) }
     }
 
     /// The matrix.
@@ -39,6 +34,26 @@ impl UnitMoment {
     /// `1 / Σ σᵢ²`, the participation ratio: how many directions of equal energy would be as spread out. Between 1
     /// and d; it needs no eigenvalues, because `Σ σᵢ² = ‖C‖²` (Frobenius).
     pub fn effective_rank(&self) -> f64 {
-        1.0 / self.0.iter().map(|value| value * value).sum::<f64>()
+        1.0 / as_faer(&self.0).squared_norm_l2()
     }
+}
+
+/// Divides by the trace, and gives both halves their mean: a matrix product need not give bit-equal halves, and the
+/// projection must not depend on which one is read. Tells whether all values are finite.
+fn symmetrise(sum: &mut Array2<f64>, trace: f64) -> bool {
+    let d = sum.nrows();
+    let mut finite = trace.is_finite();
+    for rows in (0..d).step_by(TILE) {
+        for columns in (0..=rows).step_by(TILE) {
+            for i in rows..(rows + TILE).min(d) {
+                for j in columns..(columns + TILE).min(i + 1) {
+                    let mean = (sum[(i, j)] + sum[(j, i)]) / (2.0 * trace);
+                    finite &= mean.is_finite();
+                    sum[(i, j)] = mean;
+                    sum[(j, i)] = mean;
+                }
+            }
+        }
+    }
+    finite
 }

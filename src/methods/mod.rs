@@ -4,6 +4,9 @@
 //! validation data. A new method is one file here and one line in [`METHODS`].
 
 mod sap;
+mod schedule;
+
+pub use schedule::costliest_first;
 
 use crate::evidence::Moments;
 use crate::layers::Layer;

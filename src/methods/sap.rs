@@ -1,11 +1,11 @@
 //! Scaled Activation Projection: `Ŵ = W · Wp` for every layer (arXiv 2403.08618); biases stay.
 
+use super::schedule::costliest_first;
 use super::{Evidence, Family, LayerFacts, Method, MethodError};
 use crate::layers::Layer;
-use crate::linalg::{Alpha, Factored, LinalgError, Solver, UnitMoment};
+use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
 use crate::model::{Constant, MatrixView, WeightCopy, WeightPatch};
 use ndarray::Array2;
-use rayon::prelude::*;
 
 pub(super) struct Sap;
 
@@ -22,13 +22,15 @@ impl Method for Sap {
         // Each layer is solved by one thread alone, so the result does not depend on how many there are.
         let observer = evidence.observer;
         observer.begin("solving", evidence.layers.len(), "layers");
-        let layers: Vec<Projectable> = (0..evidence.layers.len())
-            .into_par_iter()
-            .map(|index| Projectable::new(evidence, index).inspect(|_| observer.advance(1)))
-            .collect::<Result<_, _>>()?;
+        let cost = |MatrixView { groups, outputs, inputs }: &MatrixView| {
+            groups.extent() as f64 * linalg::cost(inputs.extent(), outputs.extent())
+        };
+        let costs: Vec<f64> = evidence.layers.iter().map(|layer| cost(&layer.matrix)).collect();
+        let prepare = |index| Projectable::new(evidence, index).inspect(|_| observer.advance(1));
+        let layers = costliest_first(&costs, prepare)?;
         observer.end();
         let facts = layers.iter().map(|layer| layer.facts.clone()).collect();
-        Ok(Box::new(Projections { layers, facts }))
+        Ok(Box::new(Projections { layers, facts, costs }))
     }
 }
 
@@ -90,11 +92,12 @@ fn failed(weight: &Constant, source: LinalgError) -> MethodError {
 struct Projections {
     layers: Vec<Projectable>,
     facts: Vec<LayerFacts>,
+    costs: Vec<f64>,
 }
 
 impl Family for Projections {
     fn correction(&self, alpha: Alpha) -> Result<Vec<WeightPatch>, MethodError> {
-        self.layers.par_iter().map(|layer| layer.patch(alpha)).collect()
+        costliest_first(&self.costs, |index| self.layers[index].patch(alpha))
     }
 
     fn facts(&self) -> &[LayerFacts] {

@@ -182,7 +182,7 @@ mod tests {
             let entry = |(group, row, column)| 1.0 / (1 + group + row + column) as f64;
             let mut sum = SymmetricSum::zeros(groups, dim);
             (1..4).for_each(|times| {
-                sum.add_scaled(f64::from(times), Array3::from_shape_fn((groups, dim, dim), entry).view())
+                sum.add_scaled(f64::from(times), &Array3::from_shape_fn((groups, dim, dim), entry).view());
             });
             sum
         };

@@ -27,8 +27,10 @@ const INSTALL: &str = "run `onnx-sap runtime install`, or use `--engine tract`";
 const INSTALL_CUDA: &str = "run `onnx-sap runtime install --cuda`, or use `--device cpu`";
 const INSTALL_LIBRARIES: &str = "install what `onnx-sap runtime status` shows as missing, or use `--device cpu`";
 
-/// A graph optimisation of ONNX Runtime 1.31.1 that ends the process on some models with attention in float16.
-const CRASHING_OPTIMISER: [&str; 2] = ["optimization.disable_specified_optimizers", "MatmulTransposeFusion"];
+/// Graph optimisations of ONNX Runtime 1.31.1 that are at fault: the first ends the process on some models with attention
+/// in float16; the second removes a Transpose before a Gemm even where its output was asked for, which then does not come.
+const FAULTY_OPTIMISERS: [&str; 2] =
+    ["optimization.disable_specified_optimizers", "MatmulTransposeFusion;GemmTransposeFusion"];
 
 /// Keeps DequantizeLinear what ONNX defines: fused with what follows, ONNX Runtime also rounds the activations, and only
 /// where nothing else reads the values between, so that a model whose activations are observed would compute other scores.
@@ -118,7 +120,7 @@ impl OrtEngine {
             .map_err(text)?
             .with_config_entry(EXTERNAL_DATA_FOLDER, folder)
             .map_err(text)?
-            .with_config_entry(CRASHING_OPTIMISER[0], CRASHING_OPTIMISER[1])
+            .with_config_entry(FAULTY_OPTIMISERS[0], FAULTY_OPTIMISERS[1])
             .map_err(text)?
             .with_config_entry(QUANTISED_AS_DEFINED[0], QUANTISED_AS_DEFINED[1])
             .map_err(text)?

@@ -118,22 +118,13 @@ pub(super) fn with_shapes(graph: &GraphIndex<'_>, values: &[&str]) -> Result<(Ve
     Ok((additions.into_bytes()?, names))
 }
 
-/// The value that holds the rows of a source, in which form and type, where the engine gives them out.
+/// The value that holds the rows of a source, in which form and type, where the engine gives it out as it is.
 fn give_rows(additions: &mut Additions<'_>, source: &Source, known: &Known) -> Option<(String, Given, ElementType)> {
     let shape = known.shape.as_deref().filter(|_| known.at_hand && !source.is_in_body())?;
-    let fragment = additions.to(MAIN);
-    let (input, element) = at_least_single(fragment, source);
     // Correlations are of all rows.
-    let as_it_is = Given::as_it_is(&source.unfold, shape).filter(|given| !(known.drawn && given.makes_rows()));
-    if let Some(given) = as_it_is {
-        return Some((input, given, element));
-    }
-    match &source.unfold {
-        // One moment for all groups, which the engine repeats.
-        Unfold::Vectors(vectors) if vectors.of_one_group(shape).is_some() => None,
-        Unfold::Vectors(vectors) => Some((columns_of(fragment, &input, vectors, Some(shape)), Given::Columns, element)),
-        Unfold::Patches(window) => Some((patches_of(fragment, &input, window, element), Given::Features, element)),
-    }
+    let given = Given::as_it_is(&source.unfold, shape).filter(|given| !(known.drawn && given.makes_rows()))?;
+    let (value, element) = at_least_single(additions.to(MAIN), source);
+    Some((value, given, element))
 }
 
 fn compute_inside(additions: &mut Additions<'_>, source: &Source, known: &Known) -> Measured {

@@ -147,7 +147,9 @@ impl Taken<'_> {
         let Measured::Inside { mask: Some(name), .. } = &self.measured else { return None };
         let drawn = self.drawn_of(done, samples)?;
         let mut mask = Array1::<f64>::zeros(fed * self.rows_per_sample.unwrap_or(0));
-        drawn.into_iter().for_each(|row| mask[row] = 1.0);
+        for row in drawn {
+            mask[row] = 1.0;
+        }
         Some(NamedTensor { name: name.clone(), tensor: Tensor::Float64(mask.into_dyn()) })
     }
 
@@ -171,7 +173,7 @@ impl Taken<'_> {
             (Measured::Inside { moment, rows, .. }, _) => {
                 let value = output(moment).and_then(|shown| matrices(shown, sum.shape()));
                 let found = || output(moment).map(|shown| shown.shape.clone()).unwrap_or_default();
-                sum.add_scaled(run.weight, value.ok_or_else(|| wrong(self.source, found(), sum.shape()))?);
+                sum.add_scaled(run.weight, &value.ok_or_else(|| wrong(self.source, found(), sum.shape()))?);
                 Ok(rows.as_deref().and_then(output).and_then(|shown| match shown.values {
                     Numbers::Float64(values) => Some(values.iter().sum()),
                     _ => None,

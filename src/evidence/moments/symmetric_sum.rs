@@ -64,7 +64,7 @@ impl SymmetricSum {
         let dim = self.shape[1];
         let mut matrix = Array2::zeros((dim, dim));
         for tile in self.tiles_of(group) {
-            self.fill(tile, |row, column, entry| {
+            fill(tile, |row, column, entry| {
                 matrix[(row, column)] = entry.value;
                 matrix[(column, row)] = entry.value;
             });
@@ -73,7 +73,7 @@ impl SymmetricSum {
     }
 
     /// Adds matrices of the same shape, times `weight`. What they hold above the diagonal is not looked at.
-    pub fn add_scaled(&mut self, weight: f64, matrices: ArrayView3<'_, f64>) {
+    pub fn add_scaled(&mut self, weight: f64, matrices: &ArrayView3<'_, f64>) {
         tiles::add(&mut self.tiles, weight, |tile, terms| {
             let mut at = 0;
             for row in tile.rows.clone() {
@@ -108,28 +108,28 @@ impl SymmetricSum {
         self.tiles_of(group)[tile].entry(at)
     }
 
-    /// Calls `each` with the entries of a tile on and below the diagonal.
-    fn fill(&self, tile: &Tile, mut each: impl FnMut(usize, usize, Entry)) {
-        let mut at = 0;
-        for row in tile.rows.clone() {
-            for column in tile.columns.clone() {
-                if column <= row {
-                    each(row, column, tile.entry(at));
-                }
-                at += 1;
-            }
-        }
-    }
-
     fn filled(&self, above: impl Fn(Entry) -> f64) -> Array3<f64> {
         let mut filled = Array3::zeros(self.shape);
         for tile in &self.tiles {
-            self.fill(tile, |row, column, entry| {
+            fill(tile, |row, column, entry| {
                 filled[(tile.matrix, column, row)] = above(entry);
                 filled[(tile.matrix, row, column)] = entry.value;
             });
         }
         filled
+    }
+}
+
+/// Calls `each` with the entries of a tile on and below the diagonal.
+fn fill(tile: &Tile, mut each: impl FnMut(usize, usize, Entry)) {
+    let mut at = 0;
+    for row in tile.rows.clone() {
+        for column in tile.columns.clone() {
+            if column <= row {
+                each(row, column, tile.entry(at));
+            }
+            at += 1;
+        }
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     fn sum<'a>(groups: usize, dim: usize, terms: impl IntoIterator<Item = &'a Array3<f64>>) -> SymmetricSum {
         let mut total = SymmetricSum::zeros(groups, dim);
-        terms.into_iter().for_each(|term| total.add_scaled(1.0, term.view()));
+        terms.into_iter().for_each(|term| total.add_scaled(1.0, &term.view()));
         total
     }
 
@@ -186,7 +186,7 @@ mod tests {
         let ones = Array3::from_elem((1, 2, 2), 1.0);
         let mut total = SymmetricSum::zeros(1, 2);
         for (weight, times) in [(1e20, 1), (1.0, 1000), (-1e20, 1)] {
-            (0..times).for_each(|_| total.add_scaled(weight, ones.view()));
+            (0..times).for_each(|_| total.add_scaled(weight, &ones.view()));
         }
         assert_eq!(matrices(&total), 1000.0 * ones);
     }

@@ -33,8 +33,6 @@ pub(super) enum Given {
     Rows,
     /// `[samples, groups · d, positions…]`: the features of a sample one after another.
     Features,
-    /// `[groups, d, rows]`.
-    Columns,
     /// The input of a convolution, `[samples, groups · channels, spatial…]`, whose patches are taken here.
     Patches(Box<Window>, Vec<usize>),
 }
@@ -84,7 +82,7 @@ impl Products {
                 let gathered = || Patches::of(window, spatial).map(Way::Gathered);
                 (correlations.or_else(gathered), groups * window.channels)
             }
-            Given::Rows | Given::Features | Given::Columns => (None, groups * dim),
+            Given::Rows | Given::Features => (None, groups * dim),
         };
         Self { given, features, patches }
     }
@@ -127,7 +125,6 @@ impl Products {
                 let fits = shape.get(2..)? == spatial.as_slice();
                 (*shape.first().filter(|_| fits)?, spatial.iter().product())
             }
-            Given::Columns => (1, *shape.last()?),
         };
         (blocks * features * positions == count).then_some(Layout { blocks, features, positions })
     }

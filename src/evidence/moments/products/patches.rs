@@ -41,14 +41,14 @@ impl Patches {
         };
         let of_tap = |tap: ndarray::IxDyn| {
             let last = spatial.len() - 1;
-            let seen: Vec<usize> = (0..*line).filter(|&position| sees(last, tap[last], position).is_some()).collect();
+            let within: Vec<usize> = (0..*line).filter(|&position| sees(last, tap[last], position).is_some()).collect();
             let start = |position: ndarray::IxDyn| {
                 (0..last).try_fold(0, |flat, axis| Some(flat * spatial[axis] + sees(axis, tap[axis], position[axis])?))
             };
             let of_line = |(index, position): (usize, ndarray::IxDyn)| {
-                let (first, start) = (*seen.first()?, start(position)?);
+                let (first, start) = (*within.first()?, start(position)?);
                 let at = start * spatial[last] + sees(last, tap[last], first)?;
-                Some(Line { first: index * line + first, count: seen.len(), at, step: window.strides[last] })
+                Some(Line { first: index * line + first, count: within.len(), at, step: window.strides[last] })
             };
             ndarray::indices(before.to_vec()).into_iter().enumerate().filter_map(of_line).collect()
         };
