@@ -127,6 +127,16 @@ pub enum EvidenceError {
         /// What was asked for.
         expected: Vec<usize>,
     },
+    /// A layer's input has another shape than that of the first sample, or no floats.
+    #[error(
+        "the engine gave {input} in shape {found:?}, which differs from what it was for the first sample; samples must have one size"
+    )]
+    Rows {
+        /// The layer's input.
+        input: String,
+        /// Its shape now.
+        found: Vec<usize>,
+    },
     /// Samples cannot be told apart in a layer's rows.
     #[error(
         "node {node}: rows of single samples cannot be picked, because its input {input} has shape {shape:?} for a batch of {batch}; use --max-rows all and as many trusted samples as fill whole batches"

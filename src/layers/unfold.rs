@@ -234,14 +234,18 @@ impl Window {
         (0..spatial.len()).try_fold(*batch, |product, axis| product.checked_mul(self.extent(axis, spatial[axis])?))
     }
 
+    /// How many positions of the input the taps span along one spatial axis.
+    fn reach(&self, axis: usize) -> Option<usize> {
+        (self.kernel[axis] - 1).checked_mul(self.dilations[axis])?.checked_add(1)
+    }
+
     /// The extent of the output along one spatial axis (ONNX, Conv); attributes may be absurd.
     pub fn extent(&self, axis: usize, size: usize) -> Option<usize> {
         let stride = self.strides[axis];
         match &self.padding {
             Padding::Explicit { begin, end } => {
-                let reach = (self.kernel[axis] - 1).checked_mul(self.dilations[axis])?.checked_add(1)?;
                 let padded = size.checked_add(begin[axis])?.checked_add(end[axis])?;
-                Some(padded.checked_sub(reach)? / stride + 1)
+                Some(padded.checked_sub(self.reach(axis)?)? / stride + 1)
             }
             Padding::SameUpper | Padding::SameLower => Some(size.div_ceil(stride)),
         }
@@ -249,10 +253,9 @@ impl Window {
 
     /// The number of zeros before one spatial axis (ONNX, Conv).
     pub fn zeros_before(&self, axis: usize, size: usize) -> Option<usize> {
-        let reach = (self.kernel[axis] - 1).checked_mul(self.dilations[axis])?.checked_add(1)?;
         let all = || {
             let steps = size.div_ceil(self.strides[axis]).saturating_sub(1).checked_mul(self.strides[axis])?;
-            Some(steps.checked_add(reach)?.saturating_sub(size))
+            Some(steps.checked_add(self.reach(axis)?)?.saturating_sub(size))
         };
         match &self.padding {
             Padding::Explicit { begin, .. } => Some(begin[axis]),

@@ -8,7 +8,7 @@
 //! same strides, pads and dilations; its channel order `c·k + tap` is that of the flattened weight. Products are taken in
 //! float64, because at α = 10⁶ the rounding of a float32 sum is as large as the small eigenvalues that decide λ.
 
-use super::products::Given;
+use super::products::Products;
 use crate::layers::{Padding, Unfold, Vectors, Window};
 use crate::model::fragment::{int, ints, string};
 use crate::model::proto::AttributeProto;
@@ -37,7 +37,7 @@ impl Source {
 }
 
 /// How the moment of a source comes out of the instrumented model.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) enum Measured {
     /// The engine computes it.
     Inside {
@@ -52,8 +52,8 @@ pub(super) enum Measured {
     Rows {
         /// The output that holds them.
         output: String,
-        /// In which form.
-        given: Given,
+        /// What multiplies them.
+        products: Products,
     },
 }
 
@@ -64,8 +64,6 @@ pub(super) struct Known {
     pub(super) shape: Option<Vec<usize>>,
     /// Whether rows are drawn.
     pub(super) drawn: bool,
-    /// Whether what the engine gives out lies in the program's own memory.
-    pub(super) at_hand: bool,
 }
 
 /// A model with outputs for the second moments of its layers' inputs.
@@ -78,28 +76,35 @@ pub(super) struct Instrumented {
 }
 
 impl Instrumented {
-    /// Adds the moment of each source to a model.
+    /// Adds the moment of each source to a model. `at_hand`: whether what the engine gives out lies in the program's own
+    /// memory.
     ///
     /// # Errors
     /// [`ModelError`] where the model's bytes cannot be edited.
-    pub(super) fn new(graph: &GraphIndex<'_>, sources: &[Source], known: &[Known]) -> Result<Self, ModelError> {
+    pub(super) fn new(
+        graph: &GraphIndex<'_>,
+        sources: &[Source],
+        known: &[Known],
+        at_hand: bool,
+    ) -> Result<Self, ModelError> {
         let mut additions = Additions::new(graph);
         let declared = graph.model().graph();
         let mut shown: BTreeSet<String> = declared.output.iter().map(|output| output.name.clone()).collect();
         let is_input = |name: &str| declared.input.iter().any(|input| input.name == name);
         let mut measured = Vec::with_capacity(sources.len());
         for (source, known) in sources.iter().zip(known) {
-            let Some((value, given, element)) = give_rows(&mut additions, source, known) else {
+            let Some(products) = products(source, known).filter(|_| at_hand) else {
                 measured.push(compute_inside(&mut additions, source, known));
                 continue;
             };
+            let (value, element) = at_least_single(additions.to(MAIN), source);
             // An engine need not give an input out.
             let fragment = additions.to(MAIN);
             let output = if is_input(&value) { fragment.node("Identity", &[&value], vec![]) } else { value };
             if shown.insert(output.clone()) {
                 fragment.output(&output, element);
             }
-            measured.push(Measured::Rows { output, given });
+            measured.push(Measured::Rows { output, products });
         }
         Ok(Self { bytes: additions.into_bytes()?, measured })
     }
@@ -118,13 +123,10 @@ pub(super) fn with_shapes(graph: &GraphIndex<'_>, values: &[&str]) -> Result<(Ve
     Ok((additions.into_bytes()?, names))
 }
 
-/// The value that holds the rows of a source, in which form and type, where the engine gives it out as it is.
-fn give_rows(additions: &mut Additions<'_>, source: &Source, known: &Known) -> Option<(String, Given, ElementType)> {
-    let shape = known.shape.as_deref().filter(|_| known.at_hand && !source.is_in_body())?;
-    // Correlations are of all rows.
-    let given = Given::as_it_is(&source.unfold, shape).filter(|given| !(known.drawn && given.makes_rows()))?;
-    let (value, element) = at_least_single(additions.to(MAIN), source);
-    Some((value, given, element))
+/// What multiplies the rows of a source, where the engine need only give out its value.
+fn products(source: &Source, known: &Known) -> Option<Products> {
+    let shape = known.shape.as_deref().filter(|_| !source.is_in_body())?;
+    Products::of(&source.unfold, shape, known.drawn)
 }
 
 fn compute_inside(additions: &mut Additions<'_>, source: &Source, known: &Known) -> Measured {

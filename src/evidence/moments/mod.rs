@@ -21,7 +21,6 @@ use crate::progress::Observer;
 use draw::pick_rows;
 use instrument::{Instrumented, Known, Measured, Source};
 use probe::{Probe, Probing};
-use products::Products;
 use run::{Run, Taken};
 use std::ops::Range;
 use sums::sources;
@@ -81,8 +80,8 @@ pub fn collect(
     let total = begin(&sources, pass, &own, keeper)?;
     observer.advance(total.range.len());
     let rest = &pass.samples[total.range.end..own.end];
-    let known = known(engine, &probe, &drawn);
-    let instrumented = Instrumented::new(graph, &sources, &known)?;
+    let at_hand = engine.info().is_at_hand();
+    let instrumented = Instrumented::new(graph, &sources, &known(&probe, &drawn), at_hand)?;
     let session = engine.load(Runnable { bytes: &instrumented.bytes, folder: graph.model().folder() })?;
     let taken = taken(&sources, instrumented.measured, drawn, &probe);
     let mut run = Run::new(session, classifier, taken, total);
@@ -102,12 +101,10 @@ pub fn collect(
     Ok(run.finish())
 }
 
-fn known(engine: &dyn Engine, probe: &Probe, drawn: &[Option<Vec<usize>>]) -> Vec<Known> {
-    let at_hand = engine.info().is_at_hand();
+fn known(probe: &Probe, drawn: &[Option<Vec<usize>>]) -> Vec<Known> {
     let known = |(shape, drawn): (&Option<Vec<usize>>, &Option<Vec<usize>>)| Known {
         shape: shape.clone(),
         drawn: drawn.is_some(),
-        at_hand,
     };
     probe.shapes.iter().zip(drawn).map(known).collect()
 }
@@ -119,14 +116,8 @@ fn taken<'a>(
     probe: &Probe,
 ) -> Vec<Taken<'a>> {
     let all = sources.iter().zip(measured).zip(drawn).zip(&probe.rows_per_sample);
-    all.map(|(((source, measured), drawn), &rows_per_sample)| {
-        let products = match &measured {
-            Measured::Inside { .. } => None,
-            Measured::Rows { given, .. } => Some(Products::new(&source.unfold, given.clone())),
-        };
-        Taken { source, measured, products, drawn, rows_per_sample }
-    })
-    .collect()
+    let taken = |(((source, measured), drawn), &rows_per_sample)| Taken { source, measured, drawn, rows_per_sample };
+    all.map(taken).collect()
 }
 
 /// What is there already: nothing, or what an interrupted pass has kept. Its samples are read again: they must be what

@@ -3,7 +3,7 @@
 use super::SymmetricSum;
 use super::draw::picks;
 use super::instrument::{Measured, Source};
-use super::products::{Buffers, Products};
+use super::products::Buffers;
 use super::sums::MomentSums;
 use crate::data::{Batch, DataDigest};
 use crate::engine::{Numbers, Session, Shown};
@@ -30,8 +30,6 @@ pub(super) struct Run<'a> {
 pub(super) struct Taken<'a> {
     pub(super) source: &'a Source,
     pub(super) measured: Measured,
-    /// What is multiplied here.
-    pub(super) products: Option<Products>,
     /// The rows that are drawn, in order, where not all enter.
     pub(super) drawn: Option<Vec<usize>>,
     /// Where it is known.
@@ -73,7 +71,7 @@ impl<'a> Run<'a> {
     /// Everything that was added so far.
     pub(super) fn total(&mut self) -> &MomentSums {
         for (taken, sum) in self.sources.iter_mut().zip(&mut self.total.sums) {
-            if let Some(products) = &mut taken.products {
+            if let Measured::Rows { products, .. } = &mut taken.measured {
                 products.flush(sum);
             }
         }
@@ -96,14 +94,14 @@ impl<'a> Run<'a> {
         inputs.extend(masks.iter().map(|mask| (mask.name.as_str(), &mask.tensor)));
         let wanted: Vec<&str> = self.wanted.iter().map(String::as_str).collect();
         let (sources, total, buffers) = (&mut self.sources, &mut self.total, &self.buffers);
-        let moment = Moment { weight, done, samples, fed: feed.size };
+        let run = EngineRun { weight, done, samples, fed: feed.size };
         let mut counts: Result<Vec<Option<f64>>, EvidenceError> = Ok(Vec::new());
         self.session.show(&inputs, &wanted, &mut |shown| {
             let output = |name: &str| wanted.iter().position(|wanted| *wanted == name).and_then(|at| shown.get(at));
             let sums = total.sums.par_iter_mut().zip(&mut total.rows);
             let added = sources.par_iter_mut().zip(sums).map(|(taken, (sum, rows))| {
-                let counted = taken.add(&moment, &output, sum, buffers)?;
-                *rows += taken.count(&moment, counted);
+                let counted = taken.add(&run, &output, sum, buffers)?;
+                *rows += taken.count(&run, counted);
                 Ok(counted)
             });
             counts = added.collect();
@@ -112,8 +110,8 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A run of the engine, and what is made of it.
-struct Moment {
+/// A run of the engine, and how its results count.
+struct EngineRun {
     /// The moments are added so many times.
     weight: f64,
     /// Samples before.
@@ -163,14 +161,14 @@ impl Taken<'_> {
     /// Adds what a run gave. Returns the number of rows, where the engine counted them.
     fn add<'s>(
         &mut self,
-        run: &Moment,
+        run: &EngineRun,
         output: &(impl Fn(&str) -> Option<&'s Shown<'s>> + Sync),
         sum: &mut SymmetricSum,
         buffers: &Buffers,
     ) -> Result<Option<f64>, EvidenceError> {
         let drawn = self.drawn_of(run.done, run.samples);
-        match (&self.measured, &mut self.products) {
-            (Measured::Inside { moment, rows, .. }, _) => {
+        match &mut self.measured {
+            Measured::Inside { moment, rows, .. } => {
                 let value = output(moment).and_then(|shown| matrices(shown, sum.shape()));
                 let found = || output(moment).map(|shown| shown.shape.clone()).unwrap_or_default();
                 sum.add_scaled(run.weight, &value.ok_or_else(|| wrong(self.source, found(), sum.shape()))?);
@@ -179,20 +177,19 @@ impl Taken<'_> {
                     _ => None,
                 }))
             }
-            (Measured::Rows { output: name, .. }, Some(products)) => {
+            Measured::Rows { output: name, products } => {
                 let added = match output(name) {
                     Some(shown) => products.add(run.weight, shown, drawn.as_deref(), sum, buffers),
                     None => Err(Vec::new()),
                 };
-                added.map_err(|found| wrong(self.source, found, sum.shape()))?;
+                added.map_err(|found| EvidenceError::Rows { input: self.source.input.clone(), found })?;
                 Ok(None)
             }
-            (Measured::Rows { .. }, None) => Ok(None),
         }
     }
 
     /// How many rows a run added, times its weight; `counted` by the engine where nobody else knows.
-    fn count(&self, run: &Moment, counted: Option<f64>) -> f64 {
+    fn count(&self, run: &EngineRun, counted: Option<f64>) -> f64 {
         match (self.drawn_of(run.done, run.samples), self.rows_per_sample) {
             (Some(drawn), _) => drawn.len() as f64,
             (None, Some(per_sample)) => run.weight * (run.fed * per_sample) as f64,

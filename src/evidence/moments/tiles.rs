@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The most rows and columns of a tile: three of them, in float64, fill a second-level cache.
+/// The most rows and columns of a tile: three of them, in float64, fit into a second-level cache of 512 KB.
 pub(super) const SIDE: usize = 128;
 
 /// A part of one of several matrices of the same size.

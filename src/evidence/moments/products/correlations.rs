@@ -1,17 +1,16 @@
 //! The correlations of a convolution's input with itself, summed over batches, and the moment that they make.
 
 use super::buffers::Buffers;
-use super::panel::{Meeting, Panel, Planes, Source, Value, add_product};
+use super::panel::{Activations, Meeting, Panel, Planes, Value, add_product};
 use super::plan::{Correlation, Plan, flat, positions};
 use crate::evidence::moments::SymmetricSum;
 use crate::evidence::moments::tiles::{self, Entry, Shape, Tile};
-use crate::linalg::Part;
 use ndarray::Dimension;
 use rayon::prelude::*;
-use std::ops::Range;
 
 /// Sums of the correlations of every group of channels.
-pub(super) struct Correlations {
+#[derive(Debug)]
+pub(in crate::evidence::moments) struct Correlations {
     plan: Plan,
     groups: usize,
     channels: usize,
@@ -33,12 +32,17 @@ impl Correlations {
         Self { planes: planes(&plan), plan, groups, channels, sums, first }
     }
 
+    /// The number of channels of all groups, and the spatial extents of the input.
+    pub(super) fn input(&self) -> (usize, &[usize]) {
+        (self.groups * self.channels, &self.plan.spatial)
+    }
+
     /// Adds those of a batch, `[samples, groups · channels, spatial…]`, times `weight`.
-    pub(super) fn add<S: Value>(&mut self, weight: f64, source: Source<'_, S>, buffers: &Buffers) {
+    pub(super) fn add<V: Value>(&mut self, weight: f64, activations: Activations<'_, V>, buffers: &Buffers) {
         let Self { plan, groups, channels, planes, sums, .. } = self;
-        let whole = Panel::padded(source, planes, buffers);
+        let whole = Panel::padded(activations, planes, buffers);
         let edge = |correlation: &Correlation| {
-            (!correlation.is_whole(&plan.spatial)).then(|| Edge::new(correlation, plan, source, buffers))
+            (!correlation.is_whole(&plan.spatial)).then(|| Edge::new(correlation, plan, activations, buffers))
         };
         let edges: Vec<Option<Edge<'_>>> = plan.correlations.iter().map(edge).collect();
         let padded = plan.padded();
@@ -49,9 +53,7 @@ impl Correlations {
                 None => ((&whole, &whole), flat(&correlation.shift, &padded).unsigned_abs()),
                 Some(edge) => ((&edge.first, edge.second.as_ref().unwrap_or(&edge.first)), 0),
             };
-            let part = if correlation.is_symmetric() && tile.is_diagonal() { Part::Lower } else { Part::Whole };
-            let of_group = |range: &Range<usize>| group * *channels + range.start..group * *channels + range.end;
-            let meeting = Meeting { rows: of_group(&tile.rows), columns: of_group(&tile.columns), shift, part };
+            let meeting = Meeting::of(tile, group * *channels, shift, correlation.is_symmetric());
             add_product(panels, &meeting, sum);
         });
     }
@@ -96,10 +98,15 @@ struct Edge<'a> {
 }
 
 impl<'a> Edge<'a> {
-    fn new<S: Value>(correlation: &Correlation, plan: &Plan, source: Source<'_, S>, buffers: &'a Buffers) -> Self {
+    fn new<V: Value>(
+        correlation: &Correlation,
+        plan: &Plan,
+        activations: Activations<'_, V>,
+        buffers: &'a Buffers,
+    ) -> Self {
         let at = positions(&correlation.region, &plan.spatial);
         let shift = flat(&correlation.shift, &plan.spatial);
-        let panel = |shift| Panel::picked(source, &at, shift, buffers);
+        let panel = |shift| Panel::picked(activations, &at, shift, buffers);
         Self { first: panel(0), second: (!correlation.is_symmetric()).then(|| panel(shift)) }
     }
 }

@@ -13,78 +13,52 @@ mod plan;
 use super::SymmetricSum;
 use super::tiles;
 use crate::engine::{Numbers, Shown};
-use crate::layers::{Unfold, Window};
-use crate::linalg::Part;
+use crate::layers::Unfold;
 use correlations::Correlations;
-use panel::{Layout, Meeting, Panel, Source, Value, add_product};
+use panel::{Activations, Layout, Meeting, Panel, Value, add_product};
 use patches::Patches;
 use plan::Plan;
-use std::ops::Range;
 
 pub(super) use buffers::Buffers;
 
 /// The most values that are gathered at once: 64 MB.
 const PANEL: usize = 1 << 23;
 
-/// How an engine gives the rows of a source.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Given {
+/// What is summed of a source, by the form of the value that the engine gives out.
+#[derive(Debug)]
+pub(super) enum Products {
     /// `[…, d]`: one row after another.
-    Rows,
-    /// `[samples, groups · d, positions…]`: the features of a sample one after another.
-    Features,
-    /// The input of a convolution, `[samples, groups · channels, spatial…]`, whose patches are taken here.
-    Patches(Box<Window>, Vec<usize>),
-}
-
-/// What is summed of a source.
-pub(super) struct Products {
-    given: Given,
-    /// Features of all groups.
-    features: usize,
-    /// How the patches of a convolution are multiplied.
-    patches: Option<Way>,
-}
-
-/// Ways to the moment of patches.
-enum Way {
+    Rows {
+        /// d.
+        dim: usize,
+    },
+    /// `[samples, features, positions…]`, the features of all groups: a row is what they have at one position.
+    Features {
+        /// Their number.
+        features: usize,
+    },
+    /// The input of a convolution, `[samples, channels, spatial…]`, whose patches are gathered.
+    Patches(Patches),
+    /// The same, with few correlations in the place of the patches.
     Correlations(Correlations),
-    Gathered(Patches),
-}
-
-impl Given {
-    /// The value of a source as it is, where its rows need no engine.
-    pub(super) fn as_it_is(unfold: &Unfold, shape: &[usize]) -> Option<Self> {
-        match unfold {
-            Unfold::Vectors(vectors) => vectors.is_last_axis().then_some(Self::Rows),
-            Unfold::Patches(window) if window.is_pointwise() => Some(Self::Features),
-            Unfold::Patches(window) => {
-                let spatial = shape.get(2..)?;
-                Patches::of(window, spatial).map(|_| Self::Patches(Box::new(window.clone()), spatial.to_vec()))
-            }
-        }
-    }
-
-    /// Whether the rows are made here and not by the engine, so that none can be left out.
-    pub(super) fn makes_rows(&self) -> bool {
-        matches!(self, Self::Patches(..))
-    }
 }
 
 impl Products {
-    pub(super) fn new(unfold: &Unfold, given: Given) -> Self {
-        let (groups, dim) = (unfold.groups(), unfold.dim());
-        let (patches, features) = match &given {
-            Given::Patches(window, spatial) => {
-                let plan = Plan::of(window, spatial);
-                let correlations =
-                    plan.map(|plan| Way::Correlations(Correlations::zeros(plan, groups, window.channels)));
-                let gathered = || Patches::of(window, spatial).map(Way::Gathered);
-                (correlations.or_else(gathered), groups * window.channels)
-            }
-            Given::Rows | Given::Features => (None, groups * dim),
+    /// For a source whose value has that shape, where its rows need no engine. `drawn`: whether only some of them count.
+    pub(super) fn of(unfold: &Unfold, shape: &[usize], drawn: bool) -> Option<Self> {
+        let window = match unfold {
+            Unfold::Vectors(vectors) if vectors.is_last_axis() => return Some(Self::Rows { dim: vectors.dim }),
+            Unfold::Vectors(_) => return None,
+            Unfold::Patches(window) => window,
         };
-        Self { given, features, patches }
+        if window.is_pointwise() {
+            return Some(Self::Features { features: window.groups * window.channels });
+        }
+        let spatial = shape.get(2..).filter(|_| !drawn)?;
+        match Plan::of(window, spatial) {
+            Some(plan) => Some(Self::Correlations(Correlations::zeros(plan, window.groups, window.channels))),
+            None => Patches::of(window, spatial).map(Self::Patches),
+        }
     }
 
     /// Adds the moment of a batch, times `weight`. `drawn`: the rows of it that count, where not all do.
@@ -101,8 +75,8 @@ impl Products {
     ) -> Result<(), Vec<usize>> {
         let layout = self.layout(&shown.shape).ok_or_else(|| shown.shape.clone())?;
         match shown.values {
-            Numbers::Float32(values) => self.add_values(weight, Source { values, layout }, drawn, moment, buffers),
-            Numbers::Float64(values) => self.add_values(weight, Source { values, layout }, drawn, moment, buffers),
+            Numbers::Float32(values) => self.add_values(weight, Activations { values, layout }, drawn, moment, buffers),
+            Numbers::Float64(values) => self.add_values(weight, Activations { values, layout }, drawn, moment, buffers),
             Numbers::Other => return Err(shown.shape.clone()),
         }
         Ok(())
@@ -110,44 +84,47 @@ impl Products {
 
     /// Moves what is kept here into the moment.
     pub(super) fn flush(&mut self, moment: &mut SymmetricSum) {
-        if let Some(Way::Correlations(correlations)) = &mut self.patches {
+        if let Self::Correlations(correlations) = self {
             correlations.flush(moment);
         }
     }
 
     fn layout(&self, shape: &[usize]) -> Option<Layout> {
-        let features = self.features;
-        let count: usize = shape.iter().product();
-        let (blocks, positions) = match &self.given {
-            Given::Rows => (count / features, 1),
-            Given::Features => (*shape.first()?, shape.get(2..)?.iter().product()),
-            Given::Patches(_, spatial) => {
-                let fits = shape.get(2..)? == spatial.as_slice();
-                (*shape.first().filter(|_| fits)?, spatial.iter().product())
-            }
+        if let Self::Rows { dim } = *self {
+            let (&last, before) = shape.split_last()?;
+            return (last == dim).then(|| Layout { blocks: before.iter().product(), features: dim, positions: 1 });
+        }
+        let &[blocks, features, ref spatial @ ..] = shape else { return None };
+        let fits = match self {
+            Self::Rows { .. } => false,
+            Self::Features { features: expected } => features == *expected,
+            Self::Patches(patches) => (features, spatial) == (patches.channels, patches.spatial.as_slice()),
+            Self::Correlations(correlations) => (features, spatial) == correlations.input(),
         };
-        (blocks * features * positions == count).then_some(Layout { blocks, features, positions })
+        fits.then(|| Layout { blocks, features, positions: spatial.iter().product() })
     }
 
-    fn add_values<S: Value>(
+    fn add_values<V: Value>(
         &mut self,
         weight: f64,
-        source: Source<'_, S>,
+        activations: Activations<'_, V>,
         drawn: Option<&[usize]>,
         moment: &mut SymmetricSum,
         buffers: &Buffers,
     ) {
-        match (&mut self.patches, drawn) {
-            (Some(Way::Correlations(correlations)), _) => correlations.add(weight, source, buffers),
-            (Some(Way::Gathered(patches)), _) => {
-                let growth = patches.taps.len() * patches.positions / source.layout.positions.max(1);
-                for part in source.parts(PANEL / growth.max(1)) {
+        match (self, drawn) {
+            (Self::Correlations(correlations), _) => correlations.add(weight, activations, buffers),
+            (Self::Patches(patches), _) => {
+                let growth = patches.taps.len() * patches.positions / activations.layout.positions.max(1);
+                for part in activations.parts(PANEL / growth.max(1)) {
                     add_gram(weight, &Panel::patches(part, patches, buffers), moment);
                 }
             }
-            (None, Some(rows)) => add_gram(weight, &Panel::drawn(source, rows, buffers), moment),
-            (None, None) => {
-                for part in source.parts(PANEL) {
+            (Self::Rows { .. } | Self::Features { .. }, Some(rows)) => {
+                add_gram(weight, &Panel::drawn(activations, rows, buffers), moment);
+            }
+            (Self::Rows { .. } | Self::Features { .. }, None) => {
+                for part in activations.parts(PANEL) {
                     add_gram(weight, &Panel::gathered(part, buffers), moment);
                 }
             }
@@ -159,10 +136,7 @@ impl Products {
 fn add_gram(weight: f64, panel: &Panel<'_>, moment: &mut SymmetricSum) {
     let dim = moment.shape()[1];
     tiles::add(moment.tiles_mut(), weight, |tile, sum| {
-        let part = if tile.is_diagonal() { Part::Lower } else { Part::Whole };
-        let of_group = |range: &Range<usize>| tile.matrix * dim + range.start..tile.matrix * dim + range.end;
-        let meeting = Meeting { rows: of_group(&tile.rows), columns: of_group(&tile.columns), shift: 0, part };
-        add_product((panel, panel), &meeting, sum);
+        add_product((panel, panel), &Meeting::of(tile, tile.matrix * dim, 0, true), sum);
     });
 }
 

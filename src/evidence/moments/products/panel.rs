@@ -2,6 +2,7 @@
 
 use super::buffers::{Buffer, Buffers};
 use super::patches::Patches;
+use crate::evidence::moments::tiles::Tile;
 use crate::linalg::{self, Part, Strip};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -28,8 +29,8 @@ impl Value for f64 {}
 
 /// Values of an engine as they lie there.
 #[derive(Clone, Copy)]
-pub(super) struct Source<'a, S> {
-    pub(super) values: &'a [S],
+pub(super) struct Activations<'a, V> {
+    pub(super) values: &'a [V],
     pub(super) layout: Layout,
 }
 
@@ -49,20 +50,20 @@ impl Layout {
     }
 }
 
-impl<'a, S: Value> Source<'a, S> {
+impl<'a, V: Value> Activations<'a, V> {
     /// The same in parts of whole blocks, each of no more than so many values where a block has no more.
-    pub(super) fn parts(self, most: usize) -> impl Iterator<Item = Source<'a, S>> {
+    pub(super) fn parts(self, most: usize) -> impl Iterator<Item = Activations<'a, V>> {
         let Layout { features, positions, .. } = self.layout;
         let block = self.layout.block().max(1);
         let blocks = (most / block).max(1);
         self.values.chunks(blocks * block).map(move |values| {
             let layout = Layout { blocks: values.len() / block, features, positions };
-            Source { values, layout }
+            Activations { values, layout }
         })
     }
 
     /// The values of a feature in a block.
-    fn of(self, feature: usize, block: usize) -> &'a [S] {
+    fn of(self, feature: usize, block: usize) -> &'a [V] {
         let first = (block * self.layout.features + feature) * self.layout.positions;
         &self.values[first..first + self.layout.positions]
     }
@@ -70,18 +71,23 @@ impl<'a, S: Value> Source<'a, S> {
 
 impl<'a> Panel<'a> {
     /// All rows.
-    pub(super) fn gathered<S: Value>(source: Source<'_, S>, buffers: &'a Buffers) -> Self {
-        let Layout { blocks, positions, .. } = source.layout;
-        Self::filled(source.layout, blocks * positions, buffers, |feature, block, target| {
+    pub(super) fn gathered<V: Value>(activations: Activations<'_, V>, buffers: &'a Buffers) -> Self {
+        let Layout { blocks, positions, .. } = activations.layout;
+        Self::filled(activations.layout, blocks * positions, buffers, |feature, block, target| {
             let target = &mut target[block * positions..(block + 1) * positions];
-            target.iter_mut().zip(source.of(feature, block)).for_each(|(to, &from)| *to = from.into());
+            target.iter_mut().zip(activations.of(feature, block)).for_each(|(to, &from)| *to = from.into());
         })
     }
 
     /// The rows at these positions of every block, shifted by `shift`.
-    pub(super) fn picked<S: Value>(source: Source<'_, S>, at: &[usize], shift: isize, buffers: &'a Buffers) -> Self {
-        Self::filled(source.layout, source.layout.blocks * at.len(), buffers, |feature, block, target| {
-            let values = source.of(feature, block);
+    pub(super) fn picked<V: Value>(
+        activations: Activations<'_, V>,
+        at: &[usize],
+        shift: isize,
+        buffers: &'a Buffers,
+    ) -> Self {
+        Self::filled(activations.layout, activations.layout.blocks * at.len(), buffers, |feature, block, target| {
+            let values = activations.of(feature, block);
             let target = &mut target[block * at.len()..(block + 1) * at.len()];
             for (to, &position) in target.iter_mut().zip(at) {
                 *to = values[position.wrapping_add_signed(shift)].into();
@@ -90,22 +96,21 @@ impl<'a> Panel<'a> {
     }
 
     /// These rows, counted over all blocks.
-    pub(super) fn drawn<S: Value>(source: Source<'_, S>, rows: &[usize], buffers: &'a Buffers) -> Self {
-        let Layout { features, positions, .. } = source.layout;
+    pub(super) fn drawn<V: Value>(activations: Activations<'_, V>, rows: &[usize], buffers: &'a Buffers) -> Self {
+        let Layout { features, positions, .. } = activations.layout;
         let mut panel = buffers.take(features * rows.len());
         panel.par_chunks_mut(rows.len().max(1)).enumerate().for_each(|(feature, target)| {
             for (to, row) in target.iter_mut().zip(rows) {
-                *to = source.of(feature, row / positions)[row % positions].into();
+                *to = activations.of(feature, row / positions)[row % positions].into();
             }
         });
         let run = 0..rows.len();
         Self { values: panel, stride: run.len(), runs: vec![run] }
     }
 
-    /// All rows, with zeros where `place` leaves some: a feature's lines of every block are `line` long, and
-    /// begin at `lines` of a plane of its own.
-    pub(super) fn padded<S: Value>(source: Source<'_, S>, planes: &Planes, buffers: &'a Buffers) -> Self {
-        let Layout { blocks, features, .. } = source.layout;
+    /// All rows, with zeros between the lines of every block and behind it, where `planes` leaves room for them.
+    pub(super) fn padded<V: Value>(activations: Activations<'_, V>, planes: &Planes, buffers: &'a Buffers) -> Self {
+        let Layout { blocks, features, .. } = activations.layout;
         // The last block is followed by zeros, too.
         let stride = (blocks + 1) * planes.size;
         let mut panel = buffers.take(features * stride);
@@ -113,7 +118,7 @@ impl<'a> Panel<'a> {
             target.fill(0.0);
             for block in 0..blocks {
                 let plane = &mut target[block * planes.size..(block + 1) * planes.size];
-                for (from, &at) in source.of(feature, block).chunks_exact(planes.line).zip(&planes.lines) {
+                for (from, &at) in activations.of(feature, block).chunks_exact(planes.line).zip(&planes.lines) {
                     plane[at..at + planes.line].iter_mut().zip(from).for_each(|(to, &from)| *to = from.into());
                 }
             }
@@ -122,12 +127,13 @@ impl<'a> Panel<'a> {
         Self { values: panel, stride, runs }
     }
 
-    /// The patches that a window sees of `channels` in each group.
-    pub(super) fn patches<S: Value>(source: Source<'_, S>, patches: &Patches, buffers: &'a Buffers) -> Self {
+    /// The patches that a window sees, tap by tap of each channel.
+    pub(super) fn patches<V: Value>(activations: Activations<'_, V>, patches: &Patches, buffers: &'a Buffers) -> Self {
         let taps = patches.taps.len();
-        let layout = Layout { features: source.layout.features * taps, positions: patches.positions, ..source.layout };
+        let layout =
+            Layout { features: activations.layout.features * taps, positions: patches.positions, ..activations.layout };
         Self::filled(layout, layout.blocks * layout.positions, buffers, |feature, block, target| {
-            let values = source.of(feature / taps, block);
+            let values = activations.of(feature / taps, block);
             let target = &mut target[block * layout.positions..(block + 1) * layout.positions];
             target.fill(0.0);
             for line in &patches.taps[feature % taps] {
@@ -164,6 +170,7 @@ impl<'a> Panel<'a> {
 }
 
 /// Where the lines of a block go, with zeros between them.
+#[derive(Debug)]
 pub(super) struct Planes {
     /// Of a block.
     pub(super) size: usize,
@@ -177,11 +184,21 @@ pub(super) struct Planes {
 
 /// Which features of one panel meet which of another, and how far behind.
 pub(super) struct Meeting {
-    pub(super) rows: Range<usize>,
-    pub(super) columns: Range<usize>,
+    rows: Range<usize>,
+    columns: Range<usize>,
     /// Every position of the first panel meets the position so far behind it in the second.
-    pub(super) shift: usize,
-    pub(super) part: Part,
+    shift: usize,
+    part: Part,
+}
+
+impl Meeting {
+    /// For a tile of a matrix whose first row and column belong to `first`. `symmetric`: whether half of a tile on the
+    /// diagonal says all of it.
+    pub(super) fn of(tile: &Tile, first: usize, shift: usize, symmetric: bool) -> Self {
+        let features = |range: &Range<usize>| first + range.start..first + range.end;
+        let part = if symmetric && tile.is_diagonal() { Part::Lower } else { Part::Whole };
+        Self { rows: features(&tile.rows), columns: features(&tile.columns), shift, part }
+    }
 }
 
 /// Adds the products of two panels' features over all positions of the first panel's runs.

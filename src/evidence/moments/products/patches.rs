@@ -3,7 +3,12 @@
 use crate::layers::Window;
 
 /// The patches of a window over an input of some extents.
-pub(super) struct Patches {
+#[derive(Debug)]
+pub(in crate::evidence::moments) struct Patches {
+    /// The number of channels of all groups.
+    pub(super) channels: usize,
+    /// The spatial extents of the input.
+    pub(super) spatial: Vec<usize>,
     /// Of each tap, what it sees of every line of positions.
     pub(super) taps: Vec<Vec<Line>>,
     /// The number of positions.
@@ -53,6 +58,7 @@ impl Patches {
             ndarray::indices(before.to_vec()).into_iter().enumerate().filter_map(of_line).collect()
         };
         let taps = ndarray::indices(window.kernel.clone()).into_iter().map(of_tap).collect();
-        Some(Self { taps, positions: extents.iter().product() })
+        let (channels, spatial) = (window.groups * window.channels, spatial.to_vec());
+        Some(Self { channels, spatial, taps, positions: extents.iter().product() })
     }
 }

@@ -1,7 +1,7 @@
 //! Moments against their definition: every row, its outer product with itself.
 
 use super::*;
-use crate::layers::{Padding, Vectors};
+use crate::layers::{Padding, Vectors, Window};
 use ndarray::{Array2, ArrayD, IxDyn};
 use proptest::prelude::*;
 
@@ -95,8 +95,8 @@ proptest! {
         let mut correlations = Correlations::zeros(plan, groups, channels);
         let mut moment = SymmetricSum::zeros(groups, case.window.dim());
         for weight in [1.0, 0.5] {
-            let source = Source { values: input.as_slice().unwrap(), layout };
-            correlations.add(weight, source, &Buffers::default());
+            let activations = Activations { values: input.as_slice().unwrap(), layout };
+            correlations.add(weight, activations, &Buffers::default());
             correlations.flush(&mut moment);
         }
         for group in 0..groups {
@@ -105,9 +105,7 @@ proptest! {
             prop_assert!(largest(&(moment.matrix(group) - &wanted)) <= 1e-13 * (1.0 + largest(&wanted)));
         }
     }
-}
 
-proptest! {
     #[test]
     fn gathered_patches_are_those_that_the_window_sees(
         case in cases(),
@@ -123,9 +121,9 @@ proptest! {
         let Some(patches) = Patches::of(&case.window, &case.spatial) else { return Ok(()) };
         let input = case.input();
         let layout = Layout { blocks: case.samples, features: groups * channels, positions: case.spatial.iter().product() };
-        let source = Source { values: input.as_slice().unwrap(), layout };
+        let activations = Activations { values: input.as_slice().unwrap(), layout };
         let mut moment = SymmetricSum::zeros(groups, case.window.dim());
-        add_gram(1.0, &Panel::patches(source, &patches, &Buffers::default()), &mut moment);
+        add_gram(1.0, &Panel::patches(activations, &patches, &Buffers::default()), &mut moment);
         for group in 0..groups {
             let rows = case.rows(&input, group);
             let wanted = rows.t().dot(&rows);
@@ -134,9 +132,9 @@ proptest! {
     }
 }
 
-/// More features than a tile has, in groups, in every form in which an engine gives them.
+/// More features than a tile has, in groups, all rows and some.
 #[test]
-fn the_form_of_rows_does_not_matter() {
+fn rows_are_multiplied_tile_by_tile() {
     let (groups, dim, samples, positions) = (2, 131, 3, 5);
     let value = |sample: usize, feature: usize, position: usize| {
         ((sample * 31 + feature * 17 + position * 7) % 23) as f32 / 8.0 - 1.0
@@ -152,7 +150,7 @@ fn the_form_of_rows_does_not_matter() {
     });
     let sum = |value: &ArrayD<f32>, drawn: Option<&[usize]>| {
         let mut moment = SymmetricSum::zeros(groups, dim);
-        let mut products = Products::new(&unfold, Given::Features);
+        let mut products = Products::of(&unfold, value.shape(), drawn.is_some()).unwrap();
         products.add(1.0, &shown(value), drawn, &mut moment, &Buffers::default()).unwrap();
         moment
     };
@@ -170,17 +168,33 @@ fn the_form_of_rows_does_not_matter() {
     let one_group = features.index_axis(ndarray::Axis(2), 0).to_owned();
     let last_axis = Unfold::Vectors(Vectors::along(-1, groups * dim));
     let mut moment = SymmetricSum::zeros(1, groups * dim);
-    let mut products = Products::new(&last_axis, Given::Rows);
+    let mut products = Products::of(&last_axis, one_group.shape(), false).unwrap();
     products.add(1.0, &shown(&one_group), None, &mut moment, &Buffers::default()).unwrap();
     let rows = one_group.mapv(f64::from).into_dimensionality::<ndarray::Ix2>().unwrap();
     assert!(largest(&(moment.matrix(0) - rows.t().dot(&rows))) < 1e-12);
 }
 
 #[test]
-fn a_value_of_another_shape_is_refused() {
-    let unfold = Unfold::Vectors(Vectors::along(-1, 4));
-    let mut products = Products::new(&unfold, Given::Rows);
-    let mut moment = SymmetricSum::zeros(1, 4);
-    let odd = ArrayD::zeros(IxDyn(&[3, 3]));
-    assert_eq!(products.add(1.0, &shown(&odd), None, &mut moment, &Buffers::default()), Err(vec![3, 3]));
+fn a_value_of_another_shape_is_refused_even_where_it_has_as_many_values() {
+    let vectors = Unfold::Vectors(Vectors::along(-1, 4));
+    let padding = Padding::Explicit { begin: vec![1, 1], end: vec![1, 1] };
+    let window =
+        Window { groups: 1, channels: 2, kernel: vec![3, 3], strides: vec![1, 1], dilations: vec![1, 1], padding };
+    let stepping = Window { strides: vec![2, 2], ..window.clone() };
+    let pointwise = Window { kernel: vec![1, 1], padding: Padding::SameUpper, ..window.clone() };
+    let cases: [(Unfold, &[usize], &[usize]); 4] = [
+        (vectors, &[3, 4], &[2, 6]),
+        (Unfold::Patches(pointwise), &[1, 2, 6, 8], &[1, 4, 6, 4]),
+        (Unfold::Patches(window), &[1, 2, 6, 8], &[1, 2, 8, 6]),
+        (Unfold::Patches(stepping), &[1, 2, 6, 8], &[1, 2, 8, 6]),
+    ];
+    for (unfold, right, wrong) in cases {
+        let mut products = Products::of(&unfold, right, false).unwrap();
+        let mut moment = SymmetricSum::zeros(unfold.groups(), unfold.dim());
+        let mut add = |shape: &[usize]| {
+            products.add(1.0, &shown(&ArrayD::zeros(IxDyn(shape))), None, &mut moment, &Buffers::default())
+        };
+        assert_eq!(add(wrong), Err(wrong.to_vec()));
+        assert_eq!(add(right), Ok(()));
+    }
 }
