@@ -23,9 +23,10 @@ use thiserror::Error;
 /// The solvers, in the order in which `--help` lists them.
 pub const SOLVERS: &[&dyn Solver] = &[&cholesky::CHOLESKY, &eigh::EIGH, &svd::SVD];
 
-/// From this many values of α on, one eigendecomposition costs less than a Cholesky factorisation for each: measured
-/// 2.1 s against 0.8 s at d = 2304 (`docs/design.md`).
-const EIGH_PAYS_FROM: usize = 3;
+/// From this many values of α on, one eigendecomposition costs less than a Cholesky factorisation for each. With the layers
+/// of ResNet-50 nine values took 81 s against 43 to 47 s (`benches/solve.rs`): at d = 4608 and 512 outputs nine values 31 s
+/// and one factorisation 2.1 s, so that about twenty repay it; with more outputs than inputs none do.
+const EIGH_PAYS_FROM: usize = 20;
 
 /// The scaling coefficient α of SAP: positive and finite. Large values leave the weights as they are.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd, Serialize)]
