@@ -6,6 +6,7 @@
 //! Source: Protocol Buffers, "Encoding".
 
 use super::proto::field::MODEL_GRAPH;
+use bytes::Bytes;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -28,7 +29,7 @@ pub struct Edit {
     /// Where.
     pub range: Range<usize>,
     /// What stands there afterwards.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// A range of the old bytes and what replaces it. Unlike an [`Edit`], it can be applied without looking around.
@@ -37,7 +38,7 @@ pub struct Splice {
     /// Where, in the old bytes.
     pub range: Range<usize>,
     /// What stands there afterwards.
-    pub bytes: Vec<u8>,
+    pub bytes: Bytes,
 }
 
 /// The bytes are not well-formed protobuf.
@@ -205,7 +206,7 @@ fn splice_field(buffer: &[u8], field: &Field, edits: &[Edit], out: &mut Vec<Spli
     write_varint((field.payload.len() as i64 + change) as u64, &mut prefix);
     let old = after_tag..field.payload.start;
     let prefix_change = prefix.len() as i64 - old.len() as i64;
-    out.insert(place, Splice { range: old, bytes: prefix });
+    out.insert(place, Splice { range: old, bytes: prefix.into() });
     Ok(change + prefix_change)
 }
 
@@ -225,7 +226,9 @@ pub fn write_spliced(buffer: &[u8], splices: &[Splice], out: &mut impl Write) ->
 
 /// `buffer` with `splices` applied.
 pub fn spliced(buffer: &[u8], splices: &[Splice]) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(buffer.len());
+    let (added, removed) =
+        splices.iter().fold((0, 0), |(added, removed), s| (added + s.bytes.len(), removed + s.range.len()));
+    let mut bytes = Vec::with_capacity(buffer.len() + added - removed);
     write_spliced(buffer, splices, &mut bytes).expect("writing to memory cannot fail");
     bytes
 }
@@ -254,7 +257,7 @@ mod tests {
             new in prop::collection::vec(any::<u8>(), 0..400),
         ) {
             let bytes = nested(&old);
-            let edit = Edit { range: raw_field(&bytes).payload, bytes: new.clone() };
+            let edit = Edit { range: raw_field(&bytes).payload, bytes: new.clone().into() };
             let plan = splices(&bytes, vec![edit]).unwrap();
             prop_assert_eq!(spliced(&bytes, &plan), nested(&new));
             if old.len() == new.len() {
@@ -273,7 +276,7 @@ mod tests {
     fn a_whole_field_can_be_removed() {
         let bytes = nested(b"weights");
         let unknown = locate(&bytes, &[(999, 0)]).unwrap().unwrap();
-        let plan = splices(&bytes, vec![Edit { range: unknown.whole.clone(), bytes: Vec::new() }]).unwrap();
+        let plan = splices(&bytes, vec![Edit { range: unknown.whole.clone(), bytes: Bytes::new() }]).unwrap();
         assert_eq!(spliced(&bytes, &plan), bytes[..unknown.whole.start]);
     }
 
@@ -281,7 +284,7 @@ mod tests {
     fn an_edit_that_is_no_field_is_refused() {
         let bytes = nested(b"weights");
         let payload = raw_field(&bytes).payload;
-        let edit = Edit { range: payload.start + 1..payload.end, bytes: Vec::new() };
+        let edit = Edit { range: payload.start + 1..payload.end, bytes: Bytes::new() };
         assert!(splices(&bytes, vec![edit]).is_err());
     }
 

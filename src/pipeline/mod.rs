@@ -36,6 +36,7 @@ use clock::Clock;
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
 use job::Settled;
+use rayon::prelude::*;
 use record::{Findings, Record};
 
 /// How a run ended.
@@ -81,16 +82,19 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     if ledger.layers.is_empty() {
         return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
     }
-    for layer in &ledger.layers {
-        model.check_finite(&layer.weight)?;
-    }
+    let finite: Vec<_> = ledger.layers.par_iter().map(|layer| model.check_finite(&layer.weight)).collect();
+    finite.into_iter().collect::<Result<(), _>>()?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     for set in held_out.sets().chain([&data]) {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
     }
-    let (engine, mut original) = job.runner.start(&model, &classifier, observer)?;
+    // The digest is needed in any case, and an engine reads a model on one thread.
+    let (engine, mut original) = std::thread::scope(|scope| {
+        scope.spawn(|| model.sha256());
+        job.runner.start(&model, &classifier, observer)
+    })?;
     let engine = engine.as_ref();
     clock.lap("load");
 
@@ -126,19 +130,38 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
     let family =
         job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
+    let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
+    drop(moments);
     clock.lap("solve");
 
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
+    let ready = |alpha| -> Result<_, Error> {
+        let patches = family.correction(alpha)?;
+        let candidate = candidates.load(&patches)?;
+        Ok((patches, candidate))
+    };
+    let mut last = None;
     let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
-        Ok(held_out.validate(&mut candidates.load(&family.correction(alpha)?)?.forward, observer)?.quality())
+        // Two of them at once would need twice the memory.
+        drop(last.take());
+        let (patches, candidate) = ready(alpha)?;
+        let (_, _, candidate) = last.insert((alpha, patches, candidate));
+        Ok(held_out.validate(&mut candidate.forward, observer)?.quality())
     })?;
     observer.end();
     let alpha = found.candidates[found.chosen].alpha;
-    let patches = family.correction(alpha)?;
+    // Often the chosen one is at hand, and need not be made and loaded again.
+    let (patches, mut candidate) = match last.filter(|(of, ..)| *of == alpha) {
+        Some((_, patches, candidate)) => (patches, candidate),
+        None => ready(alpha)?,
+    };
+    let facts = family.facts().to_vec();
+    drop(family);
     observer.begin("test data", held_out.test_samples(), "samples");
-    let tested = held_out.test(&mut candidates.load(&patches)?.forward, observer)?;
+    let tested = held_out.test(&mut candidate.forward, observer)?;
+    drop(candidate);
     let after =
         Held { validation: found.candidates[found.chosen].validation, test: tested.as_ref().map(Scores::quality) };
     observer.end();
@@ -167,7 +190,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);
     let findings = Findings {
-        layers: record.layers(&ledger, &moments, family.facts(), &patches)?,
+        layers: record.layers(&ledger, &rows, &facts, &patches)?,
         before,
         after,
         held_out_quarantined: held_out.quarantined(validation, test),

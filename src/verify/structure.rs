@@ -6,6 +6,7 @@
 
 use crate::model::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::model::{GraphIndex, Model, OutputPlan, PROVENANCE_PREFIX, Place, Staged, WeightCopy, WeightPatch};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,7 @@ pub struct Changed {
     pub provenance_bytes: usize,
 }
 
-/// Compares what was written with the original.
+/// Compares what was written, `new` being the staged model as it was read back, with the original.
 ///
 /// # Errors
 /// What differs that should not; nothing may be exported then.
@@ -35,12 +36,11 @@ pub fn structure(
     plan: &OutputPlan,
     patches: &[WeightPatch],
     staged: &Staged,
+    new: &Model,
 ) -> Result<Changed, String> {
-    let new =
-        Model::open(staged.model()).map_err(|error| format!("the rewritten model cannot be read back: {error}"))?;
-    compare_bytes(original, plan, &new)?;
-    compare_fields(original, &new, patches)?;
-    compare_values(&new, patches)?;
+    compare_bytes(original, plan, new)?;
+    compare_fields(original, new, patches)?;
+    compare_values(new, patches)?;
     for (location, copy) in &plan.external {
         let held = copy.rest(&new.folder().join(&copy.location));
         let held = held.map_err(|error| format!("external data {location:?} cannot be read back: {error}"))?;
@@ -168,20 +168,24 @@ fn strip_nodes(nodes: &mut [NodeProto]) {
 /// What the written model holds is what was computed, rounded once.
 fn compare_values(new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
     let graph = GraphIndex::new(new).map_err(|error| error.to_string())?;
-    for patch in patches {
-        if patch.copies.is_empty() {
-            let wanted = patch.held().map_err(|error| error.to_string())?;
-            let held = new.values(&patch.constant).map_err(|error| error.to_string())?;
-            if held != wanted {
-                return Err(format!("weight {} does not hold its new values", patch.constant.name));
-            }
+    // Of several differences always the first one is told.
+    let compared: Vec<_> = patches.par_iter().map(|patch| compare_patch(new, &graph, patch)).collect();
+    compared.into_iter().collect()
+}
+
+fn compare_patch(new: &Model, graph: &GraphIndex<'_>, patch: &WeightPatch) -> Result<(), String> {
+    if patch.copies.is_empty() {
+        let wanted = patch.held().map_err(|error| error.to_string())?;
+        let held = new.values(&patch.constant).map_err(|error| error.to_string())?;
+        if held != wanted {
+            return Err(format!("weight {} does not hold its new values", patch.constant.name));
         }
-        for copy in &patch.copies {
-            let missing = || format!("the copy {} is not in the rewritten model", copy.name);
-            let constant = graph.constant(&copy.name).ok_or_else(missing)?;
-            if new.values(constant).map_err(|error| error.to_string())? != copy.held(&patch.values) {
-                return Err(format!("the copy {} does not hold its new values", copy.name));
-            }
+    }
+    for copy in &patch.copies {
+        let missing = || format!("the copy {} is not in the rewritten model", copy.name);
+        let constant = graph.constant(&copy.name).ok_or_else(missing)?;
+        if new.values(constant).map_err(|error| error.to_string())? != copy.held(&patch.values) {
+            return Err(format!("the copy {} does not hold its new values", copy.name));
         }
     }
     Ok(())
