@@ -12,6 +12,7 @@ mod routes;
 mod start;
 mod subject;
 mod summary;
+mod trials;
 
 pub use choose::Choice;
 pub use job::{Job, Runner, TrustedChoice, Validation};
@@ -19,9 +20,10 @@ pub use prepared::Prepared;
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
 
+use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{EvidenceError, Moments, Quality, Scores, Shard};
-use crate::layers::Ledger;
+use crate::evidence::{EvidenceError, Forward, Moments, Quality, Scores, Shard};
+use crate::layers::{Layer, Ledger};
 use crate::linalg::cheapest;
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model};
@@ -38,6 +40,7 @@ use held_out::HeldOut;
 use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
+use trials::Trials;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,23 +81,14 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     check_outputs(job, &model)?;
     let graph = GraphIndex::new(&model)?;
     let classifier = Classifier::of(&graph, &job.interface)?;
-    let ledger = Ledger::survey(&graph, &job.selection).map_err(Error::Usage)?;
-    if ledger.layers.is_empty() {
-        return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
-    }
-    let finite: Vec<_> = ledger.layers.par_iter().map(|layer| model.check_finite(&layer.weight)).collect();
-    finite.into_iter().collect::<Result<(), _>>()?;
+    let ledger = survey(job, &graph)?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     for set in held_out.sets().chain([&data]) {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
     }
-    // The digest is needed in any case, and an engine reads a model on one thread.
-    let (engine, mut original) = std::thread::scope(|scope| {
-        scope.spawn(|| model.sha256());
-        job.runner.start(&model, &classifier, observer)
-    })?;
+    let (engine, mut original) = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     clock.lap("load");
 
@@ -137,31 +131,18 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
-    let ready = |alpha| -> Result<_, Error> {
-        let patches = family.correction(alpha)?;
-        let candidate = candidates.load(&patches)?;
-        Ok((patches, candidate))
-    };
-    let mut last = None;
+    let mut trials = Trials::new(family.as_ref(), candidates);
     let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
-        // Two of them at once would need twice the memory.
-        drop(last.take());
-        let (patches, candidate) = ready(alpha)?;
-        let (_, _, candidate) = last.insert((alpha, patches, candidate));
-        Ok(held_out.validate(&mut candidate.forward, observer)?.quality())
+        trials.with(alpha, |forward| Ok(held_out.validate(forward, observer)?.quality()))
     })?;
     observer.end();
     let alpha = found.candidates[found.chosen].alpha;
-    // Often the chosen one is at hand, and need not be made and loaded again.
-    let (patches, mut candidate) = match last.filter(|(of, ..)| *of == alpha) {
-        Some((_, patches, candidate)) => (patches, candidate),
-        None => ready(alpha)?,
-    };
+    observer.begin("test data", held_out.test_samples(), "samples");
+    let test_it = || trials.with(alpha, |forward| held_out.test(forward, observer));
+    let tested = test.is_some().then(test_it).transpose()?.flatten();
+    let patches = trials.into_patches(alpha)?;
     let facts = family.facts().to_vec();
     drop(family);
-    observer.begin("test data", held_out.test_samples(), "samples");
-    let tested = held_out.test(&mut candidate.forward, observer)?;
-    drop(candidate);
     let after =
         Held { validation: found.candidates[found.chosen].validation, test: tested.as_ref().map(Scores::quality) };
     observer.end();
@@ -212,6 +193,33 @@ fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
         return Err(Error::Usage(format!("{both} cannot be both model and report; name another --report")));
     }
     Ok(())
+}
+
+/// The weights that the job rewrites; all of them hold numbers.
+fn survey(job: &Job, graph: &GraphIndex<'_>) -> Result<Ledger, Error> {
+    let ledger = Ledger::survey(graph, &job.selection).map_err(Error::Usage)?;
+    if ledger.layers.is_empty() {
+        return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
+    }
+    // Of several bad weights always the first one is told.
+    let check = |layer: &Layer| graph.model().check_finite(&layer.weight);
+    let checked: Vec<_> = ledger.layers.par_iter().map(check).collect();
+    checked.into_iter().collect::<Result<(), _>>()?;
+    Ok(ledger)
+}
+
+/// Opens the engine and loads the model. An engine reads a model on one thread; the digest, which the report needs in any
+/// case, is taken meanwhile.
+fn load(
+    job: &Job,
+    model: &Model,
+    classifier: &Classifier,
+    observer: &dyn Observer,
+) -> Result<(Box<dyn Engine>, Forward), Error> {
+    std::thread::scope(|scope| {
+        scope.spawn(|| model.sha256());
+        job.runner.start(model, classifier, observer)
+    })
 }
 
 fn read_evidence(location: &Location) -> Result<EvidenceFile, Error> {
