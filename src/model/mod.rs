@@ -15,6 +15,7 @@ mod patch;
 mod place;
 pub mod proto;
 mod quantized;
+mod read;
 mod save;
 mod tensors;
 mod view;
@@ -71,7 +72,7 @@ impl Model {
     /// Unreadable files, bytes that are no ONNX model, tensors whose bytes do not fit their shape, external data that
     /// is missing, too short, or outside the model's folder.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
+        let bytes = read::file(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
         let folder = match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),

@@ -7,6 +7,7 @@
 
 use super::proto::field::MODEL_GRAPH;
 use bytes::Bytes;
+use rayon::prelude::*;
 use std::io::{self, Write};
 use std::ops::Range;
 
@@ -228,8 +229,19 @@ pub fn write_spliced(buffer: &[u8], splices: &[Splice], out: &mut impl Write) ->
 pub fn spliced(buffer: &[u8], splices: &[Splice]) -> Vec<u8> {
     let (added, removed) =
         splices.iter().fold((0, 0), |(added, removed), s| (added + s.bytes.len(), removed + s.range.len()));
-    let mut bytes = Vec::with_capacity(buffer.len() + added - removed);
-    write_spliced(buffer, splices, &mut bytes).expect("writing to memory cannot fail");
+    let mut bytes = vec![0; buffer.len() + added - removed];
+    let (mut rest, mut at, mut parts) = (bytes.as_mut_slice(), 0, Vec::new());
+    for splice in splices {
+        for from in [&buffer[at..splice.range.start], &splice.bytes] {
+            let (to, after) = rest.split_at_mut(from.len());
+            parts.push((to, from));
+            rest = after;
+        }
+        at = splice.range.end;
+    }
+    parts.push((rest, &buffer[at..]));
+    // Touching new memory costs more than copying, and every thread can do so.
+    parts.into_par_iter().for_each(|(to, from)| to.copy_from_slice(from));
     bytes
 }
 
@@ -260,6 +272,9 @@ mod tests {
             let edit = Edit { range: raw_field(&bytes).payload, bytes: new.clone().into() };
             let plan = splices(&bytes, vec![edit]).unwrap();
             prop_assert_eq!(spliced(&bytes, &plan), nested(&new));
+            let mut written = Vec::new();
+            write_spliced(&bytes, &plan, &mut written).unwrap();
+            prop_assert_eq!(written, nested(&new));
             if old.len() == new.len() {
                 prop_assert_eq!(plan.len(), 1, "no length changes, so no prefix may");
             }
