@@ -93,10 +93,11 @@ impl Record<'_> {
 
     fn relative_change(&self, layer: &Layer, patch: &WeightPatch) -> Result<f64, Error> {
         let old = self.model.values(&layer.weight)?;
-        let squares = old
-            .iter()
-            .zip(&patch.values)
-            .fold((0.0, 0.0), |(size, change), (old, new)| (size + old * old, change + (new - old) * (new - old)));
+        let (old, new) = (old.as_standard_layout(), patch.values.as_standard_layout());
+        let pairs = old.as_slice().unwrap_or_default().iter().zip(new.as_slice().unwrap_or_default());
+        let squares = pairs.fold((0.0, 0.0), |(size, change): (f64, f64), (old, new)| {
+            (size + old * old, change + (new - old) * (new - old))
+        });
         let (size, change) = (squares.0.sqrt(), squares.1.sqrt());
         Ok(if size > 0.0 { change / size } else { 0.0 })
     }

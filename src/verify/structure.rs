@@ -174,12 +174,8 @@ fn compare_values(new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
 }
 
 fn compare_patch(new: &Model, graph: &GraphIndex<'_>, patch: &WeightPatch) -> Result<(), String> {
-    if patch.copies.is_empty() {
-        let wanted = patch.held().map_err(|error| error.to_string())?;
-        let held = new.values(&patch.constant).map_err(|error| error.to_string())?;
-        if held != wanted {
-            return Err(format!("weight {} does not hold its new values", patch.constant.name));
-        }
+    if patch.copies.is_empty() && !new.holds(&patch.constant, patch).map_err(|error| error.to_string())? {
+        return Err(format!("weight {} does not hold its new values", patch.constant.name));
     }
     for copy in &patch.copies {
         let missing = || format!("the copy {} is not in the rewritten model", copy.name);
