@@ -193,14 +193,18 @@ impl MatrixView {
     }
 }
 
-/// Visits every pair of an output and an input, some outputs at a time: whichever of the two are neighbours where the
-/// tensor is stored, a cache line that was fetched is used before it goes.
+/// Visits every pair of an output and an input: in the order of a matrix where inputs are neighbours in the stored tensor,
+/// else in tiles, so that a cache line that was fetched is used before it goes.
 fn for_each_position(outputs: &[usize], inputs: &[usize], mut visit: impl FnMut(usize, usize)) {
-    const TILE: usize = 16;
-    for first in (0..outputs.len()).step_by(TILE) {
-        for input in 0..inputs.len() {
-            for out in first..outputs.len().min(first + TILE) {
-                visit(out, input);
+    const TILE: usize = 32;
+    let step = |offsets: &[usize]| offsets.get(1).copied().unwrap_or(usize::MAX);
+    let (rows, columns) = if step(outputs) < step(inputs) { (TILE, TILE) } else { (1, inputs.len().max(1)) };
+    for out in (0..outputs.len()).step_by(rows) {
+        for input in (0..inputs.len()).step_by(columns) {
+            for out in out..outputs.len().min(out + rows) {
+                for input in input..inputs.len().min(input + columns) {
+                    visit(out, input);
+                }
             }
         }
     }
