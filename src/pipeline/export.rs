@@ -20,6 +20,9 @@ const VERIFIED_SAMPLES: usize = 16;
 /// The most external data that tract is given: it reads all of it into memory, where ONNX Runtime maps the files.
 const TRACT_LOADS: u64 = 1 << 30;
 
+/// As much as the main thread of a process has: tract goes down deep graphs by recursion.
+const TRACT_STACK: usize = 8 << 20;
+
 /// Files that are written beside the output, and what was verified of them.
 pub(super) struct Exported {
     staged: Staged,
@@ -74,22 +77,25 @@ impl Target<'_> {
             Ok(new) => new,
             Err(error) => return Ok(Err(Broken(format!("the rewritten model cannot be read back: {error}")))),
         };
-        // tract computes on one thread, so it is loaded and run while the rest is checked; nothing is believed before
-        // all of it is done.
         let tract = TractEngine::new();
-        let (theirs, checked) = rayon::join(
-            || self.second_engine(&tract, &new, samples),
-            || -> Result<_, String> {
-                let changed = structure(self.model, plan, patches, staged, &new)?;
+        // tract computes on one thread, so it is loaded and run while the rest is checked.
+        let (checked, theirs) = std::thread::scope(|scope| {
+            let ask = || self.second_engine(&tract, &new, samples);
+            let asked = std::thread::Builder::new().stack_size(TRACT_STACK).spawn_scoped(scope, ask);
+            let checked = structure(self.model, plan, patches, staged, &new).map(|changed| {
                 new.sha256();
-                Ok((changed, self.scores(self.engine, &new, samples)))
-            },
-        );
+                (changed, self.scores(self.engine, &new, samples))
+            });
+            let theirs = match asked {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => ask(),
+            };
+            (checked, theirs)
+        });
         let (structure, ours) = match checked {
-            Ok(checked) => checked,
+            Ok((structure, ours)) => (structure, ours?),
             Err(difference) => return Ok(Err(Broken(difference))),
         };
-        let ours = ours?;
         let finite = ours.rows.iter().all(|score| score.is_finite());
         let tract = match theirs {
             Ok(theirs) => self.second_opinion(&tract, theirs, samples, &ours)?,
