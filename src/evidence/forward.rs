@@ -32,7 +32,7 @@ impl Forward {
     pub fn load(
         engine: &dyn Engine,
         classifier: &Classifier,
-        model: Vec<u8>,
+        model: &[u8],
         folder: &Path,
     ) -> Result<Self, EvidenceError> {
         let bytes = classifier.with_scores(model, folder)?;

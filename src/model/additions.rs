@@ -79,7 +79,7 @@ impl<'g> Additions<'g> {
             if nodes.iter().any(|at| self.changes(*at)) {
                 let place = Place::main_graph().child(field::GRAPH_NODE, position);
                 let encoded = |at: NodeIndex| wire::delimited(field::GRAPH_NODE, &self.node(at).encode_to_vec());
-                let bytes = nodes.into_iter().flat_map(encoded).collect();
+                let bytes = nodes.into_iter().flat_map(encoded).collect::<Vec<u8>>().into();
                 edits.push(Edit { range: model.message(&place)?.whole, bytes });
             }
         }

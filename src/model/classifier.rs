@@ -9,6 +9,7 @@ pub use head::{Head, Link};
 pub use inputs::DataInput;
 
 use super::{Fragment, GraphIndex, ModelError, inlined};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// What the user says of a model's inputs and outputs.
@@ -54,15 +55,15 @@ impl Classifier {
     ///
     /// # Errors
     /// [`ModelError`] where the bytes are no model.
-    pub fn with_scores(&self, model: Vec<u8>, folder: &Path) -> Result<Vec<u8>, ModelError> {
+    pub fn with_scores<'m>(&self, model: &'m [u8], folder: &Path) -> Result<Cow<'m, [u8]>, ModelError> {
         if !self.head.inner {
-            return Ok(model);
+            return Ok(Cow::Borrowed(model));
         }
         // The value may be one of a local function, which has a name only where its call is replaced.
-        let model = inlined(&model, folder)?;
+        let model = inlined(model, folder)?;
         let mut fragment = Fragment::default();
         fragment.untyped_output(&self.head.value);
-        Ok(fragment.append_to(&model))
+        Ok(Cow::Owned(fragment.append_to(&model)))
     }
 }
 

@@ -35,8 +35,8 @@ impl ExternalCopy {
         self.writes.iter().map(|(offset, bytes)| offset + bytes.len() as u64).fold(size, u64::max)
     }
 
-    /// Copies `from` to `to` with the new bytes in it, and tells what `to` must hold beside them.
-    pub(super) fn make(&self, from: &Path, to: &Path) -> Result<Rest, ModelError> {
+    /// Copies `from` to `to` with the new bytes in it, and tells what `to` must hold beside them. The copy is not synced.
+    pub(super) fn make(&self, from: &Path, to: &Path) -> Result<(File, Rest), ModelError> {
         let failed = |source: io::Error| ModelError::Write { path: to.into(), source };
         fs::create_dir_all(parent(to)).map_err(failed)?;
         let original = File::open(from).map_err(|source| ModelError::Read { path: from.into(), source })?;
@@ -47,10 +47,10 @@ impl ExternalCopy {
                 copy.seek(SeekFrom::Start(*offset))?;
                 copy.write_all(bytes)?;
             }
-            copy.sync_all()
+            Ok(())
         };
         write().map_err(failed)?;
-        Ok(rest)
+        Ok((copy, rest))
     }
 
     fn copy_rest(&self, original: File, copy: &mut File) -> io::Result<Rest> {
@@ -123,7 +123,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("old"), old).unwrap();
         let copy = ExternalCopy { location: "new".into(), writes };
-        let rest = copy.make(&folder.path().join("old"), &folder.path().join("new")).unwrap();
+        let (_, rest) = copy.make(&folder.path().join("old"), &folder.path().join("new")).unwrap();
         (folder, copy, rest)
     }
 

@@ -101,10 +101,8 @@ impl Fragment {
 
     /// The model with this fragment.
     pub fn append_to(self, model: &[u8]) -> Vec<u8> {
-        let mut bytes = model.to_vec();
-        let addition = ModelProto { graph: Some(self.graph), ..ModelProto::default() };
-        bytes.extend(addition.encode_to_vec());
-        bytes
+        let addition = ModelProto { graph: Some(self.graph), ..ModelProto::default() }.encode_to_vec();
+        [model, &addition].concat()
     }
 }
 

@@ -15,6 +15,7 @@ mod patch;
 mod place;
 pub mod proto;
 mod quantized;
+mod read;
 mod save;
 mod tensors;
 mod view;
@@ -40,6 +41,7 @@ use proto::{EXTERNAL, GraphProto, ModelProto, OperatorSetIdProto, ValueInfoProto
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// An ONNX model as it lies on disk.
 #[derive(Debug)]
@@ -49,6 +51,7 @@ pub struct Model {
     bytes: Bytes,
     proto: ModelProto,
     graph: GraphProto,
+    sha256: OnceLock<String>,
 }
 
 /// An input that must be fed or an output that is computed.
@@ -69,7 +72,7 @@ impl Model {
     /// Unreadable files, bytes that are no ONNX model, tensors whose bytes do not fit their shape, external data that
     /// is missing, too short, or outside the model's folder.
     pub fn open(path: &Path) -> Result<Self, ModelError> {
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
+        let bytes = read::file(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
         let folder = match path.parent() {
             Some(parent) if parent != Path::new("") => parent.to_path_buf(),
             _ => PathBuf::from("."),
@@ -91,7 +94,7 @@ impl Model {
         if proto.opset_import.is_empty() {
             return Err(not_onnx("it imports no operator set".into()));
         }
-        let model = Self { path: path.into(), folder, bytes, proto, graph };
+        let model = Self { path: path.into(), folder, bytes, proto, graph, sha256: OnceLock::new() };
         for tensor in &model.graph.initializer {
             model.check(tensor)?;
         }
@@ -136,8 +139,9 @@ impl Model {
     }
 
     /// SHA-256 of the model file, in hexadecimal; external data is not included.
-    pub fn sha256(&self) -> String {
-        hexadecimal(&Sha256::digest(&self.bytes))
+    pub fn sha256(&self) -> &str {
+        // Identities, provenance and report name it, and the file may be large.
+        self.sha256.get_or_init(|| hexadecimal(&Sha256::digest(&self.bytes)))
     }
 
     /// The inputs that must be fed: those without an initializer of the same name.

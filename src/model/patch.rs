@@ -12,6 +12,7 @@ use crate::tensor::ElementType;
 use bytes::Bytes;
 use ndarray::ArrayD;
 use prost::Message;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -47,7 +48,7 @@ impl WeightPatch {
     fn bytes(&self) -> Result<Vec<u8>, ModelError> {
         match &self.constant.quantization {
             Some(quantization) => Ok(quantization.encode(&self.values)),
-            None => Ok(to_little_endian(self.values.iter(), self.element()?)),
+            None => Ok(to_little_endian(&self.values, self.element()?)),
         }
     }
 
@@ -76,7 +77,7 @@ impl WeightCopy {
     }
 
     fn bytes(&self, values: &ArrayD<f64>) -> Vec<u8> {
-        to_little_endian(self.view.of_stored(values).iter(), self.element)
+        to_little_endian(&self.view.of_stored(values), self.element)
     }
 
     /// The copy as a tensor, without its data.
@@ -115,9 +116,9 @@ impl Model {
     pub fn with_patches(&self, patches: &[WeightPatch]) -> Result<Vec<u8>, ModelError> {
         let mut edits = Vec::new();
         let mut copies = GraphProto::default();
-        for patch in patches {
-            if patch.copies.is_empty() {
-                self.inline(patch, &mut edits)?;
+        for (patch, raw) in patches.iter().zip(stored(patches)?) {
+            if let Some(raw) = raw {
+                self.inline(patch, raw, &mut edits)?;
             }
             for copy in &patch.copies {
                 self.redirect(copy, &mut edits)?;
@@ -143,16 +144,16 @@ impl Model {
         let mut edits = self.old_provenance()?;
         let mut external: BTreeMap<String, ExternalCopy> = BTreeMap::new();
         let mut copies = GraphProto::default();
-        for patch in patches {
+        for (patch, raw) in patches.iter().zip(stored(patches)?) {
             let tensor = self.patched_tensor(patch)?;
             let range = (tensor.data_location == EXTERNAL).then(|| self.external(&tensor)).transpose()?;
-            match &range {
-                _ if !patch.copies.is_empty() => {}
-                Some(range) => {
+            match (&range, raw) {
+                (_, None) => {}
+                (Some(range), Some(raw)) => {
                     let file = external.entry(range.location.clone()).or_default();
-                    file.writes.push((range.offset, patch.bytes()?));
+                    file.writes.push((range.offset, raw));
                 }
-                None => self.inline(patch, &mut edits)?,
+                (None, Some(raw)) => self.inline(patch, raw, &mut edits)?,
             }
             for copy in &patch.copies {
                 self.redirect(copy, &mut edits)?;
@@ -185,7 +186,7 @@ impl Model {
     /// The edits that let nodes read a copy.
     fn redirect(&self, copy: &WeightCopy, edits: &mut Vec<Edit>) -> Result<(), ModelError> {
         for reader in &copy.readers {
-            edits.push(Edit { range: self.message(reader)?.payload, bytes: copy.name.clone().into_bytes() });
+            edits.push(Edit { range: self.message(reader)?.payload, bytes: copy.name.clone().into() });
         }
         Ok(())
     }
@@ -207,7 +208,7 @@ impl Model {
         let range = self.message(&Place::main_graph().child(field::GRAPH_OUTPUT, last))?.whole;
         let mut bytes = self.bytes[range.clone()].to_vec();
         bytes.extend(copies.encode_to_vec());
-        Ok(Some(Edit { range, bytes }))
+        Ok(Some(Edit { range, bytes: bytes.into() }))
     }
 
     fn patched_tensor(&self, patch: &WeightPatch) -> Result<TensorProto, ModelError> {
@@ -221,12 +222,11 @@ impl Model {
     }
 
     /// The edits that put the new values into the tensor's message.
-    fn inline(&self, patch: &WeightPatch, edits: &mut Vec<Edit>) -> Result<(), ModelError> {
+    fn inline(&self, patch: &WeightPatch, raw: Vec<u8>, edits: &mut Vec<Edit>) -> Result<(), ModelError> {
         let tensor = self.patched_tensor(patch)?;
         let message = self.message(&patch.constant.place)?;
         let fields = wire::fields(&self.bytes, message.payload)?;
         let data: Vec<&Field> = fields.iter().filter(|field| is_data(field.number)).collect();
-        let raw = patch.bytes()?;
         if tensor.data_location == EXTERNAL {
             let external = |number: u32| matches!(number, field::TENSOR_EXTERNAL_DATA | field::TENSOR_DATA_LOCATION);
             let stored: Vec<&Field> = fields.iter().filter(|field| external(field.number)).collect();
@@ -235,10 +235,10 @@ impl Model {
         }
         match data.as_slice() {
             [only] if only.delimited && only.number == field::TENSOR_INT32_DATA => {
-                edits.push(Edit { range: only.payload.clone(), bytes: as_varints(&raw, tensor.data_type) });
+                edits.push(Edit { range: only.payload.clone(), bytes: as_varints(&raw, tensor.data_type).into() });
             }
             [only] if only.delimited && only.payload.len() == raw.len() => {
-                edits.push(Edit { range: only.payload.clone(), bytes: raw });
+                edits.push(Edit { range: only.payload.clone(), bytes: raw.into() });
             }
             several => replace_fields(several, wire::delimited(field::TENSOR_RAW_DATA, &raw), edits),
         }
@@ -251,7 +251,7 @@ impl Model {
         for (index, entry) in self.header().metadata_props.iter().enumerate() {
             if entry.key.starts_with(PROVENANCE_PREFIX) {
                 let range = self.message(&Place::default().child(field::MODEL_METADATA_PROPS, index))?.whole;
-                edits.push(Edit { range, bytes: Vec::new() });
+                edits.push(Edit { range, bytes: Bytes::new() });
             }
         }
         Ok(edits)
@@ -279,7 +279,7 @@ impl Model {
                 if let Some(copy) = external.get(&entry.value) {
                     let at = place.child(field::TENSOR_EXTERNAL_DATA, index);
                     let entry = StringStringEntryProto { key: entry.key.clone(), value: copy.location.clone() };
-                    edits.push(Edit { range: self.message(&at)?.payload, bytes: entry.encode_to_vec() });
+                    edits.push(Edit { range: self.message(&at)?.payload, bytes: entry.encode_to_vec().into() });
                 }
             }
         }
@@ -294,6 +294,11 @@ impl Model {
     }
 }
 
+/// What each patch leaves in the stored weight; nothing where copies take the new values.
+fn stored(patches: &[WeightPatch]) -> Result<Vec<Option<Vec<u8>>>, ModelError> {
+    patches.par_iter().map(|patch| patch.copies.is_empty().then(|| patch.bytes()).transpose()).collect()
+}
+
 fn is_data(number: u32) -> bool {
     use field::{TENSOR_DOUBLE_DATA, TENSOR_FLOAT_DATA, TENSOR_INT32_DATA, TENSOR_RAW_DATA};
     matches!(number, TENSOR_RAW_DATA | TENSOR_FLOAT_DATA | TENSOR_DOUBLE_DATA | TENSOR_INT32_DATA)
@@ -301,7 +306,7 @@ fn is_data(number: u32) -> bool {
 
 /// Puts `bytes` in the place of the first field and removes the others.
 fn replace_fields(fields: &[&Field], bytes: Vec<u8>, edits: &mut Vec<Edit>) {
-    let mut bytes = Some(bytes);
+    let mut bytes = Some(Bytes::from(bytes));
     for field in fields {
         edits.push(Edit { range: field.whole.clone(), bytes: bytes.take().unwrap_or_default() });
     }

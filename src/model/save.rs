@@ -1,6 +1,6 @@
 //! Writing files so that nobody ever sees half of one.
 //!
-//! Everything is written and synced in a temporary folder beside the output, under its final name, so that what was
+//! Everything is written, and synced before it is moved, in a temporary folder beside the output, under its final name, so that what was
 //! verified there is what is moved into place: other files first, the model last. An older output that is replaced
 //! steps aside first, so that at no moment an old model finds new external data under its name.
 
@@ -13,9 +13,11 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// Output files that are complete and on disk, but not yet in their place.
+/// Output files that are complete, but not yet in their place.
 #[derive(Debug)]
 pub struct Staged {
+    /// Open until they are moved, since what the system could not write it says to those that were open.
+    unsynced: Vec<(PathBuf, File)>,
     staging: TempDir,
     model: PathBuf,
     moves: Vec<(PathBuf, PathBuf)>,
@@ -88,20 +90,31 @@ impl Staged {
         })?;
         let staging = staging_folder(out)?;
         let mut moves = Vec::new();
+        let mut unsynced = Vec::new();
         let mut rests = BTreeMap::new();
         for (location, copy) in &plan.external {
             let staged = staging.path().join(&copy.location);
-            let rest = copy.make(&model.external_path(location), &staged)?;
+            let (file, rest) = copy.make(&model.external_path(location), &staged)?;
             rests.insert(location.clone(), rest);
+            unsynced.push((staged.clone(), file));
             moves.push((staged, parent(out).join(&copy.location)));
         }
         let staged = staging.path().join(name);
-        write_file(&staged, |file| {
+        let file = write_file(&staged, |file| {
             wire::write_spliced(model.bytes(), &plan.splices, file)?;
             file.write_all(&plan.provenance)
         })?;
+        unsynced.push((staged.clone(), file));
         moves.push((staged.clone(), out.into()));
-        Ok(Self { staging, model: staged, moves, rests })
+        Ok(Self { unsynced, staging, model: staged, moves, rests })
+    }
+
+    /// Waits until all files are on disk. [`Staged::commit`] does so, too; whoever has other things to do can begin now.
+    ///
+    /// # Errors
+    /// [`ModelError::Write`].
+    pub fn sync(&self) -> Result<(), ModelError> {
+        self.unsynced.iter().try_for_each(|(path, file)| sync(path, file))
     }
 
     /// The rewritten model, complete and loadable where it lies.
@@ -118,7 +131,9 @@ impl Staged {
     ///
     /// # Errors
     /// [`ModelError::Exists`] unless `replace`, [`ModelError::Write`]; then what was there before is there again.
-    pub fn commit(self, replace: bool) -> Result<(), ModelError> {
+    pub fn commit(mut self, replace: bool) -> Result<(), ModelError> {
+        self.sync()?;
+        self.unsynced.clear();
         for (_, target) in &self.moves {
             fs::create_dir_all(parent(target)).map_err(|source| ModelError::Write { path: target.clone(), source })?;
             check_target(target, replace)?;
@@ -167,7 +182,9 @@ pub fn write_atomically(
     check_target(path, true)?;
     let staging = staging_folder(path)?;
     let staged = staging.path().join("file");
-    write_file(&staged, content)?;
+    let file = write_file(&staged, content)?;
+    sync(&staged, &file)?;
+    drop(file);
     rename(&staged, path).map(|()| sync_folder(parent(path)))
 }
 
@@ -180,11 +197,16 @@ fn sync_folder(folder: &Path) {
     let _ = File::open(folder).and_then(|folder| folder.sync_all());
 }
 
-fn write_file(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<(), ModelError> {
-    let write = || -> io::Result<()> {
+fn sync(path: &Path, file: &File) -> Result<(), ModelError> {
+    file.sync_all().map_err(|source| ModelError::Write { path: path.into(), source })
+}
+
+/// Writes a file, which is not on disk before it is synced.
+fn write_file(path: &Path, content: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<File, ModelError> {
+    let write = || -> io::Result<File> {
         let mut file = BufWriter::new(File::create(path)?);
         content(&mut file)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        file.into_inner().map_err(io::IntoInnerError::into_error)
     };
     write().map_err(|source| ModelError::Write { path: path.into(), source })
 }

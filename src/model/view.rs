@@ -169,9 +169,11 @@ impl MatrixView {
         let values = values.as_slice().expect("standard layout is a slice");
         let (outputs, inputs) = (self.outputs.offsets(), self.inputs.offsets());
         let matrix = |group: usize| {
-            Array2::from_shape_fn((outputs.len(), inputs.len()), |(out, input)| {
-                values[group + outputs[out] + inputs[input]]
-            })
+            let mut matrix = vec![0.0; outputs.len() * inputs.len()];
+            for_each_position(&outputs, &inputs, |out, input| {
+                matrix[out * inputs.len() + input] = values[group + outputs[out] + inputs[input]];
+            });
+            Array2::from_shape_vec((outputs.len(), inputs.len()), matrix).expect("the shape gave the number of values")
         };
         self.groups.offsets().into_iter().map(matrix).collect()
     }
@@ -181,11 +183,30 @@ impl MatrixView {
         let mut values = vec![0.0; dims.iter().product()];
         let (outputs, inputs) = (self.outputs.offsets(), self.inputs.offsets());
         for (group, matrix) in self.groups.offsets().into_iter().zip(matrices) {
-            for ((out, input), &value) in matrix.indexed_iter() {
-                values[group + outputs[out] + inputs[input]] = value;
-            }
+            let matrix = matrix.as_standard_layout();
+            let matrix = matrix.as_slice().expect("standard layout is a slice");
+            for_each_position(&outputs, &inputs, |out, input| {
+                values[group + outputs[out] + inputs[input]] = matrix[out * inputs.len() + input];
+            });
         }
         ArrayD::from_shape_vec(IxDyn(dims), values).expect("the shape gave the number of values")
+    }
+}
+
+/// Visits every pair of an output and an input: in the order of a matrix where inputs are neighbours in the stored tensor,
+/// else in tiles, so that a cache line that was fetched is used before it goes.
+fn for_each_position(outputs: &[usize], inputs: &[usize], mut visit: impl FnMut(usize, usize)) {
+    const TILE: usize = 32;
+    let step = |offsets: &[usize]| offsets.get(1).copied().unwrap_or(usize::MAX);
+    let (rows, columns) = if step(outputs) < step(inputs) { (TILE, TILE) } else { (1, inputs.len().max(1)) };
+    for out in (0..outputs.len()).step_by(rows) {
+        for input in (0..inputs.len()).step_by(columns) {
+            for out in out..outputs.len().min(out + rows) {
+                for input in input..inputs.len().min(input + columns) {
+                    visit(out, input);
+                }
+            }
+        }
     }
 }
 
@@ -234,6 +255,22 @@ mod tests {
         let there = View::of(&dims).reshaped(&[4, 18]).and_then(|view| view.transposed(&[1, 0])).unwrap();
         let back = there.transposed(&[1, 0]).and_then(|view| view.reshaped(&dims)).unwrap();
         assert!(back.is_identity(&dims) && !there.is_identity(&dims));
+    }
+
+    /// Larger than a tile, which their extents do not divide, in both orders of storage and from both orders in memory.
+    #[test]
+    fn matrices_that_are_visited_in_tiles_are_whole() {
+        let stored = numbered(&[37, 53]);
+        let view = View::of(&[37, 53]);
+        let [rows, columns] = [0, 1].map(|axis| view.axes()[axis].clone());
+        let wanted = stored.clone().into_dimensionality::<ndarray::Ix2>().unwrap();
+        let across = MatrixView { groups: Axis::default(), outputs: rows.clone(), inputs: columns.clone() };
+        assert_eq!(across.matrices(&stored).remove(0), wanted);
+        let down = MatrixView { groups: Axis::default(), outputs: columns, inputs: rows };
+        let matrix = down.matrices(&stored).remove(0);
+        assert_eq!(matrix, wanted.t());
+        assert_eq!(down.tensor(&[matrix], &[37, 53]), stored);
+        assert_eq!(down.tensor(&[wanted.reversed_axes()], &[37, 53]), stored);
     }
 
     #[test]

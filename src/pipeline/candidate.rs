@@ -39,14 +39,14 @@ impl<'a> Candidates<'a> {
         let Self { model, classifier, engine, .. } = *self;
         let weights: usize = patches.iter().map(|patch| patch.values.len() * size_of::<f32>()).sum();
         if (model.bytes().len() + weights) as u64 <= self.in_memory {
-            let forward = Forward::load(engine, classifier, model.with_patches(patches)?, model.folder())?;
+            let forward = Forward::load(engine, classifier, &model.with_patches(patches)?, model.folder())?;
             return Ok(Candidate { forward, _files: None });
         }
         let files = Staged::write(model, &model.output_plan(patches, &[], self.out)?, self.out)?;
         let path = files.model();
         let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
         let folder = path.parent().unwrap_or(Path::new("."));
-        let forward = Forward::load(engine, classifier, bytes, folder)?;
+        let forward = Forward::load(engine, classifier, &bytes, folder)?;
         Ok(Candidate { forward, _files: Some(files) })
     }
 }
@@ -84,7 +84,7 @@ mod tests {
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), files);
             candidate.forward.scores(&batch).unwrap()
         };
-        let original = Forward::load(&engine, &classifier, model.bytes().to_vec(), model.folder());
+        let original = Forward::load(&engine, &classifier, model.bytes(), model.folder());
         let original = original.unwrap().scores(&batch).unwrap();
         assert_eq!(scores(u64::MAX, 0), scores(0, 1));
         assert_ne!(scores(0, 1), original);

@@ -6,12 +6,12 @@ use crate::engine::tract::TractEngine;
 use crate::engine::{Engine, EngineError};
 use crate::error::Error;
 use crate::evidence::{ClassScores, EvidenceError, Forward, Trusted};
-use crate::model::{Classifier, Model, ModelError, Staged, WeightPatch, hexadecimal, write_atomically};
+use crate::model::{Classifier, Model, ModelError, OutputPlan, Staged, WeightPatch, write_atomically};
 use crate::report::{OutputReport, Report};
 use crate::tensor::NamedTensor;
 use crate::verify::{Agreement, AgreementStatus, EngineCheck, Verification, structure};
-use sha2::{Digest, Sha256};
 use std::io::Write;
+use std::panic::resume_unwind;
 use std::path::Path;
 
 /// Real samples on which the rewritten model is run before it is exported.
@@ -19,6 +19,9 @@ const VERIFIED_SAMPLES: usize = 16;
 
 /// The most external data that tract is given: it reads all of it into memory, where ONNX Runtime maps the files.
 const TRACT_LOADS: u64 = 1 << 30;
+
+/// As much as the main thread of a process has: tract goes down deep graphs by recursion.
+const TRACT_STACK: usize = 8 << 20;
 
 /// Files that are written beside the output, and what was verified of them.
 pub(super) struct Exported {
@@ -49,70 +52,113 @@ impl Target<'_> {
         provenance: &[(String, String)],
         samples: &[NamedTensor],
     ) -> Result<Result<Exported, Broken>, Error> {
-        let Self { model, classifier, engine, out } = *self;
+        let Self { model, out, .. } = *self;
         let plan = model.output_plan(patches, provenance, out)?;
         let staged = Staged::write(model, &plan, out)?;
-        let structure = match structure(model, &plan, patches, &staged) {
-            Ok(changed) => changed,
-            Err(difference) => return Ok(Err(Broken(difference))),
-        };
-        let path = staged.model();
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
-        let sha256 = hexadecimal(&Sha256::digest(&bytes));
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let ours = Forward::load(engine, classifier, bytes.clone(), folder)?.scores(samples)?;
-        let finite = ours.rows.iter().all(|score| score.is_finite());
-        let tract = self.second_opinion(bytes, folder, samples, &ours)?;
-        let engine = EngineCheck { finite, samples: ours.rows.nrows() };
-        Ok(Ok(Exported { staged, verification: Verification { structure, engine, tract }, sha256 }))
+        // What is verified was read back, once: that it reaches the disk, too, is waited for meanwhile.
+        let (verified, synced) = std::thread::scope(|scope| {
+            let syncing = scope.spawn(|| staged.sync());
+            let verified = self.verify(&plan, patches, &staged, samples);
+            (verified, syncing.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        synced?;
+        Ok(verified?.map(|(verification, sha256)| Exported { staged, verification, sha256 }))
     }
 
-    /// The same samples on tract.
-    fn second_opinion(
+    /// Reads back what was staged, compares it with the original, and runs it on both engines.
+    fn verify(
         &self,
-        bytes: Vec<u8>,
-        folder: &Path,
+        plan: &OutputPlan,
+        patches: &[WeightPatch],
+        staged: &Staged,
         samples: &[NamedTensor],
-        ours: &ClassScores,
-    ) -> Result<Agreement, Error> {
+    ) -> Result<Result<(Verification, String), Broken>, Error> {
+        let new = match Model::open(staged.model()) {
+            Ok(new) => new,
+            Err(error) => return Ok(Err(Broken(format!("the rewritten model cannot be read back: {error}")))),
+        };
         let tract = TractEngine::new();
+        // tract computes on one thread, so it is loaded and run while the rest is checked.
+        let (checked, theirs) = std::thread::scope(|scope| {
+            let ask = || self.second_engine(&tract, &new, samples);
+            let asked = std::thread::Builder::new().stack_size(TRACT_STACK).spawn_scoped(scope, ask);
+            let checked = structure(self.model, plan, patches, staged, &new).map(|changed| {
+                new.sha256();
+                (changed, self.scores(self.engine, &new, samples))
+            });
+            let theirs = match asked {
+                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                Err(_) => ask(),
+            };
+            (checked, theirs)
+        });
+        let (structure, ours) = match checked {
+            Ok((structure, ours)) => (structure, ours?),
+            Err(difference) => return Ok(Err(Broken(difference))),
+        };
+        let finite = ours.rows.iter().all(|score| score.is_finite());
+        let tract = match theirs {
+            Ok(theirs) => self.second_opinion(&tract, theirs, samples, &ours)?,
+            Err(none) => none,
+        };
+        let engine = EngineCheck { finite, samples: ours.rows.nrows() };
+        Ok(Ok((Verification { structure, engine, tract }, new.sha256().to_owned())))
+    }
+
+    fn scores(
+        &self,
+        engine: &dyn Engine,
+        model: &Model,
+        samples: &[NamedTensor],
+    ) -> Result<ClassScores, EvidenceError> {
+        Forward::load(engine, self.classifier, model.bytes(), model.folder())?.scores(samples)
+    }
+
+    /// The same samples on tract; or why it is not asked.
+    fn second_engine(
+        &self,
+        tract: &TractEngine,
+        new: &Model,
+        samples: &[NamedTensor],
+    ) -> Result<Result<ClassScores, EvidenceError>, Agreement> {
         if self.engine.info().name == tract.info().name {
             let reason = "tract was the engine, so there is no second one".to_owned();
-            return Ok(Agreement::none(AgreementStatus::SameEngine, reason));
+            return Err(Agreement::none(AgreementStatus::SameEngine, reason));
         }
         let outside: u64 = self.model.external_sizes().values().sum();
         if outside > TRACT_LOADS {
             let reason = format!("it would hold all {:.1} GB of external data in memory", outside as f64 / 1e9);
-            return Ok(Agreement::none(AgreementStatus::Unsupported, reason));
+            return Err(Agreement::none(AgreementStatus::Unsupported, reason));
         }
-        let agreement = self.compare(&tract, bytes, folder, samples, ours);
+        Ok(self.scores(tract, new, samples))
+    }
+
+    /// What tract's scores say of the rewritten model.
+    fn second_opinion(
+        &self,
+        tract: &TractEngine,
+        theirs: Result<ClassScores, EvidenceError>,
+        samples: &[NamedTensor],
+        ours: &ClassScores,
+    ) -> Result<Agreement, Error> {
+        let agreement = compare(ours, theirs);
         if agreement.status != AgreementStatus::Disagrees {
             return Ok(agreement);
         }
-        let (bytes, folder) = (self.model.bytes().to_vec(), self.model.folder());
-        let ours = Forward::load(self.engine, self.classifier, bytes.clone(), folder)?.scores(samples)?;
-        Ok(agreement.or_on(&self.compare(&tract, bytes, folder, samples, &ours)))
+        let ours = self.scores(self.engine, self.model, samples)?;
+        Ok(agreement.or_on(&compare(&ours, self.scores(tract, self.model, samples))))
     }
+}
 
-    /// How far tract is from what the engine computed.
-    fn compare(
-        &self,
-        tract: &TractEngine,
-        bytes: Vec<u8>,
-        folder: &Path,
-        samples: &[NamedTensor],
-        ours: &ClassScores,
-    ) -> Agreement {
-        let theirs =
-            Forward::load(tract, self.classifier, bytes, folder).and_then(|mut forward| forward.scores(samples));
-        match theirs {
-            Ok(theirs) => Agreement::compare(&ours.rows, &theirs.rows, ours.element),
-            Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {
-                Agreement::none(AgreementStatus::Unsupported, reason)
-            }
-            // What the engine has just run: so tract computes something else.
-            Err(error) => Agreement::none(AgreementStatus::Disagrees, format!("tract fails: {error}")),
+/// How far tract is from what the engine computed.
+fn compare(ours: &ClassScores, theirs: Result<ClassScores, EvidenceError>) -> Agreement {
+    match theirs {
+        Ok(theirs) => Agreement::compare(&ours.rows, &theirs.rows, ours.element),
+        Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {
+            Agreement::none(AgreementStatus::Unsupported, reason)
         }
+        // What the engine has just run: so tract computes something else.
+        Err(error) => Agreement::none(AgreementStatus::Disagrees, format!("tract fails: {error}")),
     }
 }
 

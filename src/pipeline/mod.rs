@@ -12,6 +12,7 @@ mod routes;
 mod start;
 mod subject;
 mod summary;
+mod trials;
 
 pub use choose::Choice;
 pub use job::{Job, Runner, TrustedChoice, Validation};
@@ -19,9 +20,10 @@ pub use prepared::Prepared;
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
 
+use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{EvidenceError, Moments, Quality, Scores, Shard};
-use crate::layers::Ledger;
+use crate::evidence::{EvidenceError, Forward, Moments, Quality, Scores, Shard};
+use crate::layers::{Layer, Ledger};
 use crate::linalg::cheapest;
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model};
@@ -36,7 +38,9 @@ use clock::Clock;
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
 use job::Settled;
+use rayon::prelude::*;
 use record::{Findings, Record};
+use trials::Trials;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,20 +81,14 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     check_outputs(job, &model)?;
     let graph = GraphIndex::new(&model)?;
     let classifier = Classifier::of(&graph, &job.interface)?;
-    let ledger = Ledger::survey(&graph, &job.selection).map_err(Error::Usage)?;
-    if ledger.layers.is_empty() {
-        return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
-    }
-    for layer in &ledger.layers {
-        model.check_finite(&layer.weight)?;
-    }
+    let ledger = survey(job, &graph)?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     for set in held_out.sets().chain([&data]) {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
     }
-    let (engine, mut original) = job.runner.start(&model, &classifier, observer)?;
+    let (engine, mut original) = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     clock.lap("load");
 
@@ -126,19 +124,25 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
     let family =
         job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
+    let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
+    drop(moments);
     clock.lap("solve");
 
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
+    let mut trials = Trials::new(family.as_ref(), candidates);
     let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
-        Ok(held_out.validate(&mut candidates.load(&family.correction(alpha)?)?.forward, observer)?.quality())
+        trials.with(alpha, |forward| Ok(held_out.validate(forward, observer)?.quality()))
     })?;
     observer.end();
     let alpha = found.candidates[found.chosen].alpha;
-    let patches = family.correction(alpha)?;
     observer.begin("test data", held_out.test_samples(), "samples");
-    let tested = held_out.test(&mut candidates.load(&patches)?.forward, observer)?;
+    let test_it = || trials.with(alpha, |forward| held_out.test(forward, observer));
+    let tested = test.is_some().then(test_it).transpose()?.flatten();
+    let patches = trials.into_patches(alpha)?;
+    let facts = family.facts().to_vec();
+    drop(family);
     let after =
         Held { validation: found.candidates[found.chosen].validation, test: tested.as_ref().map(Scores::quality) };
     observer.end();
@@ -167,7 +171,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);
     let findings = Findings {
-        layers: record.layers(&ledger, &moments, family.facts(), &patches)?,
+        layers: record.layers(&ledger, &rows, &facts, &patches)?,
         before,
         after,
         held_out_quarantined: held_out.quarantined(validation, test),
@@ -189,6 +193,33 @@ fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
         return Err(Error::Usage(format!("{both} cannot be both model and report; name another --report")));
     }
     Ok(())
+}
+
+/// The weights that the job rewrites; all of them hold numbers.
+fn survey(job: &Job, graph: &GraphIndex<'_>) -> Result<Ledger, Error> {
+    let ledger = Ledger::survey(graph, &job.selection).map_err(Error::Usage)?;
+    if ledger.layers.is_empty() {
+        return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
+    }
+    // Of several bad weights always the first one is told.
+    let check = |layer: &Layer| graph.model().check_finite(&layer.weight);
+    let checked: Vec<_> = ledger.layers.par_iter().map(check).collect();
+    checked.into_iter().collect::<Result<(), _>>()?;
+    Ok(ledger)
+}
+
+/// Opens the engine and loads the model. An engine reads a model on one thread; the digest, which the report needs in any
+/// case, is taken meanwhile.
+fn load(
+    job: &Job,
+    model: &Model,
+    classifier: &Classifier,
+    observer: &dyn Observer,
+) -> Result<(Box<dyn Engine>, Forward), Error> {
+    std::thread::scope(|scope| {
+        scope.spawn(|| model.sha256());
+        job.runner.start(model, classifier, observer)
+    })
 }
 
 fn read_evidence(location: &Location) -> Result<EvidenceFile, Error> {

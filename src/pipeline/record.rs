@@ -6,7 +6,7 @@ use super::summary::ScoreSummary;
 use crate::data::{Quarantined, Route};
 use crate::engine::EngineInfo;
 use crate::error::Error;
-use crate::evidence::{Moments, Trusted};
+use crate::evidence::Trusted;
 use crate::layers::{Entry, Layer, Ledger};
 use crate::linalg::Alpha;
 use crate::methods::LayerFacts;
@@ -17,6 +17,7 @@ use crate::report::{
 };
 use crate::search::Search;
 use crate::verify::Verification;
+use rayon::prelude::*;
 use std::collections::BTreeMap;
 
 /// What is known before a candidate is chosen.
@@ -49,7 +50,7 @@ impl Record<'_> {
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("method", self.job.method.name().to_owned()),
             ("alpha", alpha.get().to_string()),
-            ("source_sha256", self.model.sha256()),
+            ("source_sha256", self.model.sha256().to_owned()),
             ("trusted_sha256", self.trusted.sha256(self.data.set.as_ref())),
             ("data_sha256", self.scores.data_sha256.clone()),
         ];
@@ -60,12 +61,14 @@ impl Record<'_> {
     pub(super) fn layers(
         &self,
         ledger: &Ledger,
-        moments: &Moments,
+        rows: &[usize],
         facts: &[LayerFacts],
         patches: &[WeightPatch],
     ) -> Result<Vec<LayerReport>, Error> {
+        let changes: Result<Vec<f64>, Error> =
+            ledger.layers.par_iter().zip(patches).map(|(layer, patch)| self.relative_change(layer, patch)).collect();
         let mut layers = Vec::new();
-        for (index, ((layer, facts), patch)) in ledger.layers.iter().zip(facts).zip(patches).enumerate() {
+        for (((layer, facts), &rows), change) in ledger.layers.iter().zip(facts).zip(rows).zip(changes?) {
             let idle = (facts.idle_groups > 0).then(|| {
                 let (idle, groups) = (facts.idle_groups, layer.matrix.groups.extent());
                 format!("the inputs of {idle} of {groups} groups are all zero; their weights stay")
@@ -73,9 +76,9 @@ impl Record<'_> {
             layers.push(LayerReport {
                 entry: Entry { reason: idle, ..layer.entry() },
                 status: LayerStatus::Rewritten,
-                rows: Some(moments.rows(index)),
+                rows: Some(rows),
                 effective_rank: facts.effective_rank,
-                relative_change: Some(self.relative_change(layer, patch)?),
+                relative_change: Some(change),
             });
         }
         layers.extend(ledger.skipped.iter().cloned().map(|entry| LayerReport {
@@ -89,10 +92,14 @@ impl Record<'_> {
     }
 
     fn relative_change(&self, layer: &Layer, patch: &WeightPatch) -> Result<f64, Error> {
-        let norm = |values: &ndarray::ArrayD<f64>| values.iter().map(|value| value * value).sum::<f64>().sqrt();
         let old = self.model.values(&layer.weight)?;
-        let size = norm(&old);
-        Ok(if size > 0.0 { norm(&(&patch.values - &old)) / size } else { 0.0 })
+        let (old, new) = (old.as_standard_layout(), patch.values.as_standard_layout());
+        let pairs = old.as_slice().unwrap_or_default().iter().zip(new.as_slice().unwrap_or_default());
+        let squares = pairs.fold((0.0, 0.0), |(size, change): (f64, f64), (old, new)| {
+            (size + old * old, change + (new - old) * (new - old))
+        });
+        let (size, change) = (squares.0.sqrt(), squares.1.sqrt());
+        Ok(if size > 0.0 { change / size } else { 0.0 })
     }
 
     /// The whole run.

@@ -23,7 +23,7 @@ impl Runner {
     ) -> Result<(Box<dyn Engine>, Forward), Error> {
         let choice = choose(self.engine, self.device, self.threads, observer)?;
         observer.note(&choice.why);
-        let load = |engine: &dyn Engine| Forward::load(engine, classifier, model.bytes().to_vec(), model.folder());
+        let load = |engine: &dyn Engine| Forward::load(engine, classifier, model.bytes(), model.folder());
         let error = match load(choice.engine.as_ref()) {
             Ok(forward) => return Ok((choice.engine, forward)),
             Err(error) => error,

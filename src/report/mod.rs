@@ -90,7 +90,7 @@ impl ModelReport {
     pub fn of(model: &Model) -> Self {
         Self {
             path: model.path().to_path_buf(),
-            sha256: model.sha256(),
+            sha256: model.sha256().to_owned(),
             opset: model.opset(),
             opsets: model.opsets(),
             bytes: model.bytes().len(),

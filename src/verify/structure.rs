@@ -6,6 +6,7 @@
 
 use crate::model::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
 use crate::model::{GraphIndex, Model, OutputPlan, PROVENANCE_PREFIX, Place, Staged, WeightCopy, WeightPatch};
+use rayon::prelude::*;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -26,7 +27,7 @@ pub struct Changed {
     pub provenance_bytes: usize,
 }
 
-/// Compares what was written with the original.
+/// Compares what was written, `new` being the staged model as it was read back, with the original.
 ///
 /// # Errors
 /// What differs that should not; nothing may be exported then.
@@ -35,12 +36,11 @@ pub fn structure(
     plan: &OutputPlan,
     patches: &[WeightPatch],
     staged: &Staged,
+    new: &Model,
 ) -> Result<Changed, String> {
-    let new =
-        Model::open(staged.model()).map_err(|error| format!("the rewritten model cannot be read back: {error}"))?;
-    compare_bytes(original, plan, &new)?;
-    compare_fields(original, &new, patches)?;
-    compare_values(&new, patches)?;
+    compare_bytes(original, plan, new)?;
+    compare_fields(original, new, patches)?;
+    compare_values(new, patches)?;
     for (location, copy) in &plan.external {
         let held = copy.rest(&new.folder().join(&copy.location));
         let held = held.map_err(|error| format!("external data {location:?} cannot be read back: {error}"))?;
@@ -168,21 +168,96 @@ fn strip_nodes(nodes: &mut [NodeProto]) {
 /// What the written model holds is what was computed, rounded once.
 fn compare_values(new: &Model, patches: &[WeightPatch]) -> Result<(), String> {
     let graph = GraphIndex::new(new).map_err(|error| error.to_string())?;
-    for patch in patches {
-        if patch.copies.is_empty() {
-            let wanted = patch.held().map_err(|error| error.to_string())?;
-            let held = new.values(&patch.constant).map_err(|error| error.to_string())?;
-            if held != wanted {
-                return Err(format!("weight {} does not hold its new values", patch.constant.name));
-            }
-        }
-        for copy in &patch.copies {
-            let missing = || format!("the copy {} is not in the rewritten model", copy.name);
-            let constant = graph.constant(&copy.name).ok_or_else(missing)?;
-            if new.values(constant).map_err(|error| error.to_string())? != copy.held(&patch.values) {
-                return Err(format!("the copy {} does not hold its new values", copy.name));
-            }
+    // Of several differences always the first one is told.
+    let compared: Vec<_> = patches.par_iter().map(|patch| compare_patch(new, &graph, patch)).collect();
+    compared.into_iter().collect()
+}
+
+fn compare_patch(new: &Model, graph: &GraphIndex<'_>, patch: &WeightPatch) -> Result<(), String> {
+    if patch.copies.is_empty() && !new.holds(&patch.constant, patch).map_err(|error| error.to_string())? {
+        return Err(format!("weight {} does not hold its new values", patch.constant.name));
+    }
+    for copy in &patch.copies {
+        let missing = || format!("the copy {} is not in the rewritten model", copy.name);
+        let constant = graph.constant(&copy.name).ok_or_else(missing)?;
+        if new.values(constant).map_err(|error| error.to_string())? != copy.held(&patch.values) {
+            return Err(format!("the copy {} does not hold its new values", copy.name));
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layers::{Ledger, Selection};
+    use std::fs;
+    use std::path::Path;
+
+    /// The patches that double every weight.
+    fn doubled(model: &Model) -> Vec<WeightPatch> {
+        let graph = GraphIndex::new(model).unwrap();
+        let ledger = Ledger::survey(&graph, &Selection::default()).unwrap();
+        let patch = |weight| WeightPatch {
+            values: model.values(weight).unwrap() * 2.0,
+            constant: weight.clone(),
+            copies: Vec::new(),
+        };
+        ledger.layers.iter().map(|layer| patch(&layer.weight)).collect()
+    }
+
+    fn fixture(name: &str) -> Model {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/weights-everywhere");
+        Model::open(&fixtures.join(name)).unwrap()
+    }
+
+    /// Float32, which is compared where it lies, and types that are not.
+    #[test]
+    fn a_file_that_is_not_what_was_planned_is_refused_wherever_it_differs() {
+        for name in ["conv1d.onnx", "float16.onnx", "float64.onnx"] {
+            let model = fixture(name);
+            let (patches, folder) = (doubled(&model), tempfile::tempdir().unwrap());
+            let out = folder.path().join("out.onnx");
+            let provenance = [("onnx_sap.version".to_owned(), "0".to_owned())];
+            let plan = model.output_plan(&patches, &provenance, &out).unwrap();
+            let staged = Staged::write(&model, &plan, &out).unwrap();
+            let written = fs::read(staged.model()).unwrap();
+            let verdict = |bytes: &[u8], patches: &[WeightPatch]| {
+                fs::write(staged.model(), bytes).unwrap();
+                let new = Model::open(staged.model()).map_err(|error| error.to_string())?;
+                structure(&model, &plan, patches, &staged, &new)
+            };
+            assert_eq!(verdict(&written, &patches).unwrap().weights, patches.len());
+            for at in (0..written.len()).step_by(23) {
+                let mut other = written.clone();
+                other[at] ^= 1;
+                assert!(verdict(&other, &patches).is_err(), "{name}: byte {at}");
+            }
+            let longer = [written.as_slice(), &[0x58, 0]].concat();
+            assert!(verdict(&longer, &patches).is_err());
+            assert!(verdict(&written[..written.len() - plan.provenance.len()], &patches).is_err());
+            for layer in 0..patches.len() {
+                for odd in [f64::NAN, f64::INFINITY, 0.125] {
+                    let mut other = patches.clone();
+                    *other[layer].values.iter_mut().last().unwrap() = odd;
+                    let error = verdict(&written, &other).unwrap_err();
+                    assert!(error.contains("does not hold its new values"), "{name}: {error}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn weights_that_are_no_numbers_are_refused_even_where_they_were_written() {
+        for name in ["conv1d.onnx", "float16.onnx"] {
+            let model = fixture(name);
+            let (mut patches, folder) = (doubled(&model), tempfile::tempdir().unwrap());
+            *patches[0].values.iter_mut().next().unwrap() = f64::NAN;
+            let out = folder.path().join("out.onnx");
+            let plan = model.output_plan(&patches, &[], &out).unwrap();
+            let staged = Staged::write(&model, &plan, &out).unwrap();
+            let new = Model::open(staged.model()).unwrap();
+            assert!(structure(&model, &plan, &patches, &staged, &new).is_err(), "{name}");
+        }
+    }
 }

@@ -98,7 +98,7 @@ fn use_model(path: &Path) -> Result<(), ModelError> {
     let model = Model::open(path)?;
     let graph = GraphIndex::new(&model)?;
     let _ = Classifier::of(&graph, &Interface::default())
-        .and_then(|classifier| classifier.with_scores(model.bytes().to_vec(), model.folder()));
+        .and_then(|classifier| classifier.with_scores(model.bytes(), model.folder()).map(drop));
     let _ = (model.sha256(), model.external_files(), model.opset());
     let out = path.with_file_name("out.onnx");
     model.check_rewritten(&out, true)?;
