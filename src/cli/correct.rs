@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
-use crate::pipeline::{self, Ending, Job, Outcome, Validation};
+use crate::pipeline::{self, Arithmetic, Ending, Job, Outcome, Validation};
 use crate::report::{LayerStatus, Report};
 use crate::search::AlphaChoice;
 use crate::store::Location;
@@ -50,6 +50,10 @@ pub(super) struct CorrectArgs {
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection"], help_heading = "Correction")]
     evidence: Option<Location>,
+    /// The arithmetic of second moments: float64, or float32 where it is proven to be enough for the α in use (and float64
+    /// elsewhere), which is faster
+    #[arg(long, value_name = "float64|float32", default_value_t = Arithmetic::Float64, help_heading = "Correction")]
+    moments: Arithmetic,
     /// How the projection is computed; all agree
     #[arg(long, value_name = "NAME", default_value = "auto", value_parser = PossibleValuesParser::new(["auto"].into_iter().chain(SOLVERS.iter().map(|s| s.name()))), help_heading = "Correction")]
     solver: String,
@@ -132,6 +136,7 @@ impl CorrectArgs {
             trusted,
             evidence: self.evidence.clone(),
             rows: self.trust.max_rows,
+            arithmetic: self.moments,
             solver,
             selection: self.layers.selection(),
             runner: self.runner.runner()?,

@@ -8,6 +8,7 @@ use super::shard::{ShardChoice, announce};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
+use crate::evidence::Precision;
 use crate::layers::Ledger;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFacts, MomentsFile, WorkFolder};
@@ -76,6 +77,8 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
         trusted: &choice.trusted,
         shard,
         rows: args.trust.max_rows,
+        // It serves any α.
+        precision: Precision::Float64,
         seed: args.trust.seed,
     };
     let sums = subject.measure(&classifier, &measurement, ui)?;

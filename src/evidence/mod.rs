@@ -14,7 +14,7 @@ mod trusted;
 
 pub use error::EvidenceError;
 pub use forward::{ClassScores, Forward};
-pub use moments::{MomentSums, Moments, NoKeeper, Pass, RowLimit, SumsKeeper, SymmetricSum, collect};
+pub use moments::{MomentSums, Moments, NoKeeper, Pass, Precision, RowLimit, SumsKeeper, SymmetricSum, collect};
 pub use prediction::Prediction;
 pub use quarantine::BadLimit;
 pub(crate) use quarantine::Quarantine;

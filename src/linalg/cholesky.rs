@@ -10,7 +10,7 @@
 //! definite for every α > 0: the eigenvalues of C lie in [0, 1], those of M between min(1, α) and max(1, α).
 
 use super::boundary::{as_faer, as_faer_transposed};
-use super::{Alpha, Factored, LinalgError, Solver, UnitMoment};
+use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, rounding};
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::{factor, solve};
 use faer::{Auto, Par, Spec};
@@ -41,6 +41,10 @@ impl Solver for Cholesky {
         "one factorisation for each α (faer); the fastest for a single α"
     }
 
+    fn bounds_rounding(&self) -> bool {
+        true
+    }
+
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         Ok(Box::new(Prepared { moment, weight }))
     }
@@ -50,8 +54,12 @@ impl Factored for Prepared {
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
         let beyond_one = alpha.get() - 1.0;
         let mut solved = self.solve(beyond_one)?;
+        let (loss, moment) = (self.moment.loss(), self.moment.matrix());
+        if loss != 0.0 {
+            rounding::check(alpha, loss, &self.weight, &solved, &moment.diag())?;
+        }
         if beyond_one.abs() < NEAR_ONE {
-            let product = as_faer(&solved) * as_faer(self.moment.matrix());
+            let product = as_faer(&solved) * as_faer(moment);
             return Ok(Array2::from_shape_fn(solved.dim(), |at| alpha.get() * product[at]));
         }
         let scale = alpha.get() / beyond_one;

@@ -30,7 +30,8 @@ impl Solver for Eigh {
 
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         let failed = |error| LinalgError::Failed { solver: EIGH.name(), reason: format!("{error:?}") };
-        let decomposition = symmetric_to_faer(moment.matrix()).self_adjoint_eigen(Side::Lower).map_err(failed)?;
+        let decomposition =
+            symmetric_to_faer(moment.in_float64(EIGH.name())?).self_adjoint_eigen(Side::Lower).map_err(failed)?;
         let energies = decomposition.S().column_vector().iter().copied().collect();
         let vectors = decomposition.U().to_owned();
         let weight = as_faer(&weight) * &vectors;

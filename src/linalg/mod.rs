@@ -9,10 +9,12 @@ mod cholesky;
 mod eigh;
 mod moment;
 mod product;
+mod rounding;
 mod svd;
 
 pub use moment::UnitMoment;
-pub use product::{Part, Strip, add_product};
+pub use product::{Part, Strip, add_product, add_product_in_pieces};
+pub use rounding::{MOST as MOST_ROUNDING, suffices};
 
 use ndarray::Array2;
 use serde::Serialize;
@@ -71,6 +73,20 @@ pub enum LinalgError {
     /// A second moment holds infinities or NaN.
     #[error("the second moment of its inputs is not finite")]
     NotFinite,
+    /// A moment was rounded too much.
+    #[error(
+        "the float32 sums of its inputs' second moment are not precise enough for α = {alpha}; use --moments float64"
+    )]
+    Rounding {
+        /// The scaling coefficient.
+        alpha: Alpha,
+    },
+    /// A solver cannot tell what a rounded moment does.
+    #[error("{solver} needs second moments in float64; use --moments float64")]
+    NeedsFloat64 {
+        /// The solver.
+        solver: &'static str,
+    },
     /// A factorisation gave up.
     #[error("{solver} failed: {reason}")]
     Failed {
@@ -87,6 +103,10 @@ pub trait Solver: Sync {
     fn name(&self) -> &'static str;
     /// One line for `--help`.
     fn summary(&self) -> &'static str;
+    /// Whether it tells when a moment was rounded too much for an α. Where not, it refuses rounded ones.
+    fn bounds_rounding(&self) -> bool {
+        false
+    }
     /// Prepares a weight `W [outputs, d]` and the moment `C [d, d]` of its inputs for any number of α.
     ///
     /// # Errors

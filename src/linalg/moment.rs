@@ -9,7 +9,10 @@ const TILE: usize = 32;
 
 /// `C = Σ aᵢaᵢᵀ / Σ |aᵢ|²`: symmetric, positive semi-definite, of trace 1, not centred.
 #[derive(Clone, Debug)]
-pub struct UnitMoment(Array2<f64>);
+pub struct UnitMoment {
+    matrix: Array2<f64>,
+    loss: f64,
+}
 
 impl UnitMoment {
     /// Scales a sum of outer products `[d, d]` to trace 1; `None` where the trace is 0, so that there is nothing to
@@ -23,18 +26,34 @@ impl UnitMoment {
             return if sum.iter().all(|value| value.is_finite()) { Ok(None) } else { Err(LinalgError::NotFinite) };
         }
         let finite = symmetrise(&mut sum, trace);
-        if finite { Ok(Some(Self(sum))) } else { Err(LinalgError::NotFinite) }
+        if finite { Ok(Some(Self { matrix: sum, loss: 0.0 })) } else { Err(LinalgError::NotFinite) }
+    }
+
+    /// The same, whose entries are known to have lost so much, as a share of `√(C_ii C_jj)` (root mean square).
+    #[must_use]
+    pub fn with_loss(self, loss: f64) -> Self {
+        Self { loss, ..self }
     }
 
     /// The matrix.
     pub fn matrix(&self) -> &Array2<f64> {
-        &self.0
+        &self.matrix
+    }
+
+    /// What its entries have lost, as a share of `√(C_ii C_jj)`: 0 where it was summed in float64.
+    pub fn loss(&self) -> f64 {
+        self.loss
+    }
+
+    /// The matrix, for a solver that cannot tell what rounding does to weights.
+    pub(super) fn in_float64(&self, solver: &'static str) -> Result<&Array2<f64>, LinalgError> {
+        if self.loss == 0.0 { Ok(&self.matrix) } else { Err(LinalgError::NeedsFloat64 { solver }) }
     }
 
     /// `1 / Σ σᵢ²`, the participation ratio: how many directions of equal energy would be as spread out. Between 1
     /// and d; it needs no eigenvalues, because `Σ σᵢ² = ‖C‖²` (Frobenius).
     pub fn effective_rank(&self) -> f64 {
-        1.0 / as_faer(&self.0).squared_norm_l2()
+        1.0 / as_faer(&self.matrix).squared_norm_l2()
     }
 }
 

@@ -1,14 +1,16 @@
-//! Products `A · Bᵀ` of parts of long matrices, in float64: what second moments are made of.
+//! Products `A · Bᵀ` of parts of long matrices, summed in float64: what second moments are made of.
 
 use faer::linalg::matmul::matmul;
 use faer::linalg::matmul::triangular::{self, BlockStructure};
+use faer::traits::ComplexField;
 use faer::{Accum, MatMut, MatRef, Par};
+use std::ops::Range;
 
 /// Rows of equal length, each `stride` elements behind the one before, in one slice.
 #[derive(Clone, Copy, Debug)]
-pub struct Strip<'a> {
+pub struct Strip<'a, T> {
     /// From the first element of the first row on.
-    pub values: &'a [f64],
+    pub values: &'a [T],
     /// The number of rows.
     pub rows: usize,
     /// The number of elements of a row that take part.
@@ -27,20 +29,45 @@ pub enum Part {
 }
 
 /// Adds `a · bᵀ` to `sum`, `[a.rows, b.rows]` row by row, on one thread.
-pub fn add_product(sum: &mut [f64], a: Strip<'_>, b: Strip<'_>, part: Part) {
-    let sum = MatMut::from_row_major_slice_mut(sum, a.rows, b.rows);
-    let (a, b) = (a.matrix(), b.matrix().transpose());
+pub fn add_product(sum: &mut [f64], a: Strip<'_, f64>, b: Strip<'_, f64>, part: Part) {
+    multiply(sum, Accum::Add, a, b, part);
+}
+
+/// The same, multiplied and summed in float32 within each of `pieces`, ranges of the rows' elements, and in float64 from piece
+/// to piece: an entry loses what a float32 sum of one piece loses, over and over.
+pub fn add_product_in_pieces(
+    sum: &mut [f64],
+    a: Strip<'_, f32>,
+    b: Strip<'_, f32>,
+    part: Part,
+    pieces: impl Iterator<Item = Range<usize>>,
+) {
+    // What is above the diagonal is never written, if only the rest is wanted.
+    let mut product = vec![0.0_f32; sum.len()];
+    for piece in pieces {
+        multiply(&mut product, Accum::Replace, a.piece(&piece), b.piece(&piece), part);
+        sum.iter_mut().zip(&product).for_each(|(sum, &product)| *sum += f64::from(product));
+    }
+}
+
+fn multiply<T: ComplexField>(to: &mut [T], accum: Accum, a: Strip<'_, T>, b: Strip<'_, T>, part: Part) {
+    let to = MatMut::from_row_major_slice_mut(to, a.rows, b.rows);
+    let (a, b, one) = (a.matrix(), b.matrix().transpose(), T::one_impl());
     match part {
-        Part::Whole => matmul(sum, Accum::Add, a, b, 1.0, Par::Seq),
+        Part::Whole => matmul(to, accum, a, b, one, Par::Seq),
         Part::Lower => {
             let (lower, whole) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-            triangular::matmul(sum, lower, Accum::Add, a, whole, b, whole, 1.0, Par::Seq);
+            triangular::matmul(to, lower, accum, a, whole, b, whole, one, Par::Seq);
         }
     }
 }
 
-impl<'a> Strip<'a> {
-    fn matrix(self) -> MatRef<'a, f64> {
+impl<'a, T> Strip<'a, T> {
+    fn matrix(self) -> MatRef<'a, T> {
         MatRef::from_row_major_slice_with_stride(self.values, self.rows, self.length, self.stride)
+    }
+
+    fn piece(self, elements: &Range<usize>) -> Self {
+        Self { values: &self.values[elements.start..], length: elements.len(), ..self }
     }
 }

@@ -52,7 +52,7 @@ impl Solver for Svd {
     }
 
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
-        let matrix = to_nalgebra(moment.matrix());
+        let matrix = to_nalgebra(moment.in_float64(SVD.name())?);
         let failed = || LinalgError::Failed {
             solver: SVD.name(),
             reason: "its factors do not give back the matrix; use another solver".into(),

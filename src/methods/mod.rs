@@ -64,6 +64,8 @@ pub struct LayerFacts {
     pub effective_rank: Option<f64>,
     /// Groups whose inputs are all zero, so that their part of the weight stays.
     pub idle_groups: usize,
+    /// What the entries of its moment have lost to float32, as a share of `√(C_ii C_jj)`.
+    pub moment_loss: f64,
 }
 
 /// Failures of a method.

@@ -3,7 +3,7 @@
 use super::schedule::costliest_first;
 use super::{Evidence, Family, LayerFacts, Method, MethodError};
 use crate::layers::Layer;
-use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
+use crate::linalg::{self, Alpha, Factored, LinalgError, UnitMoment};
 use crate::model::{Constant, MatrixView, WeightCopy, WeightPatch};
 use ndarray::Array2;
 
@@ -57,13 +57,13 @@ impl Projectable {
         let mut groups = Vec::with_capacity(matrices.len());
         let mut ranks = Vec::new();
         for (weights, sum) in matrices.into_iter().zip(evidence.moments.sums(index)) {
-            let (group, rank) = group(evidence.solver, sum, weights).map_err(|source| failed(weight, source))?;
+            let (group, rank) = group(evidence, index, sum, weights).map_err(|source| failed(weight, source))?;
             groups.push(group);
             ranks.extend(rank);
         }
         let idle_groups = groups.len() - ranks.len();
         let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
-        let facts = LayerFacts { effective_rank, idle_groups };
+        let facts = LayerFacts { effective_rank, idle_groups, moment_loss: evidence.moments.loss(index) };
         Ok(Self { weight: weight.clone(), matrix: matrix.clone(), copies: copies.clone(), groups, facts })
     }
 
@@ -79,10 +79,16 @@ impl Projectable {
     }
 }
 
-fn group(solver: &dyn Solver, sum: Array2<f64>, matrix: Array2<f64>) -> Result<(Group, Option<f64>), LinalgError> {
+fn group(
+    evidence: Evidence<'_>,
+    index: usize,
+    sum: Array2<f64>,
+    matrix: Array2<f64>,
+) -> Result<(Group, Option<f64>), LinalgError> {
     let Some(moment) = UnitMoment::from_sum(sum)? else { return Ok((Group::Idle(matrix), None)) };
     let rank = moment.effective_rank();
-    Ok((Group::Seen(solver.factor(moment, matrix)?), Some(rank)))
+    let moment = moment.with_loss(evidence.moments.loss(index));
+    Ok((Group::Seen(evidence.solver.factor(moment, matrix)?), Some(rank)))
 }
 
 fn failed(weight: &Constant, source: LinalgError) -> MethodError {

@@ -1,8 +1,8 @@
 //! Sums of moments in a file, as safetensors: for every distinct input of layers, in the order in which the ledger's layers
 //! read them, a float64 tensor `[groups, d, d]` named `sum.0`, `sum.1`, …, and one `[groups, d]` named `rest.0`, `rest.1`, …,
 //! which are the parts of a [`SymmetricSum`]: on and below the diagonal a sum holds its values, above it, and on the
-//! diagonal in `rest`, what rounding them lost. A header stands as JSON under the metadata key `onnx-sap`. It holds a SHA-256 over itself, with that digest
-//! left empty, and the tensors' bytes in the order `sum.0`, `rest.0`, `sum.1`, …
+//! diagonal in `rest`, what rounding them lost. A header stands as JSON under the metadata key `onnx-sap`. It holds a SHA-256
+//! over itself, with that digest left empty, and the tensors' bytes in the order `sum.0`, `rest.0`, `sum.1`, …
 
 use super::{Identity, PartialError};
 use crate::data::DataDigest;
@@ -18,7 +18,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 /// The version of this format.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// Where the header stands in the file's metadata.
 const KEY: &str = "onnx-sap";
@@ -31,6 +31,8 @@ struct Header<T> {
     range: Range<usize>,
     /// The bits of the numbers of rows, which are floats.
     rows: Vec<u64>,
+    /// Those of what the sums have lost to float32.
+    losses: Vec<u64>,
     digest: DataDigest,
     sha256: String,
     more: T,
@@ -64,6 +66,7 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
             identity: identity.clone(),
             range: sums.range.clone(),
             rows: sums.rows.iter().map(|rows| rows.to_bits()).collect(),
+            losses: sums.losses.iter().map(|loss| loss.to_bits()).collect(),
             digest: sums.digest,
             sha256: String::new(),
             more,
@@ -106,8 +109,12 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
         let no_sum = || damaged(&"its tensors are no float64 sums");
         let (pairs, _) = views.as_chunks::<2>();
         let sums = pairs.iter().map(|pair| read_sum(pair).ok_or_else(no_sum)).collect::<Result<_, _>>()?;
+        if header.losses.len() != header.rows.len() {
+            return Err(damaged(&"it does not say of every sum what it has lost"));
+        }
         let rows = header.rows.into_iter().map(f64::from_bits).collect();
-        let sums = MomentSums { range: header.range, sums, rows, digest: header.digest };
+        let losses = header.losses.into_iter().map(f64::from_bits).collect();
+        let sums = MomentSums { range: header.range, sums, rows, losses, digest: header.digest };
         Ok(Self { identity: header.identity, sums, more: header.more })
     }
 }
@@ -187,7 +194,8 @@ mod tests {
             sum
         };
         let sums = (0..12).map(|index| sum(1 + index % 2, 2 + index)).collect();
-        MomentSums { range: 3..9, sums, rows: vec![0.1 + 0.2; 12], digest: DataDigest::default() }
+        let (rows, losses) = (vec![0.1 + 0.2; 12], vec![1e-9 / 3.0; 12]);
+        MomentSums { range: 3..9, sums, rows, losses, digest: DataDigest::default() }
     }
 
     fn encode() -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
-use crate::evidence::{BadLimit, Ranking, RowLimit};
+use crate::evidence::{BadLimit, Precision, Ranking, RowLimit};
 use crate::layers::Selection;
 use crate::linalg::Solver;
 use crate::methods::Method;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::str::FromStr;
 
 /// What a run of the main command does.
 pub struct Job {
@@ -40,6 +41,8 @@ pub struct Job {
     pub evidence: Option<Location>,
     /// How many rows enter the moments.
     pub rows: RowLimit,
+    /// In which arithmetic products of rows are taken.
+    pub arithmetic: Arithmetic,
     /// How projections are computed; the cheapest way where it is not given.
     pub solver: Option<&'static dyn Solver>,
     /// Which layers are rewritten.
@@ -58,6 +61,34 @@ pub struct Job {
     pub dry_run: bool,
     /// Write even where nothing beats the original; replace an existing output.
     pub force: bool,
+}
+
+/// In which arithmetic the products of the moments are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arithmetic {
+    /// float64: the moments serve any α.
+    Float64,
+    /// float32, summed in float64, where what it loses does not show at the largest α that may be tried; float64 elsewhere.
+    Float32,
+}
+
+impl fmt::Display for Arithmetic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Float64 => "float64",
+            Self::Float32 => "float32",
+        })
+    }
+}
+
+impl FromStr for Arithmetic {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let all = [Self::Float64, Self::Float32];
+        let found = all.into_iter().find(|arithmetic| arithmetic.to_string() == text);
+        found.ok_or_else(|| format!("{text:?} is neither float64 nor float32"))
+    }
 }
 
 /// What runs a model.
@@ -126,6 +157,16 @@ pub(super) struct Settled<'a> {
 }
 
 impl Job {
+    /// How precise moments must be that such a solver uses. Evidence that is there already is float64.
+    pub(super) fn precision(&self, solver: &dyn Solver) -> Precision {
+        match self.arithmetic {
+            Arithmetic::Float32 if self.evidence.is_none() && solver.bounds_rounding() => {
+                Precision::SufficientFor(self.alpha.largest())
+            }
+            _ => Precision::Float64,
+        }
+    }
+
     /// Every option as the report shows it: what was left open as it was settled.
     pub(super) fn params(&self, settled: &Settled<'_>) -> BTreeMap<&'static str, Value> {
         let text = |spec: &Spec| spec.to_string();
@@ -156,6 +197,7 @@ impl Job {
             ("selection", json!(settled.selection)),
             ("evidence", json!(self.evidence.as_ref().map(ToString::to_string))),
             ("max_rows", rows),
+            ("moments", json!(self.arithmetic.to_string())),
             ("solver", json!(settled.solver.name())),
             ("include", json!(patterns(&self.selection.include))),
             ("exclude", json!(patterns(&self.selection.exclude))),

@@ -15,7 +15,7 @@ mod summary;
 mod trials;
 
 pub use choose::Choice;
-pub use job::{Job, Runner, TrustedChoice, Validation};
+pub use job::{Arithmetic, Job, Runner, TrustedChoice, Validation};
 pub use prepared::Prepared;
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
@@ -112,8 +112,10 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     drop(original);
     clock.lap("before");
 
+    let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
+    let precision = job.precision(solver);
     let shard = Shard::WHOLE;
-    let measurement = Measurement { layers: &ledger.layers, trusted, shard, rows: job.rows, seed: job.seed };
+    let measurement = Measurement { layers: &ledger.layers, trusted, shard, rows: job.rows, precision, seed: job.seed };
     let sums = match evidence {
         None => subject.measure(&classifier, &measurement, observer)?,
         Some(evidence) => subject.measured(&classifier, &measurement, evidence)?,
@@ -121,7 +123,6 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let moments = Moments::of(&ledger.layers, sums).ok_or(EvidenceError::NoneTrusted)?;
     clock.lap("moments");
 
-    let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
     let family =
         job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
     let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();

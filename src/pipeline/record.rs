@@ -78,6 +78,7 @@ impl Record<'_> {
                 status: LayerStatus::Rewritten,
                 rows: Some(rows),
                 effective_rank: facts.effective_rank,
+                moment_loss: Some(facts.moment_loss),
                 relative_change: Some(change),
             });
         }
@@ -86,6 +87,7 @@ impl Record<'_> {
             status: LayerStatus::Skipped,
             rows: None,
             effective_rank: None,
+            moment_loss: None,
             relative_change: None,
         }));
         Ok(layers)

@@ -6,8 +6,8 @@ use crate::data::DataSet;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{
-    BadLimit, Forward, Journal, MomentSums, NoJournal, NoKeeper, Pass, RowLimit, Scores, Scoring, Shard, SumsKeeper,
-    Trusted, collect, score,
+    BadLimit, Forward, Journal, MomentSums, NoJournal, NoKeeper, Pass, Precision, RowLimit, Scores, Scoring, Shard,
+    SumsKeeper, Trusted, collect, score,
 };
 use crate::layers::Layer;
 use crate::model::{Classifier, GraphIndex, hexadecimal};
@@ -41,6 +41,8 @@ pub struct Measurement<'a> {
     pub shard: Shard,
     /// How many rows.
     pub rows: RowLimit,
+    /// How precise the products are.
+    pub precision: Precision,
     /// Draws them.
     pub seed: u64,
 }
@@ -73,9 +75,9 @@ impl Subject<'_> {
         measurement: &Measurement<'_>,
         observer: &dyn Observer,
     ) -> Result<MomentSums, Error> {
-        let Measurement { layers, trusted, shard, rows, seed } = *measurement;
+        let Measurement { layers, trusted, shard, rows, precision, seed } = *measurement;
         let (stream, samples) = (self.data.stream(None), trusted.samples.as_slice());
-        let pass = Pass { stream, samples, shard, rows, seed, batch: self.batch };
+        let pass = Pass { stream, samples, shard, rows, seed, precision, batch: self.batch };
         let mut keeper: Box<dyn SumsKeeper + '_> = match self.work {
             None => Box::new(NoKeeper),
             Some(folder) => {
@@ -114,11 +116,17 @@ impl Subject<'_> {
     /// # Errors
     /// External data that cannot be read.
     pub fn measuring(&self, classifier: &Classifier, measurement: &Measurement<'_>) -> Result<Identity, Error> {
-        let Measurement { layers, trusted, rows, seed, .. } = measurement;
+        let Measurement { layers, trusted, rows, precision, seed, .. } = measurement;
         let set = self.data.set.as_ref();
         let rows = match rows {
             RowLimit::All => "all".to_owned(),
             RowLimit::AtMost(rows) => format!("{rows}, drawn by the seed {seed}"),
+        };
+        let products = match precision {
+            Precision::Float64 => "float64".to_owned(),
+            Precision::SufficientFor(alpha) => {
+                format!("float32 where it suffices for α = {alpha:e}", alpha = alpha.get())
+            }
         };
         let batch = self.batch.map_or("auto".to_owned(), |batch| batch.to_string());
         let mut names = Sha256::new();
@@ -129,6 +137,7 @@ impl Subject<'_> {
             .with("batch", batch)
             .with("trusted set", format!("{} samples, sha256 {}", trusted.samples.len(), trusted.sha256(set)))
             .with("rows", rows)
+            .with("products", products)
             .with("layers", format!("{} layers, sha256 {names}", layers.len())))
     }
 

@@ -149,6 +149,9 @@ pub struct LayerReport {
     pub rows: Option<usize>,
     /// The participation ratio of its inputs' energies, `1 / Σσ²`.
     pub effective_rank: Option<f64>,
+    /// What the entries of its second moment S have lost to float32, as a share of `√(S_ii S_jj)` (root mean square): 0 where
+    /// all products were taken in float64.
+    pub moment_loss: Option<f64>,
     /// `‖Ŵ − W‖ / ‖W‖` (Frobenius) for the chosen candidate.
     pub relative_change: Option<f64>,
 }

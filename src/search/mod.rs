@@ -31,6 +31,16 @@ impl AlphaChoice {
             Self::Grid(grid) => grid.len(),
         }
     }
+
+    /// The largest value that may be tried.
+    pub fn largest(&self) -> Alpha {
+        match self {
+            // A quarter of a decade beyond the last half.
+            Self::Auto => quarter_decade(2 * HALF_DECADES.end() + 1),
+            Self::One(alpha) => *alpha,
+            Self::Grid(grid) => grid.iter().copied().fold(quarter_decade(0), |a, b| if a < b { b } else { a }),
+        }
+    }
 }
 
 /// A correction that was tried.

@@ -9,7 +9,7 @@ use cases::{cases, conv, window};
 use ndarray::{ArrayD, Axis};
 use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
 use onnx_sap::engine::{Device, Engine, EngineName, Runnable, choose};
-use onnx_sap::evidence::{Moments, NoKeeper, Pass, RowLimit, Shard, collect};
+use onnx_sap::evidence::{Moments, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
 use onnx_sap::layers::{Layer, Ledger, RULES, Selection};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::progress::Silent;
@@ -83,7 +83,15 @@ fn open(case: &Case, work: impl FnOnce(&Opened<'_>)) {
 impl Opened<'_> {
     fn moments(&self, engine: &dyn Engine, rows: RowLimit, seed: u64, batch: Option<usize>) -> Moments {
         let samples: Vec<usize> = (0..SAMPLES).collect();
-        let pass = Pass { stream: self.stream, samples: &samples, shard: Shard::WHOLE, rows, seed, batch };
+        let pass = Pass {
+            stream: self.stream,
+            samples: &samples,
+            shard: Shard::WHOLE,
+            rows,
+            seed,
+            precision: Precision::Float64,
+            batch,
+        };
         let sums = collect(engine, self.graph, self.classifier, self.layers, &pass, &mut NoKeeper, &Silent).unwrap();
         Moments::of(self.layers, sums).unwrap()
     }

@@ -7,7 +7,7 @@ pub(crate) mod npz;
 use crate::support::{Bench, Ran, data, model, repository};
 use flate2::read::GzDecoder;
 use ndarray::ArrayD;
-use onnx_sap::linalg::SOLVERS;
+use onnx_sap::linalg::{MOST_ROUNDING, SOLVERS};
 use onnx_sap::model::{GraphIndex, Model};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -191,4 +191,43 @@ fn any_batch_and_any_number_of_threads_give_the_oracles_weights() {
 fn any_batch_and_any_number_of_threads_give_the_oracles_weights_on_tract() {
     matches_the_oracle_with("mlp", batches_and_threads().map(|options| format!("--engine tract {options}")));
     matches_the_oracle_with("vit", ["--engine tract --batch 7 --threads 1".to_owned()]);
+}
+
+/// What a run made of the weights, and what the moments of some of them have lost to float32.
+fn with_moments_in(arithmetic: &str, name: &str, alpha: &str, options: &str) -> (Bench, usize) {
+    let bench = Bench::new();
+    let trusted = Oracle::of(name, "1e6").trusted;
+    correct_alone(&bench, name, alpha, &trusted, &format!("--moments {arithmetic} {options}")).expect(0);
+    let report = bench.report();
+    let layers = report["layers"].as_array().unwrap();
+    let rounded = layers.iter().filter(|layer| layer["moment_loss"].as_f64().is_some_and(|loss| loss > 0.0)).count();
+    (bench, rounded)
+}
+
+#[test]
+fn moments_in_float32_change_weights_by_less_than_they_may() {
+    for (name, options) in
+        [("lenet", ""), ("resnet", ""), ("vit", ""), ("resnet", "--engine tract"), ("resnet", "--batch 7 --threads 1")]
+    {
+        let (exact, none) = with_moments_in("float64", name, "100", options);
+        let (rounded, some) = with_moments_in("float32", name, "100", options);
+        assert_eq!((none, some > 0), (0, true), "{name} {options}");
+        let names = rewritten(&exact.report());
+        let (exact, rounded) = (weights(&exact.path("out.onnx"), &names), weights(&rounded.path("out.onnx"), &names));
+        let differences = names.iter().map(|name| relative_difference(&rounded[name], &exact[name]));
+        let worst = differences.fold(0.0, f64::max);
+        assert!(worst <= MOST_ROUNDING, "{name} {options}: {worst:.2e} · max|W|");
+        record(&format!("{name} {options}: {some} moments in float32 change weights by at most {worst:.2e} · max|W|"));
+    }
+}
+
+#[test]
+fn moments_are_float64_where_float32_is_not_proven_to_do() {
+    let (asked, rounded) = with_moments_in("float32", "resnet", "1000000", "");
+    let (exact, _) = with_moments_in("float64", "resnet", "1000000", "");
+    assert_eq!(rounded, 0);
+    let weights = |bench: &Bench| weights(&bench.path("out.onnx"), &rewritten(&bench.report()));
+    assert_eq!(weights(&asked), weights(&exact));
+    // A solver that cannot tell what is lost.
+    assert_eq!(with_moments_in("float32", "lenet", "100", "--solver eigh").1, 0);
 }

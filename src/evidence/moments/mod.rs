@@ -16,8 +16,10 @@ use super::{EvidenceError, Shard};
 use crate::data::{Batch, DataDigest, Stream};
 use crate::engine::{Engine, Runnable};
 use crate::layers::Layer;
+use crate::linalg::{Alpha, suffices};
 use crate::model::{Classifier, GraphIndex};
 use crate::progress::Observer;
+use crate::tensor::ElementType;
 use draw::pick_rows;
 use instrument::{Instrumented, Known, Measured, Source};
 use probe::{Probe, Probing};
@@ -34,6 +36,16 @@ pub enum RowLimit {
     AtMost(usize),
 }
 
+/// How precisely the products of float32 activations are taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Precision {
+    /// In float64: whatever the sums are used for.
+    Float64,
+    /// In float32 and summed in float64, where what is lost does not show in weights that are projected with this α or a
+    /// smaller one.
+    SufficientFor(Alpha),
+}
+
 /// What a moments pass needs besides the model.
 pub struct Pass<'a> {
     /// The data.
@@ -46,6 +58,8 @@ pub struct Pass<'a> {
     pub rows: RowLimit,
     /// Draws the rows, where they are limited.
     pub seed: u64,
+    /// How precise the products are.
+    pub precision: Precision,
     /// The batch size, where the user chose it.
     pub batch: Option<usize>,
 }
@@ -81,7 +95,10 @@ pub fn collect(
     observer.advance(total.range.len());
     let rest = &pass.samples[total.range.end..own.end];
     let at_hand = engine.info().is_at_hand();
-    let instrumented = Instrumented::new(graph, &sources, &known(&probe, &drawn), at_hand)?;
+    let mut instrumented = Instrumented::new(graph, &sources, &known(&probe, &drawn), at_hand)?;
+    if let Precision::SufficientFor(alpha) = pass.precision {
+        allow_float32(alpha, &sources, &probe, &total, own.len(), &mut instrumented.measured);
+    }
     let session = engine.load(Runnable { bytes: &instrumented.bytes, folder: graph.model().folder() })?;
     let taken = taken(&sources, instrumented.measured, drawn, &probe);
     let mut run = Run::new(session, classifier, taken, total);
@@ -107,6 +124,25 @@ fn known(probe: &Probe, drawn: &[Option<Vec<usize>>]) -> Vec<Known> {
         drawn: drawn.is_some(),
     };
     probe.shapes.iter().zip(drawn).map(known).collect()
+}
+
+/// Lets those sources be multiplied in float32 that can be expected to lose little enough for this α.
+fn allow_float32(
+    alpha: Alpha,
+    sources: &[Source],
+    probe: &Probe,
+    total: &MomentSums,
+    samples: usize,
+    measured: &mut [Measured],
+) {
+    let known = sources.iter().zip(&probe.shapes).zip(&probe.rows_per_sample).zip(&total.sums);
+    for (measured, (((source, shape), rows), sum)) in measured.iter_mut().zip(known) {
+        let (Measured::Rows { products, .. }, Some(shape), Some(rows)) = (measured, shape, rows) else { continue };
+        if source.element == ElementType::Float32 {
+            let rows = (rows * samples) as f64;
+            products.allow_float32((rows, shape), sum, |loss| suffices(alpha, loss, source.unfold.dim()));
+        }
+    }
 }
 
 fn taken<'a>(

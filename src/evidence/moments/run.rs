@@ -70,9 +70,11 @@ impl<'a> Run<'a> {
 
     /// Everything that was added so far.
     pub(super) fn total(&mut self) -> &MomentSums {
-        for (taken, sum) in self.sources.iter_mut().zip(&mut self.total.sums) {
+        let MomentSums { sums, losses, .. } = &mut self.total;
+        for ((taken, sum), loss) in self.sources.iter_mut().zip(sums).zip(losses) {
             if let Measured::Rows { products, .. } = &mut taken.measured {
                 products.flush(sum);
+                *loss = products.loss(sum);
             }
         }
         &self.total

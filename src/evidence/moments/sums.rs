@@ -18,6 +18,8 @@ pub struct MomentSums {
     pub sums: Vec<SymmetricSum>,
     /// The number of rows of each.
     pub rows: Vec<f64>,
+    /// What the entries of each have lost to float32, as a share of `√(S_ii S_jj)`: 0 for sums in float64.
+    pub losses: Vec<f64>,
     /// What was fed.
     pub digest: DataDigest,
 }
@@ -29,6 +31,7 @@ impl MomentSums {
             range: first..first,
             sums: sources.iter().map(zeros).collect(),
             rows: vec![0.0; sources.len()],
+            losses: vec![0.0; sources.len()],
             digest: DataDigest::default(),
         }
     }
@@ -43,6 +46,8 @@ impl MomentSums {
     pub fn add(&mut self, other: Self) {
         self.sums.iter_mut().zip(&other.sums).for_each(|(sum, other)| sum.add(other));
         self.rows.iter_mut().zip(other.rows).for_each(|(rows, other)| *rows += other);
+        // No entry of a part is larger than that of the sum.
+        self.losses.iter_mut().zip(other.losses).for_each(|(loss, other)| *loss += other);
         self.digest.add(&other.digest);
         self.range = self.range.start.min(other.range.start)..self.range.end.max(other.range.end);
     }
@@ -83,6 +88,7 @@ impl SumsKeeper for NoKeeper {
 pub struct Moments {
     sums: Vec<SymmetricSum>,
     rows: Vec<usize>,
+    losses: Vec<f64>,
     /// For each layer the sources of its sites.
     layers: Vec<Vec<usize>>,
 }
@@ -92,7 +98,12 @@ impl Moments {
     pub fn of(layers: &[Layer], sums: MomentSums) -> Option<Self> {
         let (sources, by_layer) = sources(layers);
         let rows = sums.rows.iter().map(|rows| rows.round() as usize).collect();
-        MomentSums::none(&sources, 0).is_like(&sums).then_some(Self { sums: sums.sums, rows, layers: by_layer })
+        MomentSums::none(&sources, 0).is_like(&sums).then_some(Self {
+            sums: sums.sums,
+            rows,
+            losses: sums.losses,
+            layers: by_layer,
+        })
     }
 
     /// `Σ aᵢaᵢᵀ` of a layer, one matrix `[d, d]` for each group, added up over the layer's sites.
@@ -107,6 +118,11 @@ impl Moments {
             total
         };
         (0..groups).map(total).collect()
+    }
+
+    /// What the entries of a layer's moment have lost to float32, as a share of `√(S_ii S_jj)`.
+    pub fn loss(&self, layer: usize) -> f64 {
+        self.layers[layer].iter().map(|&source| self.losses[source]).sum()
     }
 
     /// The number of rows that entered a layer's moment (of each group).

@@ -74,7 +74,7 @@ impl SymmetricSum {
 
     /// Adds matrices of the same shape, times `weight`. What they hold above the diagonal is not looked at.
     pub fn add_scaled(&mut self, weight: f64, matrices: &ArrayView3<'_, f64>) {
-        tiles::add(&mut self.tiles, weight, |tile, terms| {
+        tiles::add(&mut self.tiles, &mut [], weight, |tile, terms, _: Option<&mut ()>| {
             let mut at = 0;
             for row in tile.rows.clone() {
                 for column in tile.columns.clone() {
@@ -94,6 +94,11 @@ impl SymmetricSum {
     }
 
     /// The tiles, group by group.
+    pub(super) fn tiles(&self) -> &[Tile] {
+        &self.tiles
+    }
+
+    /// The tiles, group by group.
     pub(super) fn tiles_mut(&mut self) -> &mut [Tile] {
         &mut self.tiles
     }
@@ -101,6 +106,11 @@ impl SymmetricSum {
     fn tiles_of(&self, group: usize) -> &[Tile] {
         let count = tiles::count(self.shape[1], Shape::Symmetric);
         &self.tiles[group * count..(group + 1) * count]
+    }
+
+    /// An entry on or below the diagonal, rounded to float64.
+    pub(super) fn value(&self, group: usize, row: usize, column: usize) -> f64 {
+        self.entry(group, row, column).value
     }
 
     fn entry(&self, group: usize, row: usize, column: usize) -> Entry {

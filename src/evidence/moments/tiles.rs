@@ -71,12 +71,19 @@ pub(super) fn place(dim: usize, shape: Shape, row: usize, column: usize) -> (usi
 }
 
 /// Adds to each tile `weight` times what `term` makes of it, in parallel: the tile's rows and columns of a matrix, row by
-/// row, to be added to zeros.
-pub(super) fn add(tiles: &mut [Tile], weight: f64, term: impl Fn(&Tile, &mut [f64]) + Sync) {
-    tiles.par_iter_mut().for_each_init(Vec::new, |sum: &mut Vec<f64>, tile| {
+/// row, to be added to zeros. `term` also sees what is kept `beside` the first tiles, one for each.
+pub(super) fn add<B: Send>(
+    tiles: &mut [Tile],
+    beside: &mut [B],
+    weight: f64,
+    term: impl Fn(&Tile, &mut [f64], Option<&mut B>) + Sync,
+) {
+    let beside = beside.iter_mut().map(Some).chain(std::iter::repeat_with(|| None));
+    let mut with_beside: Vec<(&mut Tile, Option<&mut B>)> = tiles.iter_mut().zip(beside).collect();
+    with_beside.par_iter_mut().for_each_init(Vec::new, |sum: &mut Vec<f64>, (tile, beside)| {
         sum.clear();
         sum.resize(tile.values.len(), 0.0);
-        term(tile, sum);
+        term(tile, sum, beside.as_deref_mut());
         tile.add(weight, sum);
     });
 }

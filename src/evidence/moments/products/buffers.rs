@@ -5,17 +5,24 @@ use std::sync::{Mutex, PoisonError};
 
 /// Buffers that nobody uses at present.
 #[derive(Default)]
-pub(in crate::evidence::moments) struct Buffers(Mutex<Vec<Vec<f64>>>);
-
-/// A buffer in use.
-pub(super) struct Buffer<'a> {
-    values: Vec<f64>,
-    from: &'a Buffers,
+pub(in crate::evidence::moments) struct Buffers {
+    pub(super) single: Pool<f32>,
+    pub(super) double: Pool<f64>,
 }
 
-impl Buffers {
+/// Those of one type of numbers.
+#[derive(Default)]
+pub(super) struct Pool<T>(Mutex<Vec<Vec<T>>>);
+
+/// A buffer in use.
+pub(super) struct Buffer<'a, T> {
+    values: Vec<T>,
+    from: &'a Pool<T>,
+}
+
+impl<T: Copy + Default> Pool<T> {
     /// A buffer of that length, which holds anything.
-    pub(super) fn take(&self, length: usize) -> Buffer<'_> {
+    pub(super) fn take(&self, length: usize) -> Buffer<'_, T> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The smallest that is large enough. Where none is, the largest is given up for a new one.
         let large_enough = (0..free.len()).filter(|&at| free[at].capacity() >= length);
@@ -24,26 +31,26 @@ impl Buffers {
         let found = best.map(|at| free.swap_remove(at)).filter(|values| values.capacity() >= length);
         drop(free);
         let mut values = found.unwrap_or_default();
-        values.resize(length, 0.0);
+        values.resize(length, T::default());
         Buffer { values, from: self }
     }
 }
 
-impl Deref for Buffer<'_> {
-    type Target = [f64];
+impl<T> Deref for Buffer<'_, T> {
+    type Target = [T];
 
-    fn deref(&self) -> &[f64] {
+    fn deref(&self) -> &[T] {
         &self.values
     }
 }
 
-impl DerefMut for Buffer<'_> {
-    fn deref_mut(&mut self) -> &mut [f64] {
+impl<T> DerefMut for Buffer<'_, T> {
+    fn deref_mut(&mut self) -> &mut [T] {
         &mut self.values
     }
 }
 
-impl Drop for Buffer<'_> {
+impl<T> Drop for Buffer<'_, T> {
     fn drop(&mut self) {
         let values = std::mem::take(&mut self.values);
         self.from.0.lock().unwrap_or_else(PoisonError::into_inner).push(values);

@@ -1,8 +1,9 @@
 //! The correlations of a convolution's input with itself, summed over batches, and the moment that they make.
 
 use super::buffers::Buffers;
-use super::panel::{Activations, Meeting, Panel, Planes, Value, add_product};
+use super::panel::{Activations, Meeting, Number, Panel, Planes, Value, add_product};
 use super::plan::{Correlation, Plan, flat, positions};
+use super::rounding::Known;
 use crate::evidence::moments::SymmetricSum;
 use crate::evidence::moments::tiles::{self, Entry, Shape, Tile};
 use ndarray::Dimension;
@@ -37,24 +38,49 @@ impl Correlations {
         (self.groups * self.channels, &self.plan.spatial)
     }
 
-    /// Adds those of a batch, `[samples, groups · channels, spatial…]`, times `weight`.
-    pub(super) fn add<V: Value>(&mut self, weight: f64, activations: Activations<'_, V>, buffers: &Buffers) {
+    /// Entries of the tiles that are worth float32: those of correlations over the whole input.
+    pub(super) fn known(&self) -> Vec<Option<Known>> {
+        let whole = |correlation: &Correlation| correlation.is_whole(&self.plan.spatial);
+        let known = |(index, tile): (usize, &Tile)| {
+            let correlation = &self.plan.correlations[tile.matrix / self.groups];
+            whole(correlation).then(|| Known::of(index, tile, self.groups, shape(correlation)))
+        };
+        self.sums.iter().enumerate().map(known).collect()
+    }
+
+    /// How many features of the moment come from a channel.
+    pub(super) fn taps(&self) -> usize {
+        self.plan.taps
+    }
+
+    /// Adds those of a batch, `[samples, groups · channels, spatial…]`, times `weight`, in the arithmetic of T but for the edges.
+    pub(super) fn add<T: Number, V: Value<T> + Value<f64>>(
+        &mut self,
+        weight: f64,
+        activations: Activations<'_, V>,
+        known: &mut [Option<Known>],
+        buffers: &Buffers,
+    ) {
         let Self { plan, groups, channels, planes, sums, .. } = self;
-        let whole = Panel::padded(activations, planes, buffers);
+        let whole = Panel::<T>::padded(activations, planes, buffers);
         let edge = |correlation: &Correlation| {
             (!correlation.is_whole(&plan.spatial)).then(|| Edge::new(correlation, plan, activations, buffers))
         };
         let edges: Vec<Option<Edge<'_>>> = plan.correlations.iter().map(edge).collect();
         let padded = plan.padded();
-        tiles::add(sums, weight, |tile, sum| {
+        tiles::add(sums, known, weight, |tile, sum, known| {
             let (index, group) = (tile.matrix / *groups, tile.matrix % *groups);
             let correlation = &plan.correlations[index];
-            let (panels, shift) = match &edges[index] {
-                None => ((&whole, &whole), flat(&correlation.shift, &padded).unsigned_abs()),
-                Some(edge) => ((&edge.first, edge.second.as_ref().unwrap_or(&edge.first)), 0),
-            };
-            let meeting = Meeting::of(tile, group * *channels, shift, correlation.is_symmetric());
-            add_product(panels, &meeting, sum);
+            let meeting = |shift| Meeting::of(tile, group * *channels, shift, correlation.is_symmetric());
+            if let Some(edge) = &edges[index] {
+                add_product((&edge.first, edge.second.as_ref().unwrap_or(&edge.first)), &meeting(0), sum);
+                return;
+            }
+            let meeting = meeting(flat(&correlation.shift, &padded).unsigned_abs());
+            add_product((&whole, &whole), &meeting, sum);
+            if let Some(Some(known)) = known {
+                known.compare(weight, (&whole, &whole), (tile, &meeting), sum);
+            }
         });
     }
 
@@ -93,12 +119,12 @@ fn shape(correlation: &Correlation) -> Shape {
 
 /// The positions of an edge, and those that they meet, where they do not meet themselves.
 struct Edge<'a> {
-    first: Panel<'a>,
-    second: Option<Panel<'a>>,
+    first: Panel<'a, f64>,
+    second: Option<Panel<'a, f64>>,
 }
 
 impl<'a> Edge<'a> {
-    fn new<V: Value>(
+    fn new<V: Value<f64>>(
         correlation: &Correlation,
         plan: &Plan,
         activations: Activations<'_, V>,

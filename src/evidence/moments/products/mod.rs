@@ -1,32 +1,42 @@
 //! Second moments of values that an engine gives out, where its memory is the program's own.
 //!
 //! Symmetry halves the products; a convolution of stride 1 needs few correlations of its input (`plan.rs`) in the place of
-//! the product of its patches. Every tile of a sum is computed by one thread in a fixed order, so that the number of
-//! threads does not show.
+//! the product of its patches; and float32 does where it loses little enough (`rounding.rs`). Every tile of a sum is computed
+//! by one thread in a fixed order, so that the number of threads does not show.
 
 mod buffers;
 mod correlations;
 mod panel;
 mod patches;
 mod plan;
+mod rounding;
 
 use super::SymmetricSum;
-use super::tiles;
+use super::tiles::{self, Shape};
 use crate::engine::{Numbers, Shown};
 use crate::layers::Unfold;
 use correlations::Correlations;
-use panel::{Activations, Layout, Meeting, Panel, Value, add_product};
+use panel::{Activations, Layout, Meeting, Number, Panel, Value, add_product};
 use patches::Patches;
 use plan::Plan;
+use rounding::{Known, LEAST_POSITIONS};
 
 pub(super) use buffers::Buffers;
 
 /// The most values that are gathered at once: 64 MB.
 const PANEL: usize = 1 << 23;
 
-/// What is summed of a source, by the form of the value that the engine gives out.
+/// What is summed of a source.
 #[derive(Debug)]
-pub(super) enum Products {
+pub(super) struct Products {
+    form: Form,
+    /// Where products are taken in float32: of each tile what is known exactly.
+    known: Option<Vec<Option<Known>>>,
+}
+
+/// The form of the value that the engine gives out.
+#[derive(Debug)]
+enum Form {
     /// `[…, d]`: one row after another.
     Rows {
         /// d.
@@ -46,6 +56,68 @@ pub(super) enum Products {
 impl Products {
     /// For a source whose value has that shape, where its rows need no engine. `drawn`: whether only some of them count.
     pub(super) fn of(unfold: &Unfold, shape: &[usize], drawn: bool) -> Option<Self> {
+        Form::of(unfold, shape, drawn).map(|form| Self { form, known: None })
+    }
+
+    /// Takes the products of `rows` rows in float32 from now on, where `suffices` accepts what entries are expected to lose,
+    /// as [`loss`](Self::loss) tells it. `shape`: of the source's value.
+    pub(super) fn allow_float32(
+        &mut self,
+        (rows, shape): (f64, &[usize]),
+        moment: &SymmetricSum,
+        suffices: impl Fn(f64) -> bool,
+    ) {
+        let long = self.form.sample(shape).is_some_and(|positions| positions >= LEAST_POSITIONS);
+        if long && suffices(self.form.magnified(rounding::expected_loss(rows))) {
+            self.known = Some(self.form.known(moment));
+        }
+    }
+
+    /// What entries have lost to float32, as a share of `√(C_ii C_jj)`, as if they had lost it independently of each other.
+    pub(super) fn loss(&self, moment: &SymmetricSum) -> f64 {
+        let known = self.known.iter().flatten();
+        self.form.magnified(rounding::loss(known, moment, self.form.taps()))
+    }
+
+    /// Adds the moment of a batch, times `weight`. `drawn`: the rows of it that count, where not all do.
+    ///
+    /// # Errors
+    /// The shape, where the engine gave another than it must.
+    pub(super) fn add(
+        &mut self,
+        weight: f64,
+        shown: &Shown<'_>,
+        drawn: Option<&[usize]>,
+        moment: &mut SymmetricSum,
+        buffers: &Buffers,
+    ) -> Result<(), Vec<usize>> {
+        let layout = self.form.layout(&shown.shape).ok_or_else(|| shown.shape.clone())?;
+        let mut adding = Adding { weight, drawn, moment, buffers };
+        match (shown.values, &mut self.known) {
+            (Numbers::Float32(values), Some(known)) => {
+                adding.add::<f32, _>(&mut self.form, Activations { values, layout }, known);
+            }
+            (Numbers::Float32(values), None) => {
+                adding.add::<f64, _>(&mut self.form, Activations { values, layout }, &mut []);
+            }
+            (Numbers::Float64(values), _) => {
+                adding.add::<f64, _>(&mut self.form, Activations { values, layout }, &mut []);
+            }
+            (Numbers::Other, _) => return Err(shown.shape.clone()),
+        }
+        Ok(())
+    }
+
+    /// Moves what is kept here into the moment.
+    pub(super) fn flush(&mut self, moment: &mut SymmetricSum) {
+        if let Form::Correlations(correlations) = &mut self.form {
+            correlations.flush(moment);
+        }
+    }
+}
+
+impl Form {
+    fn of(unfold: &Unfold, shape: &[usize], drawn: bool) -> Option<Self> {
         let window = match unfold {
             Unfold::Vectors(vectors) if vectors.is_last_axis() => return Some(Self::Rows { dim: vectors.dim }),
             Unfold::Vectors(_) => return None,
@@ -61,38 +133,12 @@ impl Products {
         }
     }
 
-    /// Adds the moment of a batch, times `weight`. `drawn`: the rows of it that count, where not all do.
-    ///
-    /// # Errors
-    /// The shape, where the engine gave another than it must.
-    pub(super) fn add(
-        &mut self,
-        weight: f64,
-        shown: &Shown<'_>,
-        drawn: Option<&[usize]>,
-        moment: &mut SymmetricSum,
-        buffers: &Buffers,
-    ) -> Result<(), Vec<usize>> {
-        let layout = self.layout(&shown.shape).ok_or_else(|| shown.shape.clone())?;
-        match shown.values {
-            Numbers::Float32(values) => self.add_values(weight, Activations { values, layout }, drawn, moment, buffers),
-            Numbers::Float64(values) => self.add_values(weight, Activations { values, layout }, drawn, moment, buffers),
-            Numbers::Other => return Err(shown.shape.clone()),
-        }
-        Ok(())
-    }
-
-    /// Moves what is kept here into the moment.
-    pub(super) fn flush(&mut self, moment: &mut SymmetricSum) {
-        if let Self::Correlations(correlations) = self {
-            correlations.flush(moment);
-        }
-    }
-
     fn layout(&self, shape: &[usize]) -> Option<Layout> {
         if let Self::Rows { dim } = *self {
             let (&last, before) = shape.split_last()?;
-            return (last == dim).then(|| Layout { blocks: before.iter().product(), features: dim, positions: 1 });
+            let together = before.iter().skip(1).product();
+            let layout = Layout { blocks: before.iter().product(), features: dim, positions: 1, together };
+            return (last == dim).then_some(layout);
         }
         let &[blocks, features, ref spatial @ ..] = shape else { return None };
         let fits = match self {
@@ -101,43 +147,85 @@ impl Products {
             Self::Patches(patches) => (features, spatial) == (patches.channels, patches.spatial.as_slice()),
             Self::Correlations(correlations) => (features, spatial) == correlations.input(),
         };
-        fits.then(|| Layout { blocks, features, positions: spatial.iter().product() })
+        fits.then(|| Layout { blocks, features, positions: spatial.iter().product(), together: 1 })
     }
 
-    fn add_values<V: Value>(
+    /// The number of positions of a sample.
+    fn sample(&self, shape: &[usize]) -> Option<usize> {
+        let layout = self.layout(shape)?;
+        Some(if let Self::Patches(patches) = self { patches.positions } else { layout.positions * layout.together })
+    }
+
+    fn known(&self, moment: &SymmetricSum) -> Vec<Option<Known>> {
+        if let Self::Correlations(correlations) = self {
+            return correlations.known();
+        }
+        let groups = moment.shape()[0];
+        let known = |(index, tile)| Some(Known::of(index, tile, groups, Shape::Symmetric));
+        moment.tiles().iter().enumerate().map(known).collect()
+    }
+
+    /// How many features of the moment come from each feature of the tiles.
+    fn taps(&self) -> usize {
+        if let Self::Correlations(correlations) = self { correlations.taps() } else { 1 }
+    }
+
+    /// What entries that lose independently must lose to have the same effect: one entry of a correlation is in as many of
+    /// the moment's as there are taps.
+    fn magnified(&self, loss: f64) -> f64 {
+        loss * (self.taps() as f64).sqrt()
+    }
+}
+
+/// What a batch is added to, and how.
+struct Adding<'a> {
+    weight: f64,
+    drawn: Option<&'a [usize]>,
+    moment: &'a mut SymmetricSum,
+    buffers: &'a Buffers,
+}
+
+impl Adding<'_> {
+    /// Adds a batch in the arithmetic of T.
+    fn add<T: Number, V: Value<T> + Value<f64>>(
         &mut self,
-        weight: f64,
+        form: &mut Form,
         activations: Activations<'_, V>,
-        drawn: Option<&[usize]>,
-        moment: &mut SymmetricSum,
-        buffers: &Buffers,
+        known: &mut [Option<Known>],
     ) {
-        match (self, drawn) {
-            (Self::Correlations(correlations), _) => correlations.add(weight, activations, buffers),
-            (Self::Patches(patches), _) => {
+        let buffers = self.buffers;
+        match (form, self.drawn) {
+            (Form::Correlations(correlations), _) => {
+                correlations.add::<T, V>(self.weight, activations, known, buffers);
+            }
+            (Form::Patches(patches), _) => {
                 let growth = patches.taps.len() * patches.positions / activations.layout.positions.max(1);
                 for part in activations.parts(PANEL / growth.max(1)) {
-                    add_gram(weight, &Panel::patches(part, patches, buffers), moment);
+                    self.add_gram(&Panel::<T>::patches(part, patches, buffers), known);
                 }
             }
-            (Self::Rows { .. } | Self::Features { .. }, Some(rows)) => {
-                add_gram(weight, &Panel::drawn(activations, rows, buffers), moment);
+            (Form::Rows { .. } | Form::Features { .. }, Some(rows)) => {
+                self.add_gram(&Panel::<T>::drawn(activations, rows, buffers), known);
             }
-            (Self::Rows { .. } | Self::Features { .. }, None) => {
+            (Form::Rows { .. } | Form::Features { .. }, None) => {
                 for part in activations.parts(PANEL) {
-                    add_gram(weight, &Panel::gathered(part, buffers), moment);
+                    self.add_gram(&Panel::<T>::gathered(part, buffers), known);
                 }
             }
         }
     }
-}
 
-/// Adds the products of all features with each other.
-fn add_gram(weight: f64, panel: &Panel<'_>, moment: &mut SymmetricSum) {
-    let dim = moment.shape()[1];
-    tiles::add(moment.tiles_mut(), weight, |tile, sum| {
-        add_product((panel, panel), &Meeting::of(tile, tile.matrix * dim, 0, true), sum);
-    });
+    /// Adds the products of all features with each other.
+    fn add_gram<T: Number>(&mut self, panel: &Panel<'_, T>, known: &mut [Option<Known>]) {
+        let (weight, dim) = (self.weight, self.moment.shape()[1]);
+        tiles::add(self.moment.tiles_mut(), known, weight, |tile, sum, known| {
+            let meeting = Meeting::of(tile, tile.matrix * dim, 0, true);
+            add_product((panel, panel), &meeting, sum);
+            if let Some(Some(known)) = known {
+                known.compare(weight, (panel, panel), (tile, &meeting), sum);
+            }
+        });
+    }
 }
 
 #[cfg(test)]

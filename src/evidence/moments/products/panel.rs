@@ -1,7 +1,8 @@
 //! The rows of a layer's inputs, feature by feature: what products are taken of.
 
-use super::buffers::{Buffer, Buffers};
+use super::buffers::{Buffer, Buffers, Pool};
 use super::patches::Patches;
+use super::rounding::pieces;
 use crate::evidence::moments::tiles::Tile;
 use crate::linalg::{self, Part, Strip};
 use rayon::prelude::*;
@@ -19,13 +20,42 @@ pub(super) struct Layout {
     pub(super) features: usize,
     /// Within a block.
     pub(super) positions: usize,
+    /// How many blocks make a sample.
+    pub(super) together: usize,
 }
 
-/// A type of numbers of which float64 loses nothing.
-pub(super) trait Value: Copy + Into<f64> + Send + Sync {}
+/// A type of numbers of which a panel of `T` loses nothing.
+pub(super) trait Value<T>: Copy + Into<T> + Send + Sync {}
 
-impl Value for f32 {}
-impl Value for f64 {}
+impl<T, V: Copy + Into<T> + Send + Sync> Value<T> for V {}
+
+/// A type of numbers that panels hold.
+pub(super) trait Number: Copy + Default + Into<f64> + Send + Sync + 'static {
+    /// Where its buffers are.
+    fn pool(buffers: &Buffers) -> &Pool<Self>;
+    /// Adds the product of two strips, of which a sample has so many elements.
+    fn add_product(sum: &mut [f64], a: Strip<'_, Self>, b: Strip<'_, Self>, part: Part, sample: usize);
+}
+
+impl Number for f64 {
+    fn pool(buffers: &Buffers) -> &Pool<Self> {
+        &buffers.double
+    }
+
+    fn add_product(sum: &mut [f64], a: Strip<'_, Self>, b: Strip<'_, Self>, part: Part, _: usize) {
+        linalg::add_product(sum, a, b, part);
+    }
+}
+
+impl Number for f32 {
+    fn pool(buffers: &Buffers) -> &Pool<Self> {
+        &buffers.single
+    }
+
+    fn add_product(sum: &mut [f64], a: Strip<'_, Self>, b: Strip<'_, Self>, part: Part, sample: usize) {
+        linalg::add_product_in_pieces(sum, a, b, part, pieces(a.length, sample));
+    }
+}
 
 /// Values of an engine as they lie there.
 #[derive(Clone, Copy)]
@@ -34,11 +64,13 @@ pub(super) struct Activations<'a, V> {
     pub(super) layout: Layout,
 }
 
-/// Rows in float64, feature by feature.
-pub(super) struct Panel<'a> {
-    values: Buffer<'a>,
+/// Rows, feature by feature.
+pub(super) struct Panel<'a, T> {
+    values: Buffer<'a, T>,
     /// The distance of features.
     stride: usize,
+    /// How many positions of a run belong to one sample.
+    sample: usize,
     /// The unbroken runs of positions, counted from a feature's first value.
     runs: Vec<Range<usize>>,
 }
@@ -50,14 +82,14 @@ impl Layout {
     }
 }
 
-impl<'a, V: Value> Activations<'a, V> {
-    /// The same in parts of whole blocks, each of no more than so many values where a block has no more.
+impl<'a, V: Copy> Activations<'a, V> {
+    /// The same in parts of whole samples, each of no more than so many values where a sample has no more.
     pub(super) fn parts(self, most: usize) -> impl Iterator<Item = Activations<'a, V>> {
-        let Layout { features, positions, .. } = self.layout;
         let block = self.layout.block().max(1);
-        let blocks = (most / block).max(1);
-        self.values.chunks(blocks * block).map(move |values| {
-            let layout = Layout { blocks: values.len() / block, features, positions };
+        let sample = block * self.layout.together.max(1);
+        let samples = (most / sample).max(1);
+        self.values.chunks(samples * sample).map(move |values| {
+            let layout = Layout { blocks: values.len() / block, ..self.layout };
             Activations { values, layout }
         })
     }
@@ -69,9 +101,9 @@ impl<'a, V: Value> Activations<'a, V> {
     }
 }
 
-impl<'a> Panel<'a> {
+impl<'a, T: Number> Panel<'a, T> {
     /// All rows.
-    pub(super) fn gathered<V: Value>(activations: Activations<'_, V>, buffers: &'a Buffers) -> Self {
+    pub(super) fn gathered<V: Value<T>>(activations: Activations<'_, V>, buffers: &'a Buffers) -> Self {
         let Layout { blocks, positions, .. } = activations.layout;
         Self::filled(activations.layout, blocks * positions, buffers, |feature, block, target| {
             let target = &mut target[block * positions..(block + 1) * positions];
@@ -80,7 +112,7 @@ impl<'a> Panel<'a> {
     }
 
     /// The rows at these positions of every block, shifted by `shift`.
-    pub(super) fn picked<V: Value>(
+    pub(super) fn picked<V: Value<T>>(
         activations: Activations<'_, V>,
         at: &[usize],
         shift: isize,
@@ -96,26 +128,26 @@ impl<'a> Panel<'a> {
     }
 
     /// These rows, counted over all blocks.
-    pub(super) fn drawn<V: Value>(activations: Activations<'_, V>, rows: &[usize], buffers: &'a Buffers) -> Self {
+    pub(super) fn drawn<V: Value<T>>(activations: Activations<'_, V>, rows: &[usize], buffers: &'a Buffers) -> Self {
         let Layout { features, positions, .. } = activations.layout;
-        let mut panel = buffers.take(features * rows.len());
+        let mut panel = T::pool(buffers).take(features * rows.len());
         panel.par_chunks_mut(rows.len().max(1)).enumerate().for_each(|(feature, target)| {
             for (to, row) in target.iter_mut().zip(rows) {
                 *to = activations.of(feature, row / positions)[row % positions].into();
             }
         });
         let run = 0..rows.len();
-        Self { values: panel, stride: run.len(), runs: vec![run] }
+        Self { values: panel, stride: run.len(), sample: run.len(), runs: vec![run] }
     }
 
     /// All rows, with zeros between the lines of every block and behind it, where `planes` leaves room for them.
-    pub(super) fn padded<V: Value>(activations: Activations<'_, V>, planes: &Planes, buffers: &'a Buffers) -> Self {
+    pub(super) fn padded<V: Value<T>>(activations: Activations<'_, V>, planes: &Planes, buffers: &'a Buffers) -> Self {
         let Layout { blocks, features, .. } = activations.layout;
         // The last block is followed by zeros, too.
         let stride = (blocks + 1) * planes.size;
-        let mut panel = buffers.take(features * stride);
+        let mut panel = T::pool(buffers).take(features * stride);
         panel.par_chunks_mut(stride.max(1)).enumerate().for_each(|(feature, target)| {
-            target.fill(0.0);
+            target.fill(T::default());
             for block in 0..blocks {
                 let plane = &mut target[block * planes.size..(block + 1) * planes.size];
                 for (from, &at) in activations.of(feature, block).chunks_exact(planes.line).zip(&planes.lines) {
@@ -124,18 +156,22 @@ impl<'a> Panel<'a> {
             }
         });
         let runs = (0..blocks).map(|block| block * planes.size..block * planes.size + planes.run).collect();
-        Self { values: panel, stride, runs }
+        Self { values: panel, stride, sample: planes.run, runs }
     }
 
     /// The patches that a window sees, tap by tap of each channel.
-    pub(super) fn patches<V: Value>(activations: Activations<'_, V>, patches: &Patches, buffers: &'a Buffers) -> Self {
+    pub(super) fn patches<V: Value<T>>(
+        activations: Activations<'_, V>,
+        patches: &Patches,
+        buffers: &'a Buffers,
+    ) -> Self {
         let taps = patches.taps.len();
-        let layout =
-            Layout { features: activations.layout.features * taps, positions: patches.positions, ..activations.layout };
+        let Layout { blocks, features, together, .. } = activations.layout;
+        let layout = Layout { blocks, features: features * taps, positions: patches.positions, together };
         Self::filled(layout, layout.blocks * layout.positions, buffers, |feature, block, target| {
             let values = activations.of(feature / taps, block);
             let target = &mut target[block * layout.positions..(block + 1) * layout.positions];
-            target.fill(0.0);
+            target.fill(T::default());
             for line in &patches.taps[feature % taps] {
                 let seen = values[line.at..].iter().step_by(line.step);
                 let target = &mut target[line.first..line.first + line.count];
@@ -149,9 +185,9 @@ impl<'a> Panel<'a> {
         layout: Layout,
         length: usize,
         buffers: &'a Buffers,
-        fill: impl Fn(usize, usize, &mut [f64]) + Sync,
+        fill: impl Fn(usize, usize, &mut [T]) + Sync,
     ) -> Self {
-        let mut panel = buffers.take(layout.features * length);
+        let mut panel = T::pool(buffers).take(layout.features * length);
         panel.par_chunks_mut((TOGETHER * length).max(1)).enumerate().for_each(|(chunk, features)| {
             for block in 0..layout.blocks {
                 for (feature, target) in features.chunks_exact_mut(length).enumerate() {
@@ -159,11 +195,12 @@ impl<'a> Panel<'a> {
                 }
             }
         });
+        let sample = length / layout.blocks.max(1) * layout.together;
         let run = 0..length;
-        Self { values: panel, stride: length, runs: vec![run] }
+        Self { values: panel, stride: length, sample, runs: vec![run] }
     }
 
-    fn strip(&self, features: &Range<usize>, run: &Range<usize>, shift: usize) -> Strip<'_> {
+    fn strip(&self, features: &Range<usize>, run: &Range<usize>, shift: usize) -> Strip<'_, T> {
         let first = features.start * self.stride + run.start + shift;
         Strip { values: &self.values[first..], rows: features.len(), length: run.len(), stride: self.stride }
     }
@@ -201,10 +238,36 @@ impl Meeting {
     }
 }
 
+impl Meeting {
+    /// The product of one of the features that meet with another, in float64.
+    pub(super) fn product<T: Number>(&self, (a, b): (&Panel<'_, T>, &Panel<'_, T>), row: usize, column: usize) -> f64 {
+        let row = self.rows.start + row..self.rows.start + row + 1;
+        let column = self.columns.start + column..self.columns.start + column + 1;
+        let of_run = |run: &Range<usize>| {
+            let (first, second) = (a.strip(&row, run, 0), b.strip(&column, run, self.shift));
+            dot(&first.values[..run.len()], &second.values[..run.len()])
+        };
+        a.runs.iter().map(of_run).sum()
+    }
+}
+
+/// In several sums side by side, which take less time than one.
+fn dot<T: Number>(a: &[T], b: &[T]) -> f64 {
+    let mut sums = [0.0; 8];
+    let (a, b) = (a.chunks(8), b.chunks(8));
+    for (a, b) in a.zip(b) {
+        for ((sum, &a), &b) in sums.iter_mut().zip(a).zip(b) {
+            let (a, b): (f64, f64) = (a.into(), b.into());
+            *sum += a * b;
+        }
+    }
+    sums.iter().sum()
+}
+
 /// Adds the products of two panels' features over all positions of the first panel's runs.
-pub(super) fn add_product((a, b): (&Panel<'_>, &Panel<'_>), meeting: &Meeting, sum: &mut [f64]) {
+pub(super) fn add_product<T: Number>((a, b): (&Panel<'_, T>, &Panel<'_, T>), meeting: &Meeting, sum: &mut [f64]) {
     for run in &a.runs {
-        let (a, b) = (a.strip(&meeting.rows, run, 0), b.strip(&meeting.columns, run, meeting.shift));
-        linalg::add_product(sum, a, b, meeting.part);
+        let (first, second) = (a.strip(&meeting.rows, run, 0), b.strip(&meeting.columns, run, meeting.shift));
+        T::add_product(sum, first, second, meeting.part, a.sample);
     }
 }

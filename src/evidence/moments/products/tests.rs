@@ -91,13 +91,12 @@ proptest! {
         let Some(plan) = Plan::always(&case.window, &case.spatial) else { return Ok(()) };
         let (groups, channels) = (case.window.groups, case.window.channels);
         let input = case.input();
-        let layout = Layout { blocks: case.samples, features: groups * channels, positions: case.spatial.iter().product() };
-        let mut correlations = Correlations::zeros(plan, groups, channels);
+        let form = Form::Correlations(Correlations::zeros(plan, groups, channels));
+        let mut products = Products { form, known: None };
         let mut moment = SymmetricSum::zeros(groups, case.window.dim());
         for weight in [1.0, 0.5] {
-            let activations = Activations { values: input.as_slice().unwrap(), layout };
-            correlations.add(weight, activations, &Buffers::default());
-            correlations.flush(&mut moment);
+            products.add(weight, &shown(&input), None, &mut moment, &Buffers::default()).unwrap();
+            products.flush(&mut moment);
         }
         for group in 0..groups {
             let rows = case.rows(&input, group);
@@ -116,14 +115,13 @@ proptest! {
         let padding = same.map(|upper| if upper { Padding::SameUpper } else { Padding::SameLower });
         let window = Window { strides: strides[..rank].to_vec(), ..case.window.clone() };
         let window = Window { padding: padding.unwrap_or(window.padding.clone()), ..window };
-        let (groups, channels) = (window.groups, window.channels);
+        let groups = window.groups;
         let case = Case { window, ..case };
         let Some(patches) = Patches::of(&case.window, &case.spatial) else { return Ok(()) };
         let input = case.input();
-        let layout = Layout { blocks: case.samples, features: groups * channels, positions: case.spatial.iter().product() };
-        let activations = Activations { values: input.as_slice().unwrap(), layout };
+        let mut products = Products { form: Form::Patches(patches), known: None };
         let mut moment = SymmetricSum::zeros(groups, case.window.dim());
-        add_gram(1.0, &Panel::patches(activations, &patches, &Buffers::default()), &mut moment);
+        products.add(1.0, &shown(&input), None, &mut moment, &Buffers::default()).unwrap();
         for group in 0..groups {
             let rows = case.rows(&input, group);
             let wanted = rows.t().dot(&rows);
@@ -197,4 +195,79 @@ fn a_value_of_another_shape_is_refused_even_where_it_has_as_many_values() {
         assert_eq!(add(wrong), Err(wrong.to_vec()));
         assert_eq!(add(right), Ok(()));
     }
+}
+
+/// Values of a kind that rounds: not small multiples of powers of two.
+fn activations(shape: &[usize], scale: impl Fn(usize) -> f32) -> ArrayD<f32> {
+    let mut next = 11_u32;
+    ArrayD::from_shape_fn(IxDyn(shape), |at| {
+        next = next.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // As after a ReLU: not negative, often zero.
+        scale(at[1]) * ((next >> 8) as f32 / (1 << 23) as f32 - 0.7).max(0.0)
+    })
+}
+
+/// Of every entry: what a sum has lost, as a share of the root of the product of its diagonal entries.
+fn root_mean_square_loss(rounded: &Array2<f64>, exact: &Array2<f64>) -> f64 {
+    let squares: f64 = rounded
+        .indexed_iter()
+        .map(|((i, j), value)| (value - exact[(i, j)]).powi(2) / (exact[(i, i)] * exact[(j, j)]))
+        .sum();
+    (squares / rounded.len() as f64).sqrt()
+}
+
+/// What float32 loses is what the entries that are known say, about what is expected, and nothing where it is not allowed.
+#[test]
+fn what_float32_loses_is_known() {
+    let window = |kernel: usize, stride: usize| Window {
+        groups: 1,
+        channels: 40,
+        kernel: vec![kernel; 2],
+        strides: vec![stride; 2],
+        dilations: vec![1; 2],
+        padding: Padding::SameUpper,
+    };
+    let convolution = [6, 40, 16, 16];
+    let rows = [9, 67, 150];
+    let cases: [(Unfold, &[usize], usize); 4] = [
+        (Unfold::Patches(window(1, 1)), &convolution, 256),
+        (Unfold::Patches(window(3, 1)), &convolution, 256),
+        (Unfold::Patches(window(3, 2)), &convolution, 64),
+        (Unfold::Vectors(Vectors::along(-1, 150)), &rows, 67),
+    ];
+    for (unfold, shape, per_sample) in cases {
+        let value = activations(shape, |at| 0.1 + (at % 7) as f32);
+        let moment = |allow: bool| {
+            let mut products = Products::of(&unfold, shape, false).unwrap();
+            let mut moment = SymmetricSum::zeros(1, unfold.dim());
+            products.allow_float32(((shape[0] * per_sample) as f64, shape), &moment, |_| allow);
+            for weight in [1.0, 1.0, -0.5] {
+                products.add(weight, &shown(&value), None, &mut moment, &Buffers::default()).unwrap();
+            }
+            products.flush(&mut moment);
+            (products.loss(&moment), moment.matrix(0))
+        };
+        let ((none, exact), (said, rounded)) = (moment(false), moment(true));
+        let found = root_mean_square_loss(&rounded, &exact);
+        let magnified = if unfold == Unfold::Patches(window(3, 1)) { 3.0 } else { 1.0 };
+        let expected = rounding::expected_loss((shape[0] * per_sample) as f64);
+        assert_eq!(none, 0.0);
+        assert!(said > 0.6 * magnified * found && said < 2.0 * magnified * found, "{unfold:?}: {said:e}, is {found:e}");
+        assert!(found < 2.0 * expected && found > expected / 20.0, "{unfold:?}: {found:e}, expected {expected:e}");
+    }
+}
+
+/// A sample with few positions is not worth it, and rows that nobody asked for are not expected to do.
+#[test]
+fn float32_is_taken_only_where_it_is_expected_to_do() {
+    let unfold = Unfold::Vectors(Vectors::along(-1, 8));
+    let taken = |shape: &[usize], suffices: bool| {
+        let mut products = Products::of(&unfold, shape, false).unwrap();
+        products.allow_float32((64.0, shape), &SymmetricSum::zeros(1, 8), |_| suffices);
+        products.known.is_some()
+    };
+    assert!(taken(&[4, 16, 8], true));
+    assert!(!taken(&[4, 16, 8], false));
+    assert!(!taken(&[64, 8], true));
+    assert!(!taken(&[4, 15, 8], true));
 }
