@@ -131,7 +131,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
-    let mut trials = Trials::new(family.as_ref(), candidates);
+    let mut trials = Trials::new(family.as_ref(), candidates, &mut clock);
     let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
         trials.with(alpha, |forward| Ok(held_out.validate(forward, observer)?.quality()))
     })?;
@@ -163,10 +163,11 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         Verdict::NotBetter if !job.force => None,
         _ => {
             let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
-            Some(target.stage(&patches, &record.provenance(alpha), &export::samples(&data, trusted)?)?)
+            let samples = export::samples(&data, trusted)?;
+            clock.lap("verify");
+            Some(target.stage(&patches, &record.provenance(alpha), &samples, &mut clock)?)
         }
     };
-    clock.lap("verify");
 
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);
