@@ -5,7 +5,7 @@
 //! cargo bench --bench moments -- MODEL.onnx [SAMPLES] [ROUNDS]
 //! ```
 //!
-//! `fixtures/large_models.py` makes a ResNet-50 and a ViT-B/16.
+//! `fixtures/large_models.py` makes a ResNet-50 and a ViT-B/16. The last line is JSON: seconds a sample of each round.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -86,7 +86,7 @@ fn main() -> Result<(), Error> {
     let all: Vec<usize> = (0..samples).collect();
     let pass = Pass { stream, samples: &all, shard: Shard::WHOLE, rows: RowLimit::All, seed: 0, batch: None };
 
-    let mut ratios = Vec::new();
+    let (mut ratios, mut found) = (Vec::new(), Vec::new());
     for _ in 0..rounds {
         let plain = timed(|| {
             stream.for_each(&all, 16, |batch| {
@@ -100,6 +100,7 @@ fn main() -> Result<(), Error> {
         })?;
         let each = |seconds: f64| 1000.0 * seconds / samples as f64;
         ratios.push(moments / plain);
+        found.push([plain / samples as f64, moments / samples as f64]);
         println!(
             "a sample: forward {:.1} ms   moments {:.1} ms   ratio {:.2}",
             each(plain),
@@ -108,7 +109,9 @@ fn main() -> Result<(), Error> {
         );
     }
     ratios.sort_by(f64::total_cmp);
-    println!("median ratio {:.2}", ratios[ratios.len() / 2]);
+    let ratio = ratios[ratios.len() / 2];
+    println!("median ratio {ratio:.2}");
+    println!("{}", serde_json::json!({ "ratio": ratio, "ratios": ratios, "forward_and_moments": found }));
     Ok(())
 }
 
