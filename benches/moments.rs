@@ -7,7 +7,7 @@
 //!
 //! Moments are taken in float64, which any α can be computed from, and as precisely as ALPHA needs.
 //!
-//! `fixtures/large_models.py` makes a ResNet-50 and a ViT-B/16.
+//! `fixtures/large_models.py` makes a ResNet-50 and a ViT-B/16. The last line is JSON: the ratios of both.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
@@ -117,6 +117,7 @@ fn main() -> Result<(), Error> {
     }
     let [float64, sufficient] = ratios.map(median);
     println!("median ratio {float64:.2} in float64, {sufficient:.2} for α = {alpha}");
+    println!("{}", serde_json::json!({ "float64": float64, "alpha": alpha, "sufficient": sufficient }));
     Ok(())
 }
 

@@ -6,6 +6,8 @@
 //! cargo bench --bench solve -- [ROUNDS] [SOLVER...]
 //! ```
 //!
+//! The last line is JSON: Gflop/s of a matrix product, and the seconds of each round.
+//!
 //! `benches/solve_reference.py` does the factorisations and solves with `OpenBLAS` and MKL.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
@@ -69,7 +71,8 @@ fn main() -> Result<(), LinalgError> {
     let grid: Vec<f64> = GRID.map(|half| 10_f64.powf(f64::from(half) / 2.0)).collect();
     let solvers = if named.is_empty() { vec![cheapest(grid.len())] } else { named };
     let problems: Vec<Problem> = LAYERS.iter().map(|&(d, outputs, count)| Problem::new(d, outputs, count)).collect();
-    println!("{} threads, matrix product {:.1} Gflop/s", rayon::current_num_threads(), peak());
+    let before = peak();
+    println!("{} threads, matrix product {before:.1} Gflop/s", rayon::current_num_threads());
 
     println!(
         "\none thread, seconds\n{:>12} {:>3} {:>8} {:>8} {:>8} {:>7}",
@@ -88,6 +91,7 @@ fn main() -> Result<(), LinalgError> {
     let operations: f64 =
         all.iter().map(|problem| cost(problem.weight.ncols(), problem.weight.nrows())).sum::<f64>() / 1e9;
     println!("\n{} layers, all threads, {operations:.0} Gflop for one α", all.len());
+    let (mut bares, mut singles, mut nines) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
         let (bare, single) = (bare(&all), ours(cheapest(1), &all, &[ALPHA])?);
         println!(
@@ -96,12 +100,20 @@ fn main() -> Result<(), LinalgError> {
             operations / single,
             single / bare
         );
+        bares.push(bare);
+        singles.push(single);
         for solver in &solvers {
             let nine = ours(*solver, &all, &grid)?;
+            nines.push(nine);
             println!("    nine α by {} {nine:.2} s, {:.2} × one", solver.name(), nine / single);
         }
     }
-    println!("matrix product {:.1} Gflop/s", peak());
+    let after = peak();
+    println!("matrix product {after:.1} Gflop/s");
+    let json = serde_json::json!({
+        "gflop": operations, "peak_gflops": [before, after], "bare": bares, "one": singles, "nine": nines,
+    });
+    println!("{json}");
     Ok(())
 }
 

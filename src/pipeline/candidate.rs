@@ -1,5 +1,6 @@
 //! A corrected model that is run before it is known whether it will be written.
 
+use super::clock::Clock;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::Forward;
@@ -31,22 +32,27 @@ impl<'a> Candidates<'a> {
         Self { model, classifier, engine, out, in_memory: IN_MEMORY }
     }
 
-    /// Loads the model with new weights.
+    /// Loads the model with new weights. The clock tells making it from loading it.
     ///
     /// # Errors
     /// What cannot be written, or that the engine does not run.
-    pub(super) fn load(&self, patches: &[WeightPatch]) -> Result<Candidate, Error> {
+    pub(super) fn load(&self, patches: &[WeightPatch], clock: &mut Clock) -> Result<Candidate, Error> {
         let Self { model, classifier, engine, .. } = *self;
         let weights: usize = patches.iter().map(|patch| patch.values.len() * size_of::<f32>()).sum();
         if (model.bytes().len() + weights) as u64 <= self.in_memory {
-            let forward = Forward::load(engine, classifier, &model.with_patches(patches)?, model.folder())?;
+            let bytes = model.with_patches(patches)?;
+            clock.lap("patch");
+            let forward = Forward::load(engine, classifier, &bytes, model.folder())?;
+            clock.lap("load");
             return Ok(Candidate { forward, _files: None });
         }
         let files = Staged::write(model, &model.output_plan(patches, &[], self.out)?, self.out)?;
         let path = files.model();
         let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
         let folder = path.parent().unwrap_or(Path::new("."));
+        clock.lap("patch");
         let forward = Forward::load(engine, classifier, &bytes, folder)?;
+        clock.lap("load");
         Ok(Candidate { forward, _files: Some(files) })
     }
 }
@@ -80,7 +86,7 @@ mod tests {
         let out = folder.path().join("out.onnx");
         let scores = |in_memory, files| {
             let candidates = Candidates { in_memory, ..Candidates::new(&model, &classifier, &engine, &out) };
-            let mut candidate = candidates.load(&patches).unwrap();
+            let mut candidate = candidates.load(&patches, &mut Clock::default()).unwrap();
             assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), files);
             candidate.forward.scores(&batch).unwrap()
         };

@@ -1,5 +1,6 @@
 //! The way out: stage the files, verify what was staged, and only then move it into place.
 
+use super::clock::Clock;
 use super::job::Job;
 use super::prepared::Prepared;
 use crate::engine::tract::TractEngine;
@@ -42,7 +43,7 @@ pub(super) struct Target<'a> {
 }
 
 impl Target<'_> {
-    /// Writes the rewritten model beside the output and verifies what was written.
+    /// Writes the rewritten model beside the output and verifies what was written. The clock tells both apart.
     ///
     /// # Errors
     /// What could not be written or run; where the structure differs, the inner [`Broken`].
@@ -51,10 +52,12 @@ impl Target<'_> {
         patches: &[WeightPatch],
         provenance: &[(String, String)],
         samples: &[NamedTensor],
+        clock: &mut Clock,
     ) -> Result<Result<Exported, Broken>, Error> {
         let Self { model, out, .. } = *self;
         let plan = model.output_plan(patches, provenance, out)?;
         let staged = Staged::write(model, &plan, out)?;
+        clock.lap("write");
         // What is verified was read back, once: that it reaches the disk, too, is waited for meanwhile.
         let (verified, synced) = std::thread::scope(|scope| {
             let syncing = scope.spawn(|| staged.sync());
@@ -62,6 +65,7 @@ impl Target<'_> {
             (verified, syncing.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         synced?;
+        clock.lap("verify");
         Ok(verified?.map(|(verification, sha256)| Exported { staged, verification, sha256 }))
     }
 

@@ -4,7 +4,7 @@ use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
 use crate::evidence::{BadLimit, Precision, Ranking, RowLimit};
 use crate::layers::Selection;
-use crate::linalg::Solver;
+use crate::linalg::{Solver, cheapest};
 use crate::methods::Method;
 use crate::model::{Head, Interface};
 use crate::search::AlphaChoice;
@@ -157,10 +157,15 @@ pub(super) struct Settled<'a> {
 }
 
 impl Job {
-    /// How precise moments must be that such a solver uses. Evidence that is there already is float64.
-    pub(super) fn precision(&self, solver: &dyn Solver) -> Precision {
+    /// How projections are computed.
+    pub(super) fn solver(&self) -> &'static dyn Solver {
+        self.solver.unwrap_or_else(|| cheapest(self.alpha.expected()))
+    }
+
+    /// How precise moments must be. Evidence that is there already is float64.
+    pub(super) fn precision(&self) -> Precision {
         match self.arithmetic {
-            Arithmetic::Float32 if self.evidence.is_none() && solver.bounds_rounding() => {
+            Arithmetic::Float32 if self.evidence.is_none() && self.solver().bounds_rounding() => {
                 Precision::SufficientFor(self.alpha.largest())
             }
             _ => Precision::Float64,

@@ -24,7 +24,6 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Forward, Moments, Quality, Scores, Shard};
 use crate::layers::{Layer, Ledger};
-use crate::linalg::cheapest;
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFile, WorkFolder};
@@ -112,9 +111,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     drop(original);
     clock.lap("before");
 
-    let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
-    let precision = job.precision(solver);
-    let shard = Shard::WHOLE;
+    let (shard, precision, solver) = (Shard::WHOLE, job.precision(), job.solver());
     let measurement = Measurement { layers: &ledger.layers, trusted, shard, rows: job.rows, precision, seed: job.seed };
     let sums = match evidence {
         None => subject.measure(&classifier, &measurement, observer)?,
@@ -132,7 +129,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
     observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
     let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
-    let mut trials = Trials::new(family.as_ref(), candidates);
+    let mut trials = Trials::new(family.as_ref(), candidates, &mut clock);
     let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
         trials.with(alpha, |forward| Ok(held_out.validate(forward, observer)?.quality()))
     })?;
@@ -164,10 +161,11 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         Verdict::NotBetter if !job.force => None,
         _ => {
             let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
-            Some(target.stage(&patches, &record.provenance(alpha), &export::samples(&data, trusted)?)?)
+            let samples = export::samples(&data, trusted)?;
+            clock.lap("verify");
+            Some(target.stage(&patches, &record.provenance(alpha), &samples, &mut clock)?)
         }
     };
-    clock.lap("verify");
 
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);

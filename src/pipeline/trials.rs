@@ -1,6 +1,7 @@
 //! Candidates one after the other. The latest stays loaded: what was tried last is often what is asked for next.
 
 use super::candidate::{Candidate, Candidates};
+use super::clock::Clock;
 use crate::error::Error;
 use crate::evidence::Forward;
 use crate::linalg::Alpha;
@@ -11,6 +12,7 @@ use crate::model::WeightPatch;
 pub(super) struct Trials<'a> {
     family: &'a dyn Family,
     candidates: Candidates<'a>,
+    clock: &'a mut Clock,
     latest: Option<Trial>,
 }
 
@@ -21,9 +23,9 @@ struct Trial {
 }
 
 impl<'a> Trials<'a> {
-    /// Those of `family`; nothing is made yet.
-    pub(super) fn new(family: &'a dyn Family, candidates: Candidates<'a>) -> Self {
-        Self { family, candidates, latest: None }
+    /// Those of `family`; nothing is made yet. The clock tells making them from using them.
+    pub(super) fn new(family: &'a dyn Family, candidates: Candidates<'a>, clock: &'a mut Clock) -> Self {
+        Self { family, candidates, clock, latest: None }
     }
 
     /// Uses the candidate for that α.
@@ -48,17 +50,24 @@ impl<'a> Trials<'a> {
     ///
     /// # Errors
     /// Those of making it.
-    pub(super) fn into_patches(self, alpha: Alpha) -> Result<Vec<WeightPatch>, Error> {
-        match self.latest.filter(|trial| trial.alpha == alpha) {
+    pub(super) fn into_patches(mut self, alpha: Alpha) -> Result<Vec<WeightPatch>, Error> {
+        match self.latest.take().filter(|trial| trial.alpha == alpha) {
             Some(trial) => Ok(trial.patches),
-            None => Ok(self.family.correction(alpha)?),
+            None => self.correction(alpha),
         }
     }
 
-    fn make(&self, alpha: Alpha) -> Result<Trial, Error> {
-        let patches = self.family.correction(alpha)?;
-        let candidate = self.candidates.load(&patches)?;
+    fn make(&mut self, alpha: Alpha) -> Result<Trial, Error> {
+        let patches = self.correction(alpha)?;
+        let candidate = self.candidates.load(&patches, self.clock)?;
         Ok(Trial { alpha, patches, candidate })
+    }
+
+    fn correction(&mut self, alpha: Alpha) -> Result<Vec<WeightPatch>, Error> {
+        self.clock.lap("search");
+        let patches = self.family.correction(alpha)?;
+        self.clock.lap("project");
+        Ok(patches)
     }
 }
 
@@ -111,7 +120,8 @@ mod tests {
         let ramp = ArrayD::from_shape_fn(IxDyn(&[3, 1, 8, 8]), |at| (at[0] * 31 + at[2] * 7 + at[3]) as f32 / 64.0);
         let tensor = Tensor::from_f32(&ramp, ElementType::Float32);
         let batch = [NamedTensor { name: classifier.data[0].name.clone(), tensor }];
-        let mut trials = Trials::new(&family, Candidates::new(&model, &classifier, &engine, &out));
+        let mut clock = Clock::default();
+        let mut trials = Trials::new(&family, Candidates::new(&model, &classifier, &engine, &out), &mut clock);
         let mut scores = |alpha| trials.with(alpha, |forward| Ok(forward.scores(&batch)?)).unwrap();
         let [half, double] = [0.5, 2.0].map(|alpha| Alpha::new(alpha).unwrap());
         let first = scores(half);

@@ -112,7 +112,7 @@ fn the_report_holds_what_the_contract_promises() {
         ("after", &["validation", "test"]),
         ("verify", &["structure", "tract", "engine"]),
         ("output", &["path", "sha256"]),
-        ("seconds", &["score", "moments", "search"]),
+        ("seconds", &["load", "score", "before", "moments", "solve", "project", "patch", "search", "write", "verify"]),
     ];
     const LAYER: &[&str] = &[
         "weight",
