@@ -13,7 +13,7 @@ use ndarray::ArrayD;
 use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
 use onnx_sap::engine::{Device, EngineName};
 use onnx_sap::error::Error;
-use onnx_sap::evidence::{EvidenceError, NoKeeper, Pass, RowLimit, Shard, collect};
+use onnx_sap::evidence::{EvidenceError, Inputs, NoKeeper, Pass, RowLimit, Shard, collect};
 use onnx_sap::layers::{Ledger, Selection};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::pipeline::Runner;
@@ -84,7 +84,7 @@ fn main() -> Result<(), Error> {
     let routes = [Route::resolve(declared, &Preprocessing::default(), 0, &set.content(0)?)?];
     let stream = Stream { set: &set, routes: &routes, perturbation: None };
     let all: Vec<usize> = (0..samples).collect();
-    let pass = Pass { stream, samples: &all, shard: Shard::WHOLE, rows: RowLimit::All, seed: 0, batch: None };
+    let pass = Pass { stream, samples: &all, shard: Shard::WHOLE, rows: RowLimit::All, seed: 0, batch: None, inputs: Inputs::All };
 
     let mut ratios = Vec::new();
     for _ in 0..rounds {

@@ -41,6 +41,10 @@ impl Solver for Cholesky {
         "one factorisation for each α (faer); the fastest for a single α"
     }
 
+    fn serves_every_alpha(&self) -> bool {
+        false
+    }
+
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         Ok(Box::new(Prepared { moment, weight }))
     }

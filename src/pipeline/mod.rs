@@ -122,10 +122,10 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     clock.lap("moments");
 
     let solver = job.solver.unwrap_or_else(|| cheapest(job.alpha.expected()));
-    let family =
-        job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
     let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
-    drop(moments);
+    let at_once = rayon::current_num_threads();
+    let layers = &ledger.layers;
+    let family = job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer })?;
     clock.lap("solve");
 
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);

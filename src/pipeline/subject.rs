@@ -6,7 +6,7 @@ use crate::data::DataSet;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{
-    BadLimit, Forward, Journal, MomentSums, NoJournal, NoKeeper, Pass, RowLimit, Scores, Scoring, Shard, SumsKeeper,
+    BadLimit, Forward, Inputs, Journal, MomentSums, NoJournal, NoKeeper, Pass, RowLimit, Scores, Scoring, Shard, SumsKeeper,
     Trusted, collect, score,
 };
 use crate::layers::Layer;
@@ -75,7 +75,7 @@ impl Subject<'_> {
     ) -> Result<MomentSums, Error> {
         let Measurement { layers, trusted, shard, rows, seed } = *measurement;
         let (stream, samples) = (self.data.stream(None), trusted.samples.as_slice());
-        let pass = Pass { stream, samples, shard, rows, seed, batch: self.batch };
+        let pass = Pass { stream, samples, shard, rows, seed, batch: self.batch, inputs: Inputs::All };
         let mut keeper: Box<dyn SumsKeeper + '_> = match self.work {
             None => Box::new(NoKeeper),
             Some(folder) => {
