@@ -84,7 +84,15 @@ fn main() -> Result<(), Error> {
     let routes = [Route::resolve(declared, &Preprocessing::default(), 0, &set.content(0)?)?];
     let stream = Stream { set: &set, routes: &routes, perturbation: None };
     let all: Vec<usize> = (0..samples).collect();
-    let pass = Pass { stream, samples: &all, shard: Shard::WHOLE, rows: RowLimit::All, seed: 0, batch: None, inputs: Inputs::All };
+    let pass = Pass {
+        stream,
+        samples: &all,
+        shard: Shard::WHOLE,
+        rows: RowLimit::All,
+        seed: 0,
+        batch: None,
+        inputs: Inputs::All,
+    };
 
     let mut ratios = Vec::new();
     for _ in 0..rounds {

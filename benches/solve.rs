@@ -146,7 +146,9 @@ fn ours(solver: &dyn Solver, problems: &[&Problem], grid: &[f64]) -> Result<f64,
         moment.map(|moment| solver.factor(moment, weight.clone())).transpose()
     })?;
     for alpha in grid.iter().filter_map(|&alpha| Alpha::new(alpha)) {
-        costliest_first(&costs, rayon::current_num_threads(), |index| factored[index].as_ref().map(|layer| layer.project(alpha)).transpose())?;
+        costliest_first(&costs, rayon::current_num_threads(), |index| {
+            factored[index].as_ref().map(|layer| layer.project(alpha)).transpose()
+        })?;
     }
     Ok(begun.elapsed().as_secs_f64())
 }

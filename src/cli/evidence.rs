@@ -8,6 +8,7 @@ use super::shard::{ShardChoice, announce};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
+use crate::evidence::Inputs;
 use crate::layers::Ledger;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFacts, MomentsFile, WorkFolder};
@@ -78,7 +79,7 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
         rows: args.trust.max_rows,
         seed: args.trust.seed,
     };
-    let sums = subject.measure(&classifier, &measurement, ui)?;
+    let sums = subject.measure(&classifier, &measurement, Inputs::All, ui)?;
     let identity = subject.measuring(&classifier, &measurement)?;
     let set = data.set.as_ref();
     let ids = choice.trusted.samples.iter().map(|&sample| set.id(sample)).collect();

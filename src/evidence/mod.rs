@@ -15,8 +15,8 @@ mod trusted;
 pub use error::EvidenceError;
 pub use forward::{ClassScores, Forward};
 pub use moments::{
-    Inputs, MomentSums, Moments, Needs, NoKeeper, Pass, RowLimit, Shelf, SumsKeeper, SymmetricSum, check_unchanged, collect,
-    needs,
+    Inputs, MomentSums, Moments, Needs, NoKeeper, Pass, RowLimit, Shelf, SumsKeeper, SymmetricSum, check_unchanged,
+    collect, needs,
 };
 pub use prediction::Prediction;
 pub use quarantine::BadLimit;

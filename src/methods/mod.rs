@@ -26,7 +26,7 @@ pub struct Evidence<'a> {
     /// The weights to rewrite.
     pub layers: &'a [Layer],
     /// The second moments of those layers' inputs over the trusted samples.
-    pub moments: Moments,
+    pub moments: Moments<'a>,
     /// How projections are computed.
     pub solver: &'a dyn Solver,
     /// How many layers may be worked on at the same time: each takes memory for its matrices.

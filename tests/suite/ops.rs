@@ -81,7 +81,7 @@ fn open(case: &Case, work: impl FnOnce(&Opened<'_>)) {
 }
 
 impl Opened<'_> {
-    fn moments(&self, engine: &dyn Engine, rows: RowLimit, seed: u64, batch: Option<usize>) -> Moments {
+    fn moments(&self, engine: &dyn Engine, rows: RowLimit, seed: u64, batch: Option<usize>) -> Moments<'static> {
         let samples: Vec<usize> = (0..SAMPLES).collect();
         let (shard, inputs) = (Shard::WHOLE, Inputs::All);
         let pass = Pass { stream: self.stream, samples: &samples, shard, rows, seed, batch, inputs };

@@ -17,19 +17,19 @@ pub trait Shelf: Send + Sync {
 }
 
 /// The moments of all layers. Layers that share an input share its moment.
-pub struct Moments {
-    place: Place,
+pub struct Moments<'a> {
+    place: Place<'a>,
     rows: Vec<usize>,
     /// For each layer the sources of its sites.
     layers: Vec<Vec<usize>>,
 }
 
-enum Place {
+enum Place<'a> {
     Memory(Vec<SymmetricSum>),
-    Shelf(Box<dyn Shelf>),
+    Shelf(Box<dyn Shelf + 'a>),
 }
 
-impl Moments {
+impl<'a> Moments<'a> {
     /// The moments of `layers` out of sums over all samples, or nothing where they are sums of other layers.
     pub fn of(layers: &[Layer], sums: MomentSums) -> Option<Self> {
         let (sources, by_layer) = sources(layers);
@@ -39,7 +39,7 @@ impl Moments {
     }
 
     /// The same where the sums lie on a shelf: `rows` are their numbers of rows.
-    pub fn on_shelf(layers: &[Layer], shelf: Box<dyn Shelf>, rows: &[f64]) -> Self {
+    pub fn on_shelf(layers: &[Layer], shelf: Box<dyn Shelf + 'a>, rows: &[f64]) -> Self {
         Self { place: Place::Shelf(shelf), rows: rounded(rows), layers: sources(layers).1 }
     }
 
@@ -73,7 +73,7 @@ impl Moments {
     fn matrices(&self, source: usize) -> Result<Vec<Array2<f64>>, EvidenceError> {
         match &self.place {
             Place::Memory(sums) => Ok(sums[source].matrices()),
-            Place::Shelf(shelf) => shelf.matrices(source),
+            Place::Shelf(place) => place.matrices(source),
         }
     }
 }

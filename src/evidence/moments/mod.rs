@@ -28,6 +28,7 @@ use draw::pick_rows;
 use instrument::{Instrumented, Known, Measured, Source};
 use probe::{Probe, Probing};
 use run::{Run, Taken};
+use std::fmt;
 use std::ops::Range;
 
 /// How many rows of a layer's inputs enter its moment.
@@ -46,6 +47,15 @@ pub enum Inputs<'a> {
     All,
     /// These, in ascending order.
     These(&'a [usize]),
+}
+
+impl fmt::Display for Inputs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::These(inputs) => f.write_str(&inputs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
+        }
+    }
 }
 
 impl Inputs<'_> {

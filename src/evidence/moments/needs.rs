@@ -12,6 +12,8 @@ use crate::model::{Classifier, GraphIndex};
 /// What moments take, in bytes, besides the model and what runs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Needs {
+    /// The activations of a sample.
+    pub sample: u64,
     /// A batch while its moments are taken, whichever inputs are measured.
     pub batch: u64,
     /// The sums of each distinct input, in the order in which the layers read them, as long as it is measured.
@@ -40,11 +42,15 @@ pub fn needs(
     let at_hand = engine.info().is_at_hand();
     // The shapes are those of one sample, or of a batch that the model fixes.
     let times = if classifier.batch.is_some() { 1 } else { batch };
-    let measured: Vec<Measured> =
-        sources.iter().zip(&probe.shapes).map(|(source, shape)| Measured::of(source, shape, times, at_hand)).collect();
+    let measured: Vec<Measured> = sources
+        .iter()
+        .zip(&probe.shapes)
+        .map(|(source, shape)| Measured::of(source, shape.as_ref(), times, at_hand))
+        .collect();
     let largest = measured.iter().map(|measured| measured.room).max().unwrap_or(0);
     let together = measured.iter().map(|measured| measured.room).fold(0, usize::saturating_add);
     Ok(Needs {
+        sample: probe.bytes_per_sample as u64,
         batch: (probe.bytes_per_sample * batch + together.min(ROOM.max(largest))) as u64,
         sums: measured.iter().map(|measured| measured.sums as u64).collect(),
         matrices: sources.iter().map(|source| matrices(source) as u64).collect(),
@@ -61,9 +67,9 @@ struct Measured {
 }
 
 impl Measured {
-    fn of(source: &Source, shape: &Option<Vec<usize>>, times: usize, at_hand: bool) -> Self {
+    fn of(source: &Source, shape: Option<&Vec<usize>>, times: usize, at_hand: bool) -> Self {
         // Rows that are drawn are never more than all.
-        let known = Known { shape: shape.clone(), drawn: false };
+        let known = Known { shape: shape.cloned(), drawn: false };
         // Half of the matrix and, of each entry, what rounding lost.
         let sum = matrices(source);
         match (products(source, &known).filter(|_| at_hand), known.shape) {
