@@ -15,7 +15,7 @@ use ndarray::ArrayD;
 use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
 use onnx_sap::engine::{Device, EngineName};
 use onnx_sap::error::Error;
-use onnx_sap::evidence::{EvidenceError, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
+use onnx_sap::evidence::{EvidenceError, Inputs, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
 use onnx_sap::layers::{Ledger, Selection};
 use onnx_sap::linalg::Alpha;
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
@@ -88,10 +88,18 @@ fn main() -> Result<(), Error> {
     let routes = [Route::resolve(declared, &Preprocessing::default(), 0, &set.content(0)?)?];
     let stream = Stream { set: &set, routes: &routes, perturbation: None };
     let all: Vec<usize> = (0..samples).collect();
-    let (rows, shard) = (RowLimit::All, Shard::WHOLE);
+    let (rows, shard, inputs) = (RowLimit::All, Shard::WHOLE, Inputs::All);
     let precisions = [Precision::Float64, Precision::SufficientFor(alpha)];
-    let passes =
-        precisions.map(|precision| Pass { stream, samples: &all, shard, rows, seed: 0, precision, batch: None });
+    let passes = precisions.map(|precision| Pass {
+        stream,
+        samples: &all,
+        shard,
+        rows,
+        seed: 0,
+        precision,
+        batch: None,
+        inputs,
+    });
 
     println!("milliseconds a sample, and the ratio to the forward pass; {samples} samples");
     println!("{:>9} {:>18} {:>18}", "forward", "float64", format!("for α = {alpha}"));

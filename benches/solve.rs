@@ -152,13 +152,15 @@ fn second_moment(rows: &Mat<f64>) -> Array2<f64> {
 fn ours(solver: &dyn Solver, problems: &[&Problem], grid: &[f64]) -> Result<f64, LinalgError> {
     let costs: Vec<f64> = problems.iter().map(|problem| cost(problem.weight.ncols(), problem.weight.nrows())).collect();
     let begun = Instant::now();
-    let factored = costliest_first(&costs, |index| {
+    let factored = costliest_first(&costs, rayon::current_num_threads(), |index| {
         let Problem { sum, weight, .. } = problems[index];
         let moment = UnitMoment::from_sum(sum.clone())?;
         moment.map(|moment| solver.factor(moment, weight.clone())).transpose()
     })?;
     for alpha in grid.iter().filter_map(|&alpha| Alpha::new(alpha)) {
-        costliest_first(&costs, |index| factored[index].as_ref().map(|layer| layer.project(alpha)).transpose())?;
+        costliest_first(&costs, rayon::current_num_threads(), |index| {
+            factored[index].as_ref().map(|layer| layer.project(alpha)).transpose()
+        })?;
     }
     Ok(begun.elapsed().as_secs_f64())
 }
@@ -168,7 +170,7 @@ fn bare(problems: &[&Problem]) -> f64 {
     let costs: Vec<f64> = problems.iter().map(|problem| cost(problem.weight.ncols(), problem.weight.nrows())).collect();
     let ready: Vec<_> = problems.iter().map(|problem| std::sync::Mutex::new(system(problem))).collect();
     let begun = Instant::now();
-    let done = costliest_first(&costs, |index| {
+    let done = costliest_first(&costs, rayon::current_num_threads(), |index| {
         let mut system = ready[index].lock().map_err(|_| ())?;
         let (matrix, sides) = &mut *system;
         factor_and_solve(matrix, sides)

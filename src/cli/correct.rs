@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
-use crate::pipeline::{self, Arithmetic, Ending, Job, Outcome, Validation};
+use crate::pipeline::{self, Arithmetic, Ending, Job, MemoryLimit, Outcome, Validation};
 use crate::report::{LayerStatus, Report};
 use crate::search::AlphaChoice;
 use crate::store::Location;
@@ -61,6 +61,10 @@ pub(super) struct CorrectArgs {
     layers: LayerArgs,
     #[command(flatten)]
     runner: RunnerArgs,
+    /// What the run may take of the memory, by estimate, as in 2GB or 1500MiB: moments are measured in as many passes as it
+    /// takes and put aside on the disk; the result is the same
+    #[arg(long, value_name = "SIZE", conflicts_with = "evidence", help_heading = "Running")]
+    max_memory: Option<MemoryLimit>,
     #[command(flatten)]
     long: LongRunArgs,
     /// The run as JSON [default: OUT.report.json]
@@ -142,6 +146,7 @@ impl CorrectArgs {
             runner: self.runner.runner()?,
             limit: self.long.bad.max_bad,
             work: self.long.work.clone(),
+            max_memory: self.max_memory,
             seed: self.trust.seed,
             report: self.report(),
             dry_run: self.dry_run,
@@ -170,6 +175,12 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
             report.engine.name, report.engine.version, report.engine.provider, report.engine.device
         ),
     );
+    if let Some(limit) = job.max_memory {
+        let passes = if report.moments_passes == 1 { "1 pass" } else { &format!("{} passes", report.moments_passes) };
+        let peak =
+            report.peak_rss_bytes.map_or(String::new(), |peak| format!(", {} at the peak", MemoryLimit::of(peak)));
+        fact("memory", format!("{passes} for {limit}{peak}"));
+    }
     if !report.data.quarantined.is_empty() {
         fact("left out", format!("{} samples that cannot be used; the report says why", report.data.quarantined.len()));
     }

@@ -8,7 +8,7 @@ use super::shard::{ShardChoice, announce};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
-use crate::evidence::Precision;
+use crate::evidence::{Inputs, Precision};
 use crate::layers::Ledger;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFacts, MomentsFile, WorkFolder};
@@ -81,7 +81,7 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
         precision: Precision::Float64,
         seed: args.trust.seed,
     };
-    let sums = subject.measure(&classifier, &measurement, ui)?;
+    let sums = subject.measure(&classifier, &measurement, Inputs::All, ui)?;
     let identity = subject.measuring(&classifier, &measurement)?;
     let set = data.set.as_ref();
     let ids = choice.trusted.samples.iter().map(|&sample| set.id(sample)).collect();

@@ -14,7 +14,10 @@ mod trusted;
 
 pub use error::EvidenceError;
 pub use forward::{ClassScores, Forward};
-pub use moments::{MomentSums, Moments, NoKeeper, Pass, Precision, RowLimit, SumsKeeper, SymmetricSum, collect};
+pub use moments::{
+    Inputs, MomentSums, Moments, Needs, NoKeeper, Pass, Precision, RowLimit, Shelf, SumsKeeper, SymmetricSum,
+    check_unchanged, collect, needs,
+};
 pub use prediction::Prediction;
 pub use quarantine::BadLimit;
 pub(crate) use quarantine::Quarantine;

@@ -45,6 +45,10 @@ impl Solver for Cholesky {
         true
     }
 
+    fn serves_every_alpha(&self) -> bool {
+        false
+    }
+
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         Ok(Box::new(Prepared { moment, weight }))
     }

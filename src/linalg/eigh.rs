@@ -28,6 +28,10 @@ impl Solver for Eigh {
         "one self-adjoint eigendecomposition for all α (faer)"
     }
 
+    fn serves_every_alpha(&self) -> bool {
+        true
+    }
+
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         let failed = |error| LinalgError::Failed { solver: EIGH.name(), reason: format!("{error:?}") };
         let decomposition =

@@ -107,6 +107,8 @@ pub trait Solver: Sync {
     fn bounds_rounding(&self) -> bool {
         false
     }
+    /// Whether what [`factor`](Self::factor) computes serves every α, so that it is worth keeping.
+    fn serves_every_alpha(&self) -> bool;
     /// Prepares a weight `W [outputs, d]` and the moment `C [d, d]` of its inputs for any number of α.
     ///
     /// # Errors

@@ -51,6 +51,10 @@ impl Solver for Svd {
         "singular value decomposition (nalgebra); the definition, for small layers or as a check"
     }
 
+    fn serves_every_alpha(&self) -> bool {
+        true
+    }
+
     fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
         let matrix = to_nalgebra(moment.in_float64(SVD.name())?);
         let failed = || LinalgError::Failed {

@@ -1,4 +1,5 @@
-//! Corrections: evidence in, weight patches out. Pure: no file, no engine, no clock.
+//! Corrections: evidence in, weight patches out. Pure: no file, no engine, no clock; what of the evidence lies in files,
+//! [`Moments`] reads.
 //!
 //! A [`Method`] turns evidence into a [`Family`] of corrections with one strength, which `search/` chooses on
 //! validation data. A new method is one file here and one line in [`METHODS`].
@@ -8,7 +9,7 @@ mod schedule;
 
 pub use schedule::costliest_first;
 
-use crate::evidence::Moments;
+use crate::evidence::{EvidenceError, Moments};
 use crate::layers::Layer;
 use crate::linalg::{Alpha, LinalgError, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
@@ -19,16 +20,17 @@ use thiserror::Error;
 pub const METHODS: &[&dyn Method] = &[&sap::Sap];
 
 /// What a method may look at.
-#[derive(Clone, Copy)]
 pub struct Evidence<'a> {
     /// The model, for its present weights.
     pub model: &'a Model,
     /// The weights to rewrite.
     pub layers: &'a [Layer],
     /// The second moments of those layers' inputs over the trusted samples.
-    pub moments: &'a Moments,
+    pub moments: Moments<'a>,
     /// How projections are computed.
     pub solver: &'a dyn Solver,
+    /// How many layers may be worked on at the same time: each takes memory for its matrices.
+    pub at_once: usize,
     /// Hears how far the work is.
     pub observer: &'a dyn Observer,
 }
@@ -43,7 +45,7 @@ pub trait Method: Sync {
     ///
     /// # Errors
     /// [`MethodError`], naming the weight.
-    fn prepare(&self, evidence: Evidence<'_>) -> Result<Box<dyn Family>, MethodError>;
+    fn prepare<'a>(&self, evidence: Evidence<'a>) -> Result<Box<dyn Family + 'a>, MethodError>;
 }
 
 /// Corrections of one model that differ in strength.
@@ -75,6 +77,9 @@ pub enum MethodError {
     /// A weight could not be read.
     #[error(transparent)]
     Model(#[from] ModelError),
+    /// A moment could not be read.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// The linear algebra failed for a weight.
     #[error("weight {weight}: {source}")]
     Linalg {

@@ -3,8 +3,8 @@
 use super::schedule::costliest_first;
 use super::{Evidence, Family, LayerFacts, Method, MethodError};
 use crate::layers::Layer;
-use crate::linalg::{self, Alpha, Factored, LinalgError, UnitMoment};
-use crate::model::{Constant, MatrixView, WeightCopy, WeightPatch};
+use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
+use crate::model::{Constant, MatrixView, WeightPatch};
 use ndarray::Array2;
 
 pub(super) struct Sap;
@@ -18,7 +18,7 @@ impl Method for Sap {
         "scaled activation projection (arXiv 2403.08618)"
     }
 
-    fn prepare(&self, evidence: Evidence<'_>) -> Result<Box<dyn Family>, MethodError> {
+    fn prepare<'a>(&self, evidence: Evidence<'a>) -> Result<Box<dyn Family + 'a>, MethodError> {
         // Each layer is solved by one thread alone, so the result does not depend on how many there are.
         let observer = evidence.observer;
         observer.begin("solving", evidence.layers.len(), "layers");
@@ -26,84 +26,121 @@ impl Method for Sap {
             groups.extent() as f64 * linalg::cost(inputs.extent(), outputs.extent())
         };
         let costs: Vec<f64> = evidence.layers.iter().map(|layer| cost(&layer.matrix)).collect();
-        let prepare = |index| Projectable::new(evidence, index).inspect(|_| observer.advance(1));
-        let layers = costliest_first(&costs, prepare)?;
+        // What a solver keeps of a layer takes as much memory as its moment.
+        let once = evidence.solver.serves_every_alpha() && evidence.moments.are_in_memory();
+        let prepare = |index| {
+            let seen = Seen::of(&evidence, index)?;
+            let facts = seen.facts();
+            let factored = once.then(|| seen.factored(evidence.solver)).transpose()?;
+            observer.advance(1);
+            Ok::<_, MethodError>((facts, factored))
+        };
+        let prepared = costliest_first(&costs, evidence.at_once, prepare)?;
         observer.end();
-        let facts = layers.iter().map(|layer| layer.facts.clone()).collect();
-        Ok(Box::new(Projections { layers, facts, costs }))
+        let (facts, factored): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
+        let at_once = evidence.at_once;
+        let layers = match factored.into_iter().collect() {
+            Some(factored) => Layers::Factored(factored),
+            None => Layers::Anew(evidence),
+        };
+        Ok(Box::new(Projections { layers, facts, costs, at_once }))
     }
 }
 
+/// One weight and what its inputs were like.
+struct Seen<'a> {
+    layer: &'a Layer,
+    /// What the entries of their moments have lost to float32.
+    loss: f64,
+    /// The part of the weight that each group's inputs meet, and their moment; none where all inputs were zero, so that
+    /// there is nothing to project onto.
+    groups: Vec<(Array2<f64>, Option<UnitMoment>)>,
+}
+
 /// One weight, ready for any α.
-struct Projectable {
-    weight: Constant,
-    matrix: MatrixView,
-    copies: Vec<WeightCopy>,
+struct Projectable<'a> {
+    layer: &'a Layer,
     groups: Vec<Group>,
-    facts: LayerFacts,
 }
 
 /// The part of a weight that one group's inputs meet.
 enum Group {
     Seen(Box<dyn Factored>),
-    /// All inputs were zero: nothing to project onto.
+    /// It stays.
     Idle(Array2<f64>),
 }
 
-impl Projectable {
-    fn new(evidence: Evidence<'_>, index: usize) -> Result<Self, MethodError> {
-        let Layer { weight, matrix, copies, .. } = &evidence.layers[index];
-        let matrices = matrix.matrices(&evidence.model.values(weight)?);
-        let mut groups = Vec::with_capacity(matrices.len());
-        let mut ranks = Vec::new();
-        for (weights, sum) in matrices.into_iter().zip(evidence.moments.sums(index)) {
-            let (group, rank) = group(evidence, index, sum, weights).map_err(|source| failed(weight, source))?;
-            groups.push(group);
-            ranks.extend(rank);
+impl<'a> Seen<'a> {
+    fn of(evidence: &Evidence<'a>, index: usize) -> Result<Self, MethodError> {
+        let layer = &evidence.layers[index];
+        let loss = evidence.moments.loss(index);
+        let mut groups = Vec::new();
+        for sum in evidence.moments.sums(index)? {
+            let moment = UnitMoment::from_sum(sum).map_err(|source| failed(&layer.weight, source))?;
+            groups.push(moment.map(|moment| moment.with_loss(loss)));
         }
-        let idle_groups = groups.len() - ranks.len();
-        let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
-        let facts = LayerFacts { effective_rank, idle_groups, moment_loss: evidence.moments.loss(index) };
-        Ok(Self { weight: weight.clone(), matrix: matrix.clone(), copies: copies.clone(), groups, facts })
+        let weights = layer.matrix.matrices(&evidence.model.values(&layer.weight)?);
+        Ok(Self { layer, loss, groups: weights.into_iter().zip(groups).collect() })
     }
 
+    fn facts(&self) -> LayerFacts {
+        let ranks = self.groups.iter().filter_map(|(_, moment)| moment.as_ref().map(UnitMoment::effective_rank));
+        let ranks: Vec<f64> = ranks.collect();
+        let idle_groups = self.groups.len() - ranks.len();
+        let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
+        LayerFacts { effective_rank, idle_groups, moment_loss: self.loss }
+    }
+
+    fn factored(self, solver: &dyn Solver) -> Result<Projectable<'a>, MethodError> {
+        let layer = self.layer;
+        let factor = |(weight, moment)| match moment {
+            Some(moment) => solver.factor(moment, weight).map(Group::Seen),
+            None => Ok(Group::Idle(weight)),
+        };
+        let groups: Result<Vec<Group>, _> = self.groups.into_iter().map(factor).collect();
+        Ok(Projectable { layer, groups: groups.map_err(|source| failed(&layer.weight, source))? })
+    }
+}
+
+impl Projectable<'_> {
     fn patch(&self, alpha: Alpha) -> Result<WeightPatch, MethodError> {
+        let Layer { weight, matrix, copies, .. } = self.layer;
         let project = |group: &Group| match group {
             Group::Seen(factored) => factored.project(alpha),
             Group::Idle(matrix) => Ok(matrix.clone()),
         };
         let matrices: Result<Vec<_>, _> = self.groups.iter().map(project).collect();
-        let matrices = matrices.map_err(|source| failed(&self.weight, source))?;
-        let values = self.matrix.tensor(&matrices, &self.weight.dims);
-        Ok(WeightPatch { constant: self.weight.clone(), values, copies: self.copies.clone() })
+        let matrices = matrices.map_err(|source| failed(weight, source))?;
+        let values = matrix.tensor(&matrices, &weight.dims);
+        Ok(WeightPatch { constant: weight.clone(), values, copies: copies.clone() })
     }
-}
-
-fn group(
-    evidence: Evidence<'_>,
-    index: usize,
-    sum: Array2<f64>,
-    matrix: Array2<f64>,
-) -> Result<(Group, Option<f64>), LinalgError> {
-    let Some(moment) = UnitMoment::from_sum(sum)? else { return Ok((Group::Idle(matrix), None)) };
-    let rank = moment.effective_rank();
-    let moment = moment.with_loss(evidence.moments.loss(index));
-    Ok((Group::Seen(evidence.solver.factor(moment, matrix)?), Some(rank)))
 }
 
 fn failed(weight: &Constant, source: LinalgError) -> MethodError {
     MethodError::Linalg { weight: weight.name.clone(), source }
 }
 
-struct Projections {
-    layers: Vec<Projectable>,
+struct Projections<'a> {
+    layers: Layers<'a>,
     facts: Vec<LayerFacts>,
     costs: Vec<f64>,
+    at_once: usize,
 }
 
-impl Family for Projections {
+/// What corrections are made from.
+enum Layers<'a> {
+    /// Layers that were factored once for every α.
+    Factored(Vec<Projectable<'a>>),
+    /// Moments, of which each α makes what it needs, layer by layer: nothing is in memory twice for longer than that.
+    Anew(Evidence<'a>),
+}
+
+impl Family for Projections<'_> {
     fn correction(&self, alpha: Alpha) -> Result<Vec<WeightPatch>, MethodError> {
-        costliest_first(&self.costs, |index| self.layers[index].patch(alpha))
+        costliest_first(&self.costs, self.at_once, |index| match &self.layers {
+            Layers::Factored(layers) => layers[index].patch(alpha),
+            Layers::Anew(evidence) => Seen::of(evidence, index)?.factored(evidence.solver)?.patch(alpha),
+        })
     }
 
     fn facts(&self) -> &[LayerFacts] {

@@ -18,6 +18,16 @@ pub enum PartialError {
         /// The system's reason.
         source: io::Error,
     },
+    /// Moments cannot be put aside.
+    #[error(
+        "cannot put moments aside in {path}: {source}; make room there, put them elsewhere with --work DIR, or give more --max-memory", path = .path.display()
+    )]
+    PutAside {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// A file cannot be read.
     #[error("cannot read {path}: {source}; check that it is there and readable")]
     Read {

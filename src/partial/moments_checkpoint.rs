@@ -17,6 +17,9 @@ const SHARE: u32 = 30;
 /// The way out for moments of other runs.
 const ADVICE: &str = "name another folder with --work, or empty this one";
 
+/// What an identity calls the inputs that a pass measures.
+pub const INPUTS: &str = "measured inputs";
+
 /// Keeps sums in a work folder.
 #[derive(Debug)]
 pub struct MomentsCheckpoint<'a> {
@@ -28,7 +31,7 @@ pub struct MomentsCheckpoint<'a> {
 }
 
 impl<'a> MomentsCheckpoint<'a> {
-    /// Looks for sums that were kept.
+    /// Looks for sums that were kept. Those of other inputs of the same run are of another pass, and are passed over.
     ///
     /// # Errors
     /// [`PartialError::Foreign`] where they belong to another run; [`PartialError::Damaged`].
@@ -38,13 +41,22 @@ impl<'a> MomentsCheckpoint<'a> {
         let finished = match std::fs::read(&path) {
             Ok(bytes) => {
                 let file = MomentsFile::<()>::decode(&name, &bytes)?;
-                identity.check(&name, &file.identity, ADVICE)?;
-                Some(file.sums)
+                let whole = |identity: &Identity| identity.clone().without(&[INPUTS]);
+                whole(identity).check(&name, &whole(&file.identity), ADVICE)?;
+                (file.identity == *identity).then_some(file.sums)
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(PartialError::Read { path: name, source }),
         };
         Ok(Self { folder, identity: identity.clone(), finished, kept: Instant::now(), interval: INTERVAL })
+    }
+
+    /// Removes sums that were kept, if there are any.
+    ///
+    /// # Errors
+    /// [`PartialError::Keep`].
+    pub fn remove(folder: &WorkFolder) -> Result<(), PartialError> {
+        folder.remove(FILE)
     }
 }
 
@@ -59,8 +71,7 @@ impl SumsKeeper for MomentsCheckpoint<'_> {
 
     fn keep(&mut self, sums: &MomentSums) -> Result<(), EvidenceError> {
         let begun = Instant::now();
-        let bytes = MomentsFile::encode(&self.identity, sums, ())?;
-        self.folder.replace(FILE, &bytes)?;
+        self.folder.replace(FILE, |path| MomentsFile::write(&self.identity, sums, (), path))?;
         self.interval = INTERVAL.max(begun.elapsed() * SHARE);
         self.kept = Instant::now();
         Ok(())

@@ -9,6 +9,7 @@ use crate::data::DataDigest;
 use crate::evidence::{MomentSums, SymmetricSum};
 use crate::model::hexadecimal;
 use ndarray::{Array, IntoDimension};
+use safetensors::SafeTensorError;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView, View};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use sha2::{Digest, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
+use std::path::Path;
 
 /// The version of this format.
 const VERSION: u32 = 3;
@@ -55,6 +57,24 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
     /// # Errors
     /// [`PartialError::Encode`].
     pub fn encode(identity: &Identity, sums: &MomentSums, more: T) -> Result<Vec<u8>, PartialError> {
+        let (tensors, metadata) = Self::parts(identity, sums, more)?;
+        safetensors::serialize(tensors, Some(metadata))
+            .map_err(|error| PartialError::Encode { reason: error.to_string() })
+    }
+
+    /// Writes the same bytes, of which no more than one sum's are in memory.
+    ///
+    /// # Errors
+    /// [`PartialError::Encode`]; what the system cannot write.
+    pub fn write(identity: &Identity, sums: &MomentSums, more: T, path: &Path) -> Result<(), PartialError> {
+        let (tensors, metadata) = Self::parts(identity, sums, more)?;
+        safetensors::serialize_to_file(tensors, Some(metadata), path).map_err(|error| match error {
+            SafeTensorError::IoError(source) => PartialError::Keep { path: path.to_owned(), source },
+            other => PartialError::Encode { reason: other.to_string() },
+        })
+    }
+
+    fn parts<'a>(identity: &Identity, sums: &'a MomentSums, more: T) -> Result<Parts<'a>, PartialError> {
         let failed = |error: &dyn std::fmt::Display| PartialError::Encode { reason: error.to_string() };
         let mut tensors = Vec::new();
         for (index, sum) in sums.sums.iter().enumerate() {
@@ -74,8 +94,7 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
         header.sha256 =
             digest(&header, tensors.iter().map(|(_, values)| values.data())).map_err(|error| failed(&error))?;
         let header = serde_json::to_string(&header).map_err(|error| failed(&error))?;
-        let metadata = HashMap::from([(KEY.to_owned(), header)]);
-        safetensors::serialize(tensors, Some(metadata)).map_err(|error| failed(&error))
+        Ok((tensors, HashMap::from([(KEY.to_owned(), header)])))
     }
 
     /// Reads a file, which messages call `path`.
@@ -118,6 +137,9 @@ impl<T: Serialize + DeserializeOwned> MomentsFile<T> {
         Ok(Self { identity: header.identity, sums, more: header.more })
     }
 }
+
+/// The tensors of a file by name, and its metadata.
+type Parts<'a> = (Vec<(String, Values<'a>)>, HashMap<String, String>);
 
 /// SHA-256 over a header, whose own digest is empty, and the bytes of the tensors.
 fn digest<'a, T: Serialize>(

@@ -2,7 +2,7 @@
 
 use super::PartialError;
 use std::fs::{File, TryLockError};
-use std::io::Write;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// A folder that this process alone works in, as long as this value lives.
@@ -28,20 +28,35 @@ impl WorkFolder {
         }
     }
 
-    /// Replaces a file of the folder: it is the old one or the new one, whatever happens.
+    /// Replaces a file of the folder by what `write` writes to a path: it is the old one or the new one, whatever happens.
     ///
     /// # Errors
     /// [`PartialError::Keep`].
-    pub fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), PartialError> {
+    pub fn replace(
+        &self,
+        name: &str,
+        write: impl FnOnce(&Path) -> Result<(), PartialError>,
+    ) -> Result<(), PartialError> {
         // Nobody else works here, so one name is enough, and what a killed process left under it is overwritten.
         let (path, new) = (self.file(name), self.file(&format!("{name}.new")));
-        let write = || {
-            let mut file = File::create(&new)?;
-            file.write_all(bytes)?;
-            file.sync_data()?;
+        write(&new)?;
+        let settle = || {
+            File::open(&new)?.sync_data()?;
             std::fs::rename(&new, &path)
         };
-        write().map_err(|source| PartialError::Keep { path: path.clone(), source })
+        settle().map_err(|source| PartialError::Keep { path: path.clone(), source })
+    }
+
+    /// Removes a file of the folder, if it is there.
+    ///
+    /// # Errors
+    /// [`PartialError::Keep`].
+    pub fn remove(&self, name: &str) -> Result<(), PartialError> {
+        let path = self.file(name);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != ErrorKind::NotFound => Err(PartialError::Keep { path, source }),
+            _ => Ok(()),
+        }
     }
 
     /// A file of the folder.

@@ -16,7 +16,7 @@ use std::panic::resume_unwind;
 use std::path::Path;
 
 /// Real samples on which the rewritten model is run before it is exported.
-const VERIFIED_SAMPLES: usize = 16;
+pub(super) const VERIFIED_SAMPLES: usize = 16;
 
 /// The most external data that tract is given: it reads all of it into memory, where ONNX Runtime maps the files.
 const TRACT_LOADS: u64 = 1 << 30;

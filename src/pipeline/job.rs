@@ -1,5 +1,6 @@
 //! A resolved configuration of the main command: every option with its value, nothing left to parse.
 
+use super::memory::MemoryLimit;
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
 use crate::evidence::{BadLimit, Precision, Ranking, RowLimit};
@@ -53,6 +54,8 @@ pub struct Job {
     pub limit: BadLimit,
     /// Where what is done is kept, so that the run can be gone on with.
     pub work: Option<PathBuf>,
+    /// What the run may take of the memory, by estimate.
+    pub max_memory: Option<MemoryLimit>,
     /// Draws rows and perturbations.
     pub seed: u64,
     /// Where the report goes.
@@ -214,6 +217,7 @@ impl Job {
             ("device", json!(self.runner.device.to_string())),
             ("batch", json!(settled.batch)),
             ("threads", json!(settled.threads)),
+            ("max_memory", json!(self.max_memory.map(MemoryLimit::bytes))),
             ("max_bad", json!(self.limit.to_string())),
             ("seed", json!(self.seed)),
             ("dry_run", json!(self.dry_run)),

@@ -6,6 +6,8 @@ mod clock;
 mod export;
 mod held_out;
 mod job;
+mod memory;
+mod passes;
 mod prepared;
 mod record;
 mod routes;
@@ -16,13 +18,14 @@ mod trials;
 
 pub use choose::Choice;
 pub use job::{Arithmetic, Job, Runner, TrustedChoice, Validation};
+pub use memory::MemoryLimit;
 pub use prepared::Prepared;
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{EvidenceError, Forward, Moments, Quality, Scores, Shard};
+use crate::evidence::{Forward, Quality, Scores, Shard};
 use crate::layers::{Layer, Ledger};
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model};
@@ -89,11 +92,13 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     }
     let (engine, mut original) = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
-    clock.lap("load");
-
+    let threads = rayon::current_num_threads();
     let work = job.work.as_deref().map(WorkFolder::open).transpose()?;
     let (limit, work) = (job.limit, work.as_ref());
     let subject = Subject { graph: &graph, data: &data, engine, batch: job.runner.batch, limit, work };
+    let plan = subject.plan(job, &classifier, &ledger.layers, threads)?;
+    clock.lap("load");
+
     let evidence = job.evidence.as_ref().map(read_evidence).transpose()?;
     let choice = match &evidence {
         None => subject.choose(&mut original, &job.trusted, None, observer)?,
@@ -113,17 +118,14 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 
     let (shard, precision, solver) = (Shard::WHOLE, job.precision(), job.solver());
     let measurement = Measurement { layers: &ledger.layers, trusted, shard, rows: job.rows, precision, seed: job.seed };
-    let sums = match evidence {
-        None => subject.measure(&classifier, &measurement, observer)?,
-        Some(evidence) => subject.measured(&classifier, &measurement, evidence)?,
-    };
-    let moments = Moments::of(&ledger.layers, sums).ok_or(EvidenceError::NoneTrusted)?;
+    let moments_passes = plan.as_ref().map_or(usize::from(evidence.is_none()), |plan| plan.passes.len());
+    let moments = subject.moments(&classifier, &measurement, evidence, plan.as_ref(), observer)?;
     clock.lap("moments");
 
-    let family =
-        job.method.prepare(Evidence { model: &model, layers: &ledger.layers, moments: &moments, solver, observer })?;
     let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
-    drop(moments);
+    let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
+    let layers = &ledger.layers;
+    let family = job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer })?;
     clock.lap("solve");
 
     let candidates = Candidates::new(&model, &classifier, engine, &job.output);
@@ -151,7 +153,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         head: &classifier.head,
         validation: held_out.spec(),
         batch: data.batch(job.runner.batch),
-        threads: job.runner.threads.unwrap_or_else(rayon::current_num_threads),
+        threads: job.runner.threads.unwrap_or(threads),
         trusted: trusted.samples.len(),
         selection: &choice.selection,
     };
@@ -177,10 +179,22 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         verify: exported.as_ref().map(|exported| exported.verification().clone()),
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
+        moments_passes,
     };
     let report = record.report(&found, findings);
+    warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+}
+
+/// Says so where more memory was taken than was estimated.
+fn warn_of_peak(job: &Job, report: &Report, observer: &dyn Observer) {
+    if let (Some(limit), Some(peak)) = (job.max_memory, report.peak_rss_bytes)
+        && peak > limit.bytes()
+    {
+        let peak = MemoryLimit::of(peak);
+        observer.warn(&format!("the run took {peak} at its peak; --max-memory {limit} was estimated to be enough"));
+    }
 }
 
 /// Refuses outputs that could not be written, or would destroy an input, before hours of work are spent.

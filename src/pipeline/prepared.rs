@@ -1,7 +1,7 @@
 //! A data set together with how its samples become inputs of the model.
 
 use super::routes::routes;
-use crate::data::{DataSet, Perturbation, Preprocessing, Route, Spec, Stream};
+use crate::data::{DataError, DataSet, Perturbation, Preprocessing, Route, Spec, Stream};
 use crate::error::Error;
 use crate::model::Classifier;
 use crate::progress::Observer;
@@ -63,6 +63,20 @@ impl Prepared {
         let floats = self.routes.iter().map(values).fold(0, usize::saturating_add);
         let suitable = (FLOATS_IN_A_BATCH / floats.max(1)).clamp(8, 256);
         self.fixed_batch.unwrap_or_else(|| asked.unwrap_or(suitable))
+    }
+
+    /// The first sample that can be used, if there is one.
+    ///
+    /// # Errors
+    /// Those that concern more than a sample.
+    pub fn first_usable(&self) -> Result<Option<usize>, DataError> {
+        for index in 0..self.set.len() {
+            match self.stream(None).for_each(&[index], 1, |_| Ok(())) {
+                Err(DataError::Sample { .. }) => {}
+                result => return result.map(|()| Some(index)),
+            }
+        }
+        Ok(None)
     }
 
     /// The indices of all samples.

@@ -40,6 +40,7 @@ pub(super) struct Findings {
     pub(super) verify: Option<Verification>,
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
+    pub(super) moments_passes: usize,
 }
 
 impl Record<'_> {
@@ -143,6 +144,7 @@ impl Record<'_> {
             verify: result.verify,
             output: result.output,
             seconds: result.seconds,
+            moments_passes: result.moments_passes,
             peak_rss_bytes: peak_resident_bytes(),
         }
     }

@@ -6,12 +6,12 @@ use crate::data::DataSet;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{
-    BadLimit, Forward, Journal, MomentSums, NoJournal, NoKeeper, Pass, Precision, RowLimit, Scores, Scoring, Shard,
-    SumsKeeper, Trusted, collect, score,
+    BadLimit, Forward, Inputs, Journal, MomentSums, Needs, NoJournal, NoKeeper, Pass, Precision, RowLimit, Scores,
+    Scoring, Shard, SumsKeeper, Trusted, collect, needs, score,
 };
 use crate::layers::Layer;
 use crate::model::{Classifier, GraphIndex, hexadecimal};
-use crate::partial::{EvidenceFile, Identity, MomentsCheckpoint, ScoreLog, WorkFolder};
+use crate::partial::{EvidenceFile, INPUTS, Identity, MomentsCheckpoint, ScoreLog, WorkFolder};
 use crate::progress::Observer;
 use sha2::{Digest, Sha256};
 
@@ -65,7 +65,8 @@ impl Subject<'_> {
         Ok(score(forward, &scoring, journal.as_mut(), observer)?)
     }
 
-    /// Measures the moments over the trusted samples, or a shard of them.
+    /// Measures the moments of some or all inputs of the layers over the trusted samples, or a shard of them. Those of an
+    /// input are the same whichever others are measured with it.
     ///
     /// # Errors
     /// Those of data, engine and work folder; an interruption.
@@ -73,19 +74,47 @@ impl Subject<'_> {
         &self,
         classifier: &Classifier,
         measurement: &Measurement<'_>,
+        inputs: Inputs<'_>,
         observer: &dyn Observer,
     ) -> Result<MomentSums, Error> {
-        let Measurement { layers, trusted, shard, rows, precision, seed } = *measurement;
-        let (stream, samples) = (self.data.stream(None), trusted.samples.as_slice());
-        let pass = Pass { stream, samples, shard, rows, seed, precision, batch: self.batch };
         let mut keeper: Box<dyn SumsKeeper + '_> = match self.work {
             None => Box::new(NoKeeper),
             Some(folder) => {
-                let identity = self.measuring(classifier, measurement)?.with("shard", shard.to_string());
-                Box::new(MomentsCheckpoint::open(folder, &identity)?)
+                let identity = self.measuring(classifier, measurement)?.with("shard", measurement.shard.to_string());
+                Box::new(MomentsCheckpoint::open(folder, &identity.with(INPUTS, inputs.to_string()))?)
             }
         };
-        Ok(collect(self.engine, self.graph, classifier, layers, &pass, keeper.as_mut(), observer)?)
+        let pass = self.pass(measurement, inputs);
+        Ok(collect(self.engine, self.graph, classifier, measurement.layers, &pass, keeper.as_mut(), observer)?)
+    }
+
+    /// What [`measure`](Self::measure) will take of the memory with so many trusted samples, as those of the measurement,
+    /// of which one is enough, tell.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub fn needs(
+        &self,
+        classifier: &Classifier,
+        measurement: &Measurement<'_>,
+        samples: usize,
+    ) -> Result<Needs, Error> {
+        let pass = self.pass(measurement, Inputs::All);
+        Ok(needs(self.engine, self.graph, classifier, measurement.layers, &pass, samples)?)
+    }
+
+    fn pass<'p>(&'p self, measurement: &Measurement<'p>, inputs: Inputs<'p>) -> Pass<'p> {
+        let Measurement { trusted, shard, rows, precision, seed, .. } = *measurement;
+        let (stream, samples) = (self.data.stream(None), trusted.samples.as_slice());
+        Pass { stream, samples, shard, rows, seed, precision, batch: self.batch, inputs }
+    }
+
+    /// Removes what was kept of a pass that is done, and whose sums are kept elsewhere.
+    ///
+    /// # Errors
+    /// What cannot be removed.
+    pub(super) fn forget_pass(&self) -> Result<(), Error> {
+        Ok(self.work.map_or(Ok(()), MomentsCheckpoint::remove)?)
     }
 
     /// The moments of evidence that was gathered before.

@@ -58,6 +58,8 @@ pub struct Report {
     pub output: Option<OutputReport>,
     /// How long each phase took, in seconds.
     pub seconds: BTreeMap<&'static str, f64>,
+    /// In how many passes the moments were measured: more than one only with `--max-memory`, none where evidence was given.
+    pub moments_passes: usize,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
 }

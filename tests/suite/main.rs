@@ -9,6 +9,7 @@ mod fuzz;
 mod inputs_outputs;
 mod large_model;
 mod long_runs;
+mod max_memory;
 mod net;
 #[cfg(feature = "object-store")]
 mod object_store;

@@ -9,7 +9,7 @@ use cases::{cases, conv, window};
 use ndarray::{ArrayD, Axis};
 use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
 use onnx_sap::engine::{Device, Engine, EngineName, Runnable, choose};
-use onnx_sap::evidence::{Moments, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
+use onnx_sap::evidence::{Inputs, Moments, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
 use onnx_sap::layers::{Layer, Ledger, RULES, Selection};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::progress::Silent;
@@ -81,17 +81,10 @@ fn open(case: &Case, work: impl FnOnce(&Opened<'_>)) {
 }
 
 impl Opened<'_> {
-    fn moments(&self, engine: &dyn Engine, rows: RowLimit, seed: u64, batch: Option<usize>) -> Moments {
+    fn moments(&self, engine: &dyn Engine, rows: RowLimit, seed: u64, batch: Option<usize>) -> Moments<'static> {
         let samples: Vec<usize> = (0..SAMPLES).collect();
-        let pass = Pass {
-            stream: self.stream,
-            samples: &samples,
-            shard: Shard::WHOLE,
-            rows,
-            seed,
-            precision: Precision::Float64,
-            batch,
-        };
+        let (shard, inputs, precision) = (Shard::WHOLE, Inputs::All, Precision::Float64);
+        let pass = Pass { stream: self.stream, samples: &samples, shard, rows, seed, precision, batch, inputs };
         let sums = collect(engine, self.graph, self.classifier, self.layers, &pass, &mut NoKeeper, &Silent).unwrap();
         Moments::of(self.layers, sums).unwrap()
     }
@@ -141,7 +134,7 @@ fn check_moment(case: &Case, opened: &Opened<'_>, engine: &dyn Engine) {
         let moments = opened.moments(engine, RowLimit::All, 0, batch);
         let label = format!("{} on {}", case.name, engine.info().name);
         assert_eq!(moments.rows(0), rows[0].nrows(), "{label}");
-        for (sum, rows) in moments.sums(0).iter().zip(&rows) {
+        for (sum, rows) in moments.sums(0).unwrap().iter().zip(&rows) {
             let wanted = rows.t().dot(rows);
             let difference = (sum - &wanted).iter().fold(0.0, |most: f64, difference| most.max(difference.abs()));
             assert!(difference <= 1e-12 * wanted.diag().sum(), "{label}: the moment is off by {difference}");
@@ -177,7 +170,7 @@ fn drawn_rows_are_the_same_on_every_engine_and_at_every_batch_size() {
         let drawn = |engine: &dyn Engine, seed, batch| {
             let moments = opened.moments(engine, RowLimit::AtMost(17), seed, batch);
             assert_eq!(moments.rows(0), 17);
-            moments.sums(0).remove(0)
+            moments.sums(0).unwrap().remove(0)
         };
         let first = drawn(engines[0].as_ref(), 1, None);
         for engine in &engines {

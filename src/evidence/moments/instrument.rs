@@ -8,6 +8,7 @@
 //! same strides, pads and dilations; its channel order `c·k + tap` is that of the flattened weight. Products are taken in
 //! float64, because at α = 10⁶ the rounding of a float32 sum is as large as the small eigenvalues that decide λ.
 
+use super::Inputs;
 use super::products::Products;
 use crate::layers::{Padding, Unfold, Vectors, Window};
 use crate::model::fragment::{int, ints, string};
@@ -71,13 +72,14 @@ pub(super) struct Known {
 pub(super) struct Instrumented {
     /// The serialised model.
     pub(super) bytes: Vec<u8>,
-    /// One for each source, in order.
+    /// One for each source that is measured, in order.
     pub(super) measured: Vec<Measured>,
 }
 
 impl Instrumented {
-    /// Adds the moment of each source to a model. `at_hand`: whether what the engine gives out lies in the program's own
-    /// memory.
+    /// Adds the moments of those sources to a model that `inputs` names. `at_hand`: whether what the engine gives out lies
+    /// in the program's own memory. Then it gives out every source, measured or not: what it computes may depend in the
+    /// last digit on what it must give out.
     ///
     /// # Errors
     /// [`ModelError`] where the model's bytes cannot be edited.
@@ -86,15 +88,18 @@ impl Instrumented {
         sources: &[Source],
         known: &[Known],
         at_hand: bool,
+        inputs: Inputs<'_>,
     ) -> Result<Self, ModelError> {
         let mut additions = Additions::new(graph);
         let declared = graph.model().graph();
         let mut shown: BTreeSet<String> = declared.output.iter().map(|output| output.name.clone()).collect();
         let is_input = |name: &str| declared.input.iter().any(|input| input.name == name);
         let mut measured = Vec::with_capacity(sources.len());
-        for (source, known) in sources.iter().zip(known) {
+        for (index, (source, known)) in sources.iter().zip(known).enumerate() {
             let Some(products) = products(source, known).filter(|_| at_hand) else {
-                measured.push(compute_inside(&mut additions, source, known));
+                if inputs.contain(index) {
+                    measured.push(compute_inside(&mut additions, source, known));
+                }
                 continue;
             };
             let (value, element) = at_least_single(additions.to(MAIN), source);
@@ -104,7 +109,9 @@ impl Instrumented {
             if shown.insert(output.clone()) {
                 fragment.output(&output, element);
             }
-            measured.push(Measured::Rows { output, products });
+            if inputs.contain(index) {
+                measured.push(Measured::Rows { output, products });
+            }
         }
         Ok(Self { bytes: additions.into_bytes()?, measured })
     }
@@ -124,7 +131,7 @@ pub(super) fn with_shapes(graph: &GraphIndex<'_>, values: &[&str]) -> Result<(Ve
 }
 
 /// What multiplies the rows of a source, where the engine need only give out its value.
-fn products(source: &Source, known: &Known) -> Option<Products> {
+pub(super) fn products(source: &Source, known: &Known) -> Option<Products> {
     let shape = known.shape.as_deref().filter(|_| !source.is_in_body())?;
     Products::of(&source.unfold, shape, known.drawn)
 }

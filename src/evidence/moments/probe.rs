@@ -19,7 +19,16 @@ const LARGEST_BATCH: usize = 128;
 pub(super) struct Probe {
     pub(super) shapes: Vec<Option<Vec<usize>>>,
     pub(super) rows_per_sample: Vec<Option<usize>>,
-    pub(super) batch_that_fits: usize,
+    /// About what the activations of a sample take.
+    pub(super) bytes_per_sample: usize,
+}
+
+impl Probe {
+    /// How many samples run at once: the model's own number, the user's, or what fits, and no more than there are.
+    pub(super) fn batch(&self, classifier: &Classifier, asked: Option<usize>, samples: usize) -> usize {
+        let fits = (MEMORY_BUDGET / self.bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);
+        classifier.batch.unwrap_or_else(|| asked.unwrap_or(fits).min(samples))
+    }
 }
 
 /// What a small run needs.
@@ -45,8 +54,7 @@ impl Probing<'_> {
             rows_per_sample.push(rows);
         }
         let bytes_per_sample = self.bytes(&shapes, &rows_per_sample, batch);
-        let batch_that_fits = (MEMORY_BUDGET / bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);
-        Ok(Probe { shapes, rows_per_sample, batch_that_fits })
+        Ok(Probe { shapes, rows_per_sample, bytes_per_sample })
     }
 
     /// About what the activations of a sample take while its moments are taken. They all stay alive until then; in an engine,

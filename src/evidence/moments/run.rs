@@ -4,6 +4,7 @@ use super::SymmetricSum;
 use super::draw::picks;
 use super::instrument::{Measured, Source};
 use super::products::Buffers;
+use super::side_by_side::side_by_side;
 use super::sums::MomentSums;
 use crate::data::{Batch, DataDigest};
 use crate::engine::{Numbers, Session, Shown};
@@ -80,10 +81,16 @@ impl<'a> Run<'a> {
         &self.total
     }
 
-    /// Everything.
-    pub(super) fn finish(mut self) -> MomentSums {
-        self.total();
-        self.total
+    /// Everything. What a source's products keep goes before the next one's are moved.
+    pub(super) fn finish(self) -> MomentSums {
+        let Self { session, sources, buffers, mut total, .. } = self;
+        drop((session, buffers));
+        for (taken, sum) in sources.into_iter().zip(&mut total.sums) {
+            if let Measured::Rows { mut products, .. } = taken.measured {
+                products.flush(sum);
+            }
+        }
+        total
     }
 
     /// Adds the moments of one run, times `weight`. Where rows are drawn, only those of the first `samples` count. Returns
@@ -100,13 +107,18 @@ impl<'a> Run<'a> {
         let mut counts: Result<Vec<Option<f64>>, EvidenceError> = Ok(Vec::new());
         self.session.show(&inputs, &wanted, &mut |shown| {
             let output = |name: &str| wanted.iter().position(|wanted| *wanted == name).and_then(|at| shown.get(at));
-            let sums = total.sums.par_iter_mut().zip(&mut total.rows);
-            let added = sources.par_iter_mut().zip(sums).map(|(taken, (sum, rows))| {
+            let mut all: Vec<_> = sources.iter_mut().zip(total.sums.iter_mut().zip(&mut total.rows)).collect();
+            let room: Vec<usize> = all.iter().map(|(taken, _)| taken.room(&output)).collect();
+            let add = |(taken, (sum, rows)): &mut (&mut Taken<'_>, (&mut SymmetricSum, &mut f64))| {
                 let counted = taken.add(&run, &output, sum, buffers)?;
-                *rows += taken.count(&run, counted);
+                **rows += taken.count(&run, counted);
                 Ok(counted)
+            };
+            counts = side_by_side(&room).try_fold(Vec::new(), |mut counts, sources| {
+                let added: Result<Vec<Option<f64>>, EvidenceError> = all[sources].par_iter_mut().map(add).collect();
+                counts.extend(added?);
+                Ok(counts)
             });
-            counts = added.collect();
         })?;
         Ok(counts?.into_iter().flatten().collect())
     }
@@ -158,6 +170,14 @@ impl Taken<'_> {
         let per_sample = self.rows_per_sample.unwrap_or(0);
         let drawn = picks(self.drawn.as_ref()?, done, samples, per_sample);
         Some(drawn.iter().map(|row| row - done * per_sample).collect())
+    }
+
+    /// The bytes that adding what a run gave takes meanwhile.
+    fn room<'s>(&self, output: &impl Fn(&str) -> Option<&'s Shown<'s>>) -> usize {
+        match &self.measured {
+            Measured::Inside { .. } => 0,
+            Measured::Rows { output: name, products } => output(name).map_or(0, |shown| products.room(&shown.shape)),
+        }
     }
 
     /// Adds what a run gave. Returns the number of rows, where the engine counted them.

@@ -59,6 +59,11 @@ impl SymmetricSum {
         Array2::from_shape_fn((self.shape[0], self.shape[1]), |(group, row)| self.entry(group, row, row).rest)
     }
 
+    /// The matrices of all groups, rounded to float64.
+    pub fn matrices(&self) -> Vec<Array2<f64>> {
+        (0..self.shape[0]).map(|group| self.matrix(group)).collect()
+    }
+
     /// The matrix of a group, rounded to float64.
     pub fn matrix(&self, group: usize) -> Array2<f64> {
         let dim = self.shape[1];

@@ -38,6 +38,22 @@ impl Correlations {
         (self.groups * self.channels, &self.plan.spatial)
     }
 
+    /// The bytes that [`add`](Self::add) takes meanwhile for so many samples.
+    pub(super) fn room(&self, samples: usize) -> usize {
+        let edge = |correlation: &Correlation| {
+            let panels = if correlation.is_symmetric() { 1 } else { 2 };
+            if correlation.is_whole(&self.plan.spatial) { 0 } else { panels * correlation.count() * samples }
+        };
+        let edges: usize = self.plan.correlations.iter().map(edge).sum();
+        size_of::<f64>() * self.groups * self.channels * ((samples + 1) * self.planes.size + edges)
+    }
+
+    /// The bytes of the sums.
+    pub(super) fn kept(&self) -> usize {
+        let entries: usize = self.sums.iter().map(|tile| tile.rows.len() * tile.columns.len()).sum();
+        size_of::<Entry>() * entries
+    }
+
     /// Entries of the tiles that are worth float32: those of correlations over the whole input.
     pub(super) fn known(&self) -> Vec<Option<Known>> {
         let whole = |correlation: &Correlation| correlation.is_whole(&self.plan.spatial);

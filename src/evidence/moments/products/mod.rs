@@ -108,6 +108,16 @@ impl Products {
         Ok(())
     }
 
+    /// The bytes that [`add`](Self::add) takes meanwhile for a value of that shape.
+    pub(super) fn room(&self, shape: &[usize]) -> usize {
+        self.form.room(shape)
+    }
+
+    /// The bytes of what is kept here.
+    pub(super) fn kept(&self) -> usize {
+        self.form.kept()
+    }
+
     /// Moves what is kept here into the moment.
     pub(super) fn flush(&mut self, moment: &mut SymmetricSum) {
         if let Form::Correlations(correlations) = &mut self.form {
@@ -130,6 +140,26 @@ impl Form {
         match Plan::of(window, spatial) {
             Some(plan) => Some(Self::Correlations(Correlations::zeros(plan, window.groups, window.channels))),
             None => Patches::of(window, spatial).map(Self::Patches),
+        }
+    }
+
+    /// The bytes that [`Adding::add`] takes meanwhile for a value of that shape.
+    fn room(&self, shape: &[usize]) -> usize {
+        let values: usize = shape.iter().product();
+        let block = values / shape.first().copied().unwrap_or(1).max(1);
+        let panel = |values: usize, block: usize| size_of::<f64>() * values.min(block.max(PANEL));
+        match self {
+            Self::Rows { .. } | Self::Features { .. } => panel(values, block),
+            Self::Patches(patches) => panel(patches.growth(values), patches.growth(block)),
+            Self::Correlations(correlations) => correlations.room(values / block.max(1)),
+        }
+    }
+
+    /// The bytes of what is kept here.
+    fn kept(&self) -> usize {
+        match self {
+            Self::Correlations(correlations) => correlations.kept(),
+            _ => 0,
         }
     }
 

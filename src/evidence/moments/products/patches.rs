@@ -29,6 +29,12 @@ pub(super) struct Line {
 }
 
 impl Patches {
+    /// How many values the patches of so many values of the input hold.
+    pub(super) fn growth(&self, values: usize) -> usize {
+        let positions: usize = self.spatial.iter().product();
+        (values / positions.max(1)).saturating_mul(self.taps.len() * self.positions)
+    }
+
     /// Those of a window, where it fits.
     pub(super) fn of(window: &Window, spatial: &[usize]) -> Option<Self> {
         if window.kernel.len() != spatial.len() || spatial.is_empty() {
