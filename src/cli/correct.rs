@@ -50,8 +50,8 @@ pub(super) struct CorrectArgs {
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection"], help_heading = "Correction")]
     evidence: Option<Location>,
-    /// The arithmetic of second moments: float64, or float32 where it is proven to be enough for the α in use (and float64
-    /// elsewhere), which is faster
+    /// The arithmetic of second moments: float64, or float32 where what it loses is measured and does not show at the
+    /// largest α (and float64 elsewhere), which is faster
     #[arg(long, value_name = "float64|float32", default_value_t = Arithmetic::Float64, help_heading = "Correction")]
     moments: Arithmetic,
     /// How the projection is computed; all agree

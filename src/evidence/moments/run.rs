@@ -73,10 +73,7 @@ impl<'a> Run<'a> {
     pub(super) fn total(&mut self) -> &MomentSums {
         let MomentSums { sums, losses, .. } = &mut self.total;
         for ((taken, sum), loss) in self.sources.iter_mut().zip(sums).zip(losses) {
-            if let Measured::Rows { products, .. } = &mut taken.measured {
-                products.flush(sum);
-                *loss = products.loss(sum);
-            }
+            taken.settle(sum, loss);
         }
         &self.total
     }
@@ -85,10 +82,8 @@ impl<'a> Run<'a> {
     pub(super) fn finish(self) -> MomentSums {
         let Self { session, sources, buffers, mut total, .. } = self;
         drop((session, buffers));
-        for (taken, sum) in sources.into_iter().zip(&mut total.sums) {
-            if let Measured::Rows { mut products, .. } = taken.measured {
-                products.flush(sum);
-            }
+        for ((mut taken, sum), loss) in sources.into_iter().zip(&mut total.sums).zip(&mut total.losses) {
+            taken.settle(sum, loss);
         }
         total
     }
@@ -153,6 +148,14 @@ fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
 }
 
 impl Taken<'_> {
+    /// Moves what products keep into the sum, and tells what it has lost to float32 so far.
+    fn settle(&mut self, sum: &mut SymmetricSum, loss: &mut f64) {
+        if let Measured::Rows { products, .. } = &mut self.measured {
+            products.flush(sum);
+            *loss = products.loss(sum);
+        }
+    }
+
     /// Which rows of a batch of `fed` samples count, of which only the first `samples` are no padding, where the engine
     /// weighs them.
     fn mask(&self, done: usize, samples: usize, fed: usize) -> Option<NamedTensor> {
