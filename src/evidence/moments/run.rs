@@ -25,6 +25,8 @@ pub(super) struct Run<'a> {
     buffers: Buffers,
     /// Everything but what is still in the sources' products.
     total: MomentSums,
+    /// What the sums had lost to float32 when the run began: those that it goes on with.
+    lost_before: Vec<f64>,
 }
 
 /// A source, and how its moment is taken.
@@ -45,7 +47,8 @@ impl<'a> Run<'a> {
         total: MomentSums,
     ) -> Self {
         let wanted = wanted(&sources);
-        Self { session, classifier, sources, wanted, buffers: Buffers::default(), total }
+        let lost_before = total.losses.clone();
+        Self { session, classifier, sources, wanted, buffers: Buffers::default(), total, lost_before }
     }
 
     /// Adds the moments of a batch.
@@ -72,18 +75,19 @@ impl<'a> Run<'a> {
     /// Everything that was added so far.
     pub(super) fn total(&mut self) -> &MomentSums {
         let MomentSums { sums, losses, .. } = &mut self.total;
-        for ((taken, sum), loss) in self.sources.iter_mut().zip(sums).zip(losses) {
-            taken.settle(sum, loss);
+        for (((taken, sum), loss), before) in self.sources.iter_mut().zip(sums).zip(losses).zip(&self.lost_before) {
+            *loss = before + taken.settle(sum);
         }
         &self.total
     }
 
     /// Everything. What a source's products keep goes before the next one's are moved.
     pub(super) fn finish(self) -> MomentSums {
-        let Self { session, sources, buffers, mut total, .. } = self;
+        let Self { session, sources, buffers, mut total, lost_before, .. } = self;
         drop((session, buffers));
-        for ((mut taken, sum), loss) in sources.into_iter().zip(&mut total.sums).zip(&mut total.losses) {
-            taken.settle(sum, loss);
+        let sums = total.sums.iter_mut().zip(&mut total.losses).zip(lost_before);
+        for (mut taken, ((sum, loss), before)) in sources.into_iter().zip(sums) {
+            *loss = before + taken.settle(sum);
         }
         total
     }
@@ -148,12 +152,11 @@ fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
 }
 
 impl Taken<'_> {
-    /// Moves what products keep into the sum, and tells what it has lost to float32 so far.
-    fn settle(&mut self, sum: &mut SymmetricSum, loss: &mut f64) {
-        if let Measured::Rows { products, .. } = &mut self.measured {
-            products.flush(sum);
-            *loss = products.loss(sum);
-        }
+    /// Moves what products keep into the sum, and tells what it has lost to float32 in this run.
+    fn settle(&mut self, sum: &mut SymmetricSum) -> f64 {
+        let Measured::Rows { products, .. } = &mut self.measured else { return 0.0 };
+        products.flush(sum);
+        products.loss(sum)
     }
 
     /// Which rows of a batch of `fed` samples count, of which only the first `samples` are no padding, where the engine
