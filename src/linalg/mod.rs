@@ -13,7 +13,10 @@ mod rounding;
 mod svd;
 
 pub use moment::UnitMoment;
-pub use product::{Part, Strip, add_product, add_product_in_pieces};
+pub use product::{
+    Columns, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, cross_product,
+    subtract_cross_product,
+};
 pub use rounding::{MOST as MOST_ROUNDING, suffices};
 
 use ndarray::Array2;

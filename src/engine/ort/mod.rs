@@ -116,6 +116,9 @@ impl OrtEngine {
             .map_err(text)?
             .with_deterministic_compute(true)
             .map_err(text)?
+            // One block for everything that a run needs would come on top of what the first run has taken.
+            .with_memory_pattern(false)
+            .map_err(text)?
             .with_intra_threads(self.threads)
             .map_err(text)?
             .with_config_entry(EXTERNAL_DATA_FOLDER, folder)
@@ -227,14 +230,17 @@ fn selector(wanted: &[&str]) -> OutputSelector {
     selector
 }
 
-/// CUDA without TensorFloat-32: second moments need every bit of a float32 (see the design's note on precision).
+/// CUDA without TensorFloat-32: second moments need every bit of a float32 (see the design's note on precision). The CPU with
+/// its own allocator, which keeps memory from run to run: otherwise outputs are fresh pages each time, and what is written
+/// there costs twice (`docs/performance.md`).
 fn providers(device: Option<u32>) -> Vec<ExecutionProviderDispatch> {
+    let cpu = ep::CPU::default().with_arena_allocator(true).build();
     match device {
         Some(number) => {
             let cuda = ep::CUDA::default().with_device_id(number as i32).with_tf32(false);
-            vec![cuda.build().error_on_failure(), ep::CPU::default().build()]
+            vec![cuda.build().error_on_failure(), cpu]
         }
-        None => vec![ep::CPU::default().build()],
+        None => vec![cpu],
     }
 }
 

@@ -20,7 +20,8 @@ pub(super) struct Tile {
     pub(super) rows: Range<usize>,
     /// Its columns there.
     pub(super) columns: Range<usize>,
-    /// Row by row.
+    /// Row by row; nothing as long as nothing was added. Memory that a sum does not use yet is not taken, and what it takes it
+    /// writes first: a page that is read before it is written costs twice.
     values: Vec<f64>,
     rests: Vec<f64>,
 }
@@ -82,16 +83,27 @@ pub(super) fn add<B: Send>(
     let mut with_beside: Vec<(&mut Tile, Option<&mut B>)> = tiles.iter_mut().zip(beside).collect();
     with_beside.par_iter_mut().for_each_init(Vec::new, |sum: &mut Vec<f64>, (tile, beside)| {
         sum.clear();
-        sum.resize(tile.values.len(), 0.0);
+        sum.resize(tile.size(), 0.0);
         term(tile, sum, beside.as_deref_mut());
-        tile.add(weight, sum);
+        tile.add(weight, 0, tile.columns.len(), sum);
     });
 }
 
 impl Tile {
     fn zeros(matrix: usize, rows: Range<usize>, columns: Range<usize>) -> Self {
-        let size = rows.len() * columns.len();
-        Self { matrix, rows, columns, values: vec![0.0; size], rests: vec![0.0; size] }
+        Self { matrix, rows, columns, values: Vec::new(), rests: Vec::new() }
+    }
+
+    /// The number of its entries.
+    fn size(&self) -> usize {
+        self.rows.len() * self.columns.len()
+    }
+
+    /// Takes the memory of its entries, if it has none.
+    fn take_memory(&mut self) {
+        let size = self.size();
+        self.values.resize(size, 0.0);
+        self.rests.resize(size, 0.0);
     }
 
     /// Whether it lies on the diagonal of its matrix.
@@ -99,16 +111,27 @@ impl Tile {
         self.rows == self.columns
     }
 
-    fn add(&mut self, weight: f64, terms: &[f64]) {
-        let entries = self.values.iter_mut().zip(&mut self.rests);
-        for ((value, rest), term) in entries.zip(terms) {
-            let sum = Entry { value: *value, rest: *rest }.plus_number(weight * term);
-            (*value, *rest) = (sum.value, sum.rest);
+    /// Adds terms, times `weight`, to the first `columns` entries of as many rows as there are, from the tile's row `first` on.
+    pub(super) fn add(&mut self, weight: f64, first: usize, columns: usize, terms: &[f64]) {
+        self.take_memory();
+        let width = self.columns.len().max(1);
+        let rows = self.values.chunks_exact_mut(width).zip(self.rests.chunks_exact_mut(width)).skip(first);
+        for ((values, rests), terms) in rows.zip(terms.chunks_exact(columns.max(1))) {
+            for ((value, rest), term) in values.iter_mut().zip(rests).zip(terms) {
+                let sum = Entry { value: *value, rest: *rest }.plus_number(weight * term);
+                (*value, *rest) = (sum.value, sum.rest);
+            }
         }
+    }
+
+    /// The bytes that its entries take.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Entry>() * self.size()
     }
 
     /// Replaces every entry by what `next` makes of its row, its column and itself.
     pub(super) fn update(&mut self, next: impl Fn(usize, usize, Entry) -> Entry) {
+        self.take_memory();
         let (rows, columns) = (self.rows.clone(), self.columns.clone());
         let mut at = 0;
         for row in rows {
@@ -122,21 +145,24 @@ impl Tile {
 
     /// The entry at a position, row by row.
     pub(super) fn entry(&self, at: usize) -> Entry {
+        if self.values.is_empty() {
+            return Entry::default();
+        }
         Entry { value: self.values[at], rest: self.rests[at] }
     }
 
     /// Adds the same tile of another sum.
     pub(super) fn merge(&mut self, other: &Self) {
-        for at in 0..self.values.len() {
+        self.take_memory();
+        for at in 0..self.size() {
             let sum = self.entry(at).plus(other.entry(at));
             (self.values[at], self.rests[at]) = (sum.value, sum.rest);
         }
     }
 
-    /// Forgets everything.
+    /// Forgets everything, and gives back its memory.
     pub(super) fn clear(&mut self) {
-        self.values.fill(0.0);
-        self.rests.fill(0.0);
+        (self.values, self.rests) = (Vec::new(), Vec::new());
     }
 }
 
@@ -191,7 +217,7 @@ mod tests {
                             at += 1;
                         }
                     }
-                    assert_eq!(at, tile.values.len());
+                    assert_eq!(at, tile.size());
                 }
             }
         }

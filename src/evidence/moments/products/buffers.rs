@@ -16,7 +16,9 @@ pub(super) struct Pool<T>(Mutex<Vec<Vec<T>>>);
 
 /// A buffer in use.
 pub(super) struct Buffer<'a, T> {
+    /// At least as long.
     values: Vec<T>,
+    length: usize,
     from: &'a Pool<T>,
 }
 
@@ -25,14 +27,13 @@ impl<T: Copy + Default> Pool<T> {
     pub(super) fn take(&self, length: usize) -> Buffer<'_, T> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // The smallest that is large enough. Where none is, the largest is given up for a new one.
-        let large_enough = (0..free.len()).filter(|&at| free[at].capacity() >= length);
-        let best = large_enough.min_by_key(|&at| free[at].capacity());
-        let best = best.or_else(|| (0..free.len()).max_by_key(|&at| free[at].capacity()));
-        let found = best.map(|at| free.swap_remove(at)).filter(|values| values.capacity() >= length);
+        let large_enough = (0..free.len()).filter(|&at| free[at].len() >= length);
+        let best = large_enough.min_by_key(|&at| free[at].len());
+        let best = best.or_else(|| (0..free.len()).max_by_key(|&at| free[at].len()));
+        let found = best.map(|at| free.swap_remove(at)).filter(|values| values.len() >= length);
         drop(free);
-        let mut values = found.unwrap_or_default();
-        values.resize(length, T::default());
-        Buffer { values, from: self }
+        let values = found.unwrap_or_else(|| vec![T::default(); length]);
+        Buffer { values, length, from: self }
     }
 }
 
@@ -40,13 +41,13 @@ impl<T> Deref for Buffer<'_, T> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        &self.values
+        &self.values[..self.length]
     }
 }
 
 impl<T> DerefMut for Buffer<'_, T> {
     fn deref_mut(&mut self) -> &mut [T] {
-        &mut self.values
+        &mut self.values[..self.length]
     }
 }
 

@@ -1,103 +1,78 @@
 //! The correlations of a convolution's input with itself, summed over batches, and the moment that they make.
 
 use super::buffers::Buffers;
-use super::panel::{Activations, Meeting, Number, Panel, Planes, Value, add_product};
-use super::plan::{Correlation, Plan, flat, positions};
-use super::rounding::Known;
+use super::displaced::Displaced;
+use super::panel::{Activations, Meeting, Panel, Value, add_product};
+use super::plan::{Correlation, Plan};
+use super::tiling::{Channels, SPECTRA, Scheme};
 use crate::evidence::moments::SymmetricSum;
 use crate::evidence::moments::tiles::{self, Entry, Shape, Tile};
-use ndarray::Dimension;
 use rayon::prelude::*;
 
 /// Sums of the correlations of every group of channels.
 #[derive(Debug)]
 pub(in crate::evidence::moments) struct Correlations {
     plan: Plan,
-    groups: usize,
-    channels: usize,
-    planes: Planes,
-    /// The tiles of every correlation's matrices, those of a correlation group by group.
+    channels: Channels,
+    /// Those over whole images, as far as spectra take less than the products themselves.
+    displaced: Displaced,
+    /// Of each correlation of the plan, where it is not among those.
+    others: Vec<Option<Other>>,
+}
+
+/// A correlation whose positions are multiplied one by one: those of an edge, mostly.
+#[derive(Debug)]
+struct Other {
+    /// The positions in the input, and those that they meet.
+    positions: [Vec<usize>; 2],
+    shape: Shape,
+    /// Group by group.
     sums: Vec<Tile>,
-    /// Where those of a correlation begin.
-    first: Vec<usize>,
 }
 
 impl Correlations {
-    pub(super) fn zeros(plan: Plan, groups: usize, channels: usize) -> Self {
-        let (mut sums, mut first) = (Vec::new(), Vec::new());
-        for (index, correlation) in plan.correlations.iter().enumerate() {
-            first.push(sums.len());
-            let zeros = |group| tiles::zeros(index * groups + group, channels, shape(correlation));
-            sums.extend((0..groups).flat_map(zeros));
-        }
-        Self { planes: planes(&plan), plan, groups, channels, sums, first }
+    pub(super) fn zeros(plan: Plan, scheme: &Scheme, channels: Channels) -> Self {
+        let other = |(correlation, spectral): (&Correlation, &bool)| {
+            (!spectral).then(|| Other::zeros(&plan, correlation, channels))
+        };
+        let others = plan.correlations.iter().zip(&scheme.spectral).map(other).collect();
+        Self { displaced: Displaced::zeros(&plan, scheme, channels), plan, channels, others }
     }
 
     /// The number of channels of all groups, and the spatial extents of the input.
     pub(super) fn input(&self) -> (usize, &[usize]) {
-        (self.groups * self.channels, &self.plan.spatial)
+        (self.channels.all(), &self.plan.spatial)
     }
 
     /// The bytes that [`add`](Self::add) takes meanwhile for so many samples.
     pub(super) fn room(&self, samples: usize) -> usize {
-        let edge = |correlation: &Correlation| {
-            let panels = if correlation.is_symmetric() { 1 } else { 2 };
-            if correlation.is_whole(&self.plan.spatial) { 0 } else { panels * correlation.count() * samples }
-        };
-        let edges: usize = self.plan.correlations.iter().map(edge).sum();
-        size_of::<f64>() * self.groups * self.channels * ((samples + 1) * self.planes.size + edges)
+        let others = self.others.iter().flatten().map(|other| other.panels() * self.channels.all() * samples);
+        // As many of those are under way as there are threads.
+        let others = others.max().unwrap_or(0).saturating_mul(rayon::current_num_threads());
+        size_of::<f64>() * others.max(self.displaced.values(samples.min(self.samples())))
+    }
+
+    /// How many samples' spectra are taken at once.
+    fn samples(&self) -> usize {
+        (SPECTRA / self.displaced.values(1).max(1)).max(1)
     }
 
     /// The bytes of the sums.
     pub(super) fn kept(&self) -> usize {
-        let entries: usize = self.sums.iter().map(|tile| tile.rows.len() * tile.columns.len()).sum();
-        size_of::<Entry>() * entries
+        let others = self.others.iter().flatten().flat_map(|other| &other.sums);
+        self.displaced.kept() + others.map(Tile::bytes).sum::<usize>()
     }
 
-    /// Entries of the tiles that are worth float32: those of correlations over the whole input.
-    pub(super) fn known(&self) -> Vec<Option<Known>> {
-        let whole = |correlation: &Correlation| correlation.is_whole(&self.plan.spatial);
-        let known = |(index, tile): (usize, &Tile)| {
-            let correlation = &self.plan.correlations[tile.matrix / self.groups];
-            whole(correlation).then(|| Known::of(index, tile, self.groups, shape(correlation)))
-        };
-        self.sums.iter().enumerate().map(known).collect()
-    }
-
-    /// How many features of the moment come from a channel.
-    pub(super) fn taps(&self) -> usize {
-        self.plan.taps
-    }
-
-    /// Adds those of a batch, `[samples, groups · channels, spatial…]`, times `weight`, in the arithmetic of T but for the edges.
-    pub(super) fn add<T: Number, V: Value<T> + Value<f64>>(
-        &mut self,
-        weight: f64,
-        activations: Activations<'_, V>,
-        known: &mut [Option<Known>],
-        buffers: &Buffers,
-    ) {
-        let Self { plan, groups, channels, planes, sums, .. } = self;
-        let whole = Panel::<T>::padded(activations, planes, buffers);
-        let edge = |correlation: &Correlation| {
-            (!correlation.is_whole(&plan.spatial)).then(|| Edge::new(correlation, plan, activations, buffers))
-        };
-        let edges: Vec<Option<Edge<'_>>> = plan.correlations.iter().map(edge).collect();
-        let padded = plan.padded();
-        tiles::add(sums, known, weight, |tile, sum, known| {
-            let (index, group) = (tile.matrix / *groups, tile.matrix % *groups);
-            let correlation = &plan.correlations[index];
-            let meeting = |shift| Meeting::of(tile, group * *channels, shift, correlation.is_symmetric());
-            if let Some(edge) = &edges[index] {
-                add_product((&edge.first, edge.second.as_ref().unwrap_or(&edge.first)), &meeting(0), sum);
-                return;
-            }
-            let meeting = meeting(flat(&correlation.shift, &padded).unsigned_abs());
-            add_product((&whole, &whole), &meeting, sum);
-            if let Some(Some(known)) = known {
-                known.compare(weight, (&whole, &whole), (tile, &meeting), sum);
-            }
-        });
+    /// Adds those of a batch, `[samples, groups · channels, spatial…]`, times `weight`.
+    pub(super) fn add<V: Value<f64>>(&mut self, weight: f64, activations: Activations<'_, V>, buffers: &Buffers) {
+        let (channels, spatial) = self.input();
+        let sample = channels * spatial.iter().product::<usize>();
+        for part in activations.parts(self.samples() * sample) {
+            self.displaced.add(weight, part, buffers);
+        }
+        let channels = self.channels;
+        let others = self.others.par_iter_mut().flatten();
+        others.for_each(|other| other.add(weight, activations, channels, buffers));
     }
 
     /// Moves the sums into the moment that they make, and begins anew.
@@ -108,12 +83,7 @@ impl Correlations {
             terms.iter().fold(Entry::default(), |sum, term| {
                 let (row, column) = (row / taps, column / taps);
                 let (row, column) = if term.transposed { (column, row) } else { (row, column) };
-                let shape = shape(&self.plan.correlations[term.correlation]);
-                let (row, column) =
-                    if shape == Shape::Symmetric { (row.max(column), row.min(column)) } else { (row, column) };
-                let (tile, at) = tiles::place(self.channels, shape, row, column);
-                let first = self.first[term.correlation] + group * tiles::count(self.channels, shape);
-                let value = self.sums[first + tile].entry(at);
+                let value = self.entry(term.correlation, group, row, column);
                 if term.negative { sum.minus(value) } else { sum.plus(value) }
             })
         };
@@ -125,42 +95,51 @@ impl Correlations {
                 },
             );
         });
-        self.sums.iter_mut().for_each(Tile::clear);
+        self.displaced.clear();
+        self.others.iter_mut().flatten().flat_map(|other| &mut other.sums).for_each(Tile::clear);
+    }
+
+    fn entry(&self, correlation: usize, group: usize, row: usize, column: usize) -> Entry {
+        match &self.others[correlation] {
+            Some(other) => other.entry(self.channels, group, row, column),
+            None => self.displaced.entry(correlation, group, row, column),
+        }
     }
 }
 
-fn shape(correlation: &Correlation) -> Shape {
-    if correlation.is_symmetric() { Shape::Symmetric } else { Shape::General }
-}
+impl Other {
+    fn zeros(plan: &Plan, correlation: &Correlation, channels: Channels) -> Self {
+        let shape = if correlation.is_symmetric() { Shape::Symmetric } else { Shape::General };
+        let zeros = |group| tiles::zeros(group, channels.channels, shape);
+        let sums = (0..channels.groups).flat_map(zeros).collect();
+        Self { positions: plan.positions(correlation, |_, _| true), shape, sums }
+    }
 
-/// The positions of an edge, and those that they meet, where they do not meet themselves.
-struct Edge<'a> {
-    first: Panel<'a, f64>,
-    second: Option<Panel<'a, f64>>,
-}
+    /// The number of values of a channel that are gathered of a sample.
+    fn panels(&self) -> usize {
+        self.positions[0].len() * if self.shape == Shape::Symmetric { 1 } else { 2 }
+    }
 
-impl<'a> Edge<'a> {
-    fn new<V: Value<f64>>(
-        correlation: &Correlation,
-        plan: &Plan,
+    fn add<V: Value<f64>>(
+        &mut self,
+        weight: f64,
         activations: Activations<'_, V>,
-        buffers: &'a Buffers,
-    ) -> Self {
-        let at = positions(&correlation.region, &plan.spatial);
-        let shift = flat(&correlation.shift, &plan.spatial);
-        let panel = |shift| Panel::picked(activations, &at, shift, buffers);
-        Self { first: panel(0), second: (!correlation.is_symmetric()).then(|| panel(shift)) }
+        channels: Channels,
+        buffers: &Buffers,
+    ) {
+        let [first, second] = &self.positions;
+        let panel = |at: &[usize]| Panel::picked(activations, at, buffers);
+        let (first, second) = (panel(first), (self.shape == Shape::General).then(|| panel(second)));
+        tiles::add(&mut self.sums, &mut [], weight, |tile, sum, _: Option<&mut ()>| {
+            let meeting = Meeting::of(tile, tile.matrix * channels.channels, second.is_none());
+            add_product((&first, second.as_ref().unwrap_or(&first)), &meeting, sum);
+        });
     }
-}
 
-/// Where the lines of a padded input are.
-fn planes(plan: &Plan) -> Planes {
-    let padded = plan.padded();
-    let (line, before) = plan.spatial.split_last().map_or((1, &[][..]), |(line, before)| (*line, before));
-    let begin = |at: ndarray::IxDyn| {
-        let at: Vec<isize> = at.as_array_view().iter().map(|&at| at as isize).chain([0]).collect();
-        flat(&at, &padded).unsigned_abs()
-    };
-    let lines = ndarray::indices(before.to_vec()).into_iter().map(begin).collect();
-    Planes { size: padded.iter().product(), line: line.max(1), lines, run: plan.run() }
+    fn entry(&self, channels: Channels, group: usize, row: usize, column: usize) -> Entry {
+        let (row, column) =
+            if self.shape == Shape::Symmetric { (row.max(column), row.min(column)) } else { (row, column) };
+        let (tile, at) = tiles::place(channels.channels, self.shape, row, column);
+        self.sums[group * tiles::count(channels.channels, self.shape) + tile].entry(at)
+    }
 }

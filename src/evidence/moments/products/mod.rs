@@ -1,18 +1,23 @@
 //! Second moments of values that an engine gives out, where its memory is the program's own.
 //!
-//! Symmetry halves the products; a convolution of stride 1 needs few correlations of its input (`plan.rs`) in the place of
-//! the product of its patches; and float32 does where it loses little enough (`rounding.rs`). Every tile of a sum is computed
-//! by one thread in a fixed order, so that the number of threads does not show.
+//! Symmetry halves the products; a convolution needs few correlations of its input (`plan.rs`), most of them through its
+//! spectrum (`displaced.rs`), in the place of the product of its patches; and float32 does where it loses little enough
+//! (`rounding.rs`). Every tile of a sum is computed by one thread in a fixed order, so that the number of threads does not
+//! show.
 
 mod buffers;
 mod correlations;
+mod displaced;
+mod inverse;
 mod panel;
 mod patches;
 mod plan;
 mod rounding;
+mod spectra;
+mod tiling;
 
 use super::SymmetricSum;
-use super::tiles::{self, Shape};
+use super::tiles;
 use crate::engine::{Numbers, Shown};
 use crate::layers::Unfold;
 use correlations::Correlations;
@@ -20,18 +25,19 @@ use panel::{Activations, Layout, Meeting, Number, Panel, Value, add_product};
 use patches::Patches;
 use plan::Plan;
 use rounding::{Known, LEAST_POSITIONS};
+use tiling::{Channels, Scheme};
 
 pub(super) use buffers::Buffers;
 
-/// The most values that are gathered at once: 64 MB.
-const PANEL: usize = 1 << 23;
+/// The most values that are gathered at once: 16 MB, which caches still hold.
+const PANEL: usize = 1 << 21;
 
 /// What is summed of a source.
 #[derive(Debug)]
 pub(super) struct Products {
     form: Form,
     /// Where products are taken in float32: of each tile what is known exactly.
-    known: Option<Vec<Option<Known>>>,
+    known: Option<Vec<Known>>,
 }
 
 /// The form of the value that the engine gives out.
@@ -68,15 +74,16 @@ impl Products {
         suffices: impl Fn(f64) -> bool,
     ) {
         let long = self.form.sample(shape).is_some_and(|positions| positions >= LEAST_POSITIONS);
-        if long && suffices(self.form.magnified(rounding::expected_loss(rows))) {
-            self.known = Some(self.form.known(moment));
+        if long && suffices(rounding::expected_loss(rows)) {
+            let groups = moment.shape()[0];
+            self.known =
+                Some(moment.tiles().iter().enumerate().map(|(index, tile)| Known::of(index, tile, groups)).collect());
         }
     }
 
     /// What entries have lost to float32, as a share of `√(C_ii C_jj)`, as if they had lost it independently of each other.
     pub(super) fn loss(&self, moment: &SymmetricSum) -> f64 {
-        let known = self.known.iter().flatten();
-        self.form.magnified(rounding::loss(known, moment, self.form.taps()))
+        rounding::loss(self.known.iter().flatten(), moment)
     }
 
     /// Adds the moment of a batch, times `weight`. `drawn`: the rows of it that count, where not all do.
@@ -137,10 +144,13 @@ impl Form {
             return Some(Self::Features { features: window.groups * window.channels });
         }
         let spatial = shape.get(2..).filter(|_| !drawn)?;
-        match Plan::of(window, spatial) {
-            Some(plan) => Some(Self::Correlations(Correlations::zeros(plan, window.groups, window.channels))),
-            None => Patches::of(window, spatial).map(Self::Patches),
-        }
+        let patches = Patches::of(window, spatial)?;
+        let channels = Channels { groups: window.groups, channels: window.channels };
+        let planned = Plan::of(window, spatial).and_then(|plan| {
+            let scheme = Scheme::of(&plan, channels, patches.positions)?;
+            Some(Correlations::zeros(plan, &scheme, channels))
+        });
+        Some(planned.map_or(Self::Patches(patches), Self::Correlations))
     }
 
     /// The bytes that [`Adding::add`] takes meanwhile for a value of that shape.
@@ -180,30 +190,15 @@ impl Form {
         fits.then(|| Layout { blocks, features, positions: spatial.iter().product(), together: 1 })
     }
 
-    /// The number of positions of a sample.
+    /// The number of positions of a sample, where its products may be taken in float32.
     fn sample(&self, shape: &[usize]) -> Option<usize> {
         let layout = self.layout(shape)?;
-        Some(if let Self::Patches(patches) = self { patches.positions } else { layout.positions * layout.together })
-    }
-
-    fn known(&self, moment: &SymmetricSum) -> Vec<Option<Known>> {
-        if let Self::Correlations(correlations) = self {
-            return correlations.known();
+        match self {
+            Self::Rows { .. } | Self::Features { .. } => Some(layout.positions * layout.together),
+            Self::Patches(patches) => Some(patches.positions),
+            // Spectra take less, and lose nothing.
+            Self::Correlations(_) => None,
         }
-        let groups = moment.shape()[0];
-        let known = |(index, tile)| Some(Known::of(index, tile, groups, Shape::Symmetric));
-        moment.tiles().iter().enumerate().map(known).collect()
-    }
-
-    /// How many features of the moment come from each feature of the tiles.
-    fn taps(&self) -> usize {
-        if let Self::Correlations(correlations) = self { correlations.taps() } else { 1 }
-    }
-
-    /// What entries that lose independently must lose to have the same effect: one entry of a correlation is in as many of
-    /// the moment's as there are taps.
-    fn magnified(&self, loss: f64) -> f64 {
-        loss * (self.taps() as f64).sqrt()
     }
 }
 
@@ -221,13 +216,11 @@ impl Adding<'_> {
         &mut self,
         form: &mut Form,
         activations: Activations<'_, V>,
-        known: &mut [Option<Known>],
+        known: &mut [Known],
     ) {
         let buffers = self.buffers;
         match (form, self.drawn) {
-            (Form::Correlations(correlations), _) => {
-                correlations.add::<T, V>(self.weight, activations, known, buffers);
-            }
+            (Form::Correlations(correlations), _) => correlations.add(self.weight, activations, buffers),
             (Form::Patches(patches), _) => {
                 let growth = patches.taps.len() * patches.positions / activations.layout.positions.max(1);
                 for part in activations.parts(PANEL / growth.max(1)) {
@@ -246,12 +239,12 @@ impl Adding<'_> {
     }
 
     /// Adds the products of all features with each other.
-    fn add_gram<T: Number>(&mut self, panel: &Panel<'_, T>, known: &mut [Option<Known>]) {
+    fn add_gram<T: Number>(&mut self, panel: &Panel<'_, T>, known: &mut [Known]) {
         let (weight, dim) = (self.weight, self.moment.shape()[1]);
         tiles::add(self.moment.tiles_mut(), known, weight, |tile, sum, known| {
-            let meeting = Meeting::of(tile, tile.matrix * dim, 0, true);
+            let meeting = Meeting::of(tile, tile.matrix * dim, true);
             add_product((panel, panel), &meeting, sum);
-            if let Some(Some(known)) = known {
+            if let Some(known) = known {
                 known.compare(weight, (panel, panel), (tile, &meeting), sum);
             }
         });

@@ -67,12 +67,10 @@ pub(super) struct Activations<'a, V> {
 /// Rows, feature by feature.
 pub(super) struct Panel<'a, T> {
     values: Buffer<'a, T>,
-    /// The distance of features.
-    stride: usize,
-    /// How many positions of a run belong to one sample.
+    /// The number of rows.
+    length: usize,
+    /// How many of them belong to one sample.
     sample: usize,
-    /// The unbroken runs of positions, counted from a feature's first value.
-    runs: Vec<Range<usize>>,
 }
 
 impl Layout {
@@ -95,7 +93,7 @@ impl<'a, V: Copy> Activations<'a, V> {
     }
 
     /// The values of a feature in a block.
-    fn of(self, feature: usize, block: usize) -> &'a [V] {
+    pub(super) fn of(self, feature: usize, block: usize) -> &'a [V] {
         let first = (block * self.layout.features + feature) * self.layout.positions;
         &self.values[first..first + self.layout.positions]
     }
@@ -111,18 +109,13 @@ impl<'a, T: Number> Panel<'a, T> {
         })
     }
 
-    /// The rows at these positions of every block, shifted by `shift`.
-    pub(super) fn picked<V: Value<T>>(
-        activations: Activations<'_, V>,
-        at: &[usize],
-        shift: isize,
-        buffers: &'a Buffers,
-    ) -> Self {
+    /// The rows at these positions of every block.
+    pub(super) fn picked<V: Value<T>>(activations: Activations<'_, V>, at: &[usize], buffers: &'a Buffers) -> Self {
         Self::filled(activations.layout, activations.layout.blocks * at.len(), buffers, |feature, block, target| {
             let values = activations.of(feature, block);
             let target = &mut target[block * at.len()..(block + 1) * at.len()];
             for (to, &position) in target.iter_mut().zip(at) {
-                *to = values[position.wrapping_add_signed(shift)].into();
+                *to = values[position].into();
             }
         })
     }
@@ -136,27 +129,7 @@ impl<'a, T: Number> Panel<'a, T> {
                 *to = activations.of(feature, row / positions)[row % positions].into();
             }
         });
-        let run = 0..rows.len();
-        Self { values: panel, stride: run.len(), sample: run.len(), runs: vec![run] }
-    }
-
-    /// All rows, with zeros between the lines of every block and behind it, where `planes` leaves room for them.
-    pub(super) fn padded<V: Value<T>>(activations: Activations<'_, V>, planes: &Planes, buffers: &'a Buffers) -> Self {
-        let Layout { blocks, features, .. } = activations.layout;
-        // The last block is followed by zeros, too.
-        let stride = (blocks + 1) * planes.size;
-        let mut panel = T::pool(buffers).take(features * stride);
-        panel.par_chunks_mut(stride.max(1)).enumerate().for_each(|(feature, target)| {
-            target.fill(T::default());
-            for block in 0..blocks {
-                let plane = &mut target[block * planes.size..(block + 1) * planes.size];
-                for (from, &at) in activations.of(feature, block).chunks_exact(planes.line).zip(&planes.lines) {
-                    plane[at..at + planes.line].iter_mut().zip(from).for_each(|(to, &from)| *to = from.into());
-                }
-            }
-        });
-        let runs = (0..blocks).map(|block| block * planes.size..block * planes.size + planes.run).collect();
-        Self { values: panel, stride, sample: planes.run, runs }
+        Self { values: panel, length: rows.len(), sample: rows.len() }
     }
 
     /// The patches that a window sees, tap by tap of each channel.
@@ -196,45 +169,30 @@ impl<'a, T: Number> Panel<'a, T> {
             }
         });
         let sample = length / layout.blocks.max(1) * layout.together;
-        let run = 0..length;
-        Self { values: panel, stride: length, sample, runs: vec![run] }
+        Self { values: panel, length, sample }
     }
 
-    fn strip(&self, features: &Range<usize>, run: &Range<usize>, shift: usize) -> Strip<'_, T> {
-        let first = features.start * self.stride + run.start + shift;
-        Strip { values: &self.values[first..], rows: features.len(), length: run.len(), stride: self.stride }
+    /// What some features have in all rows.
+    pub(super) fn strip(&self, features: &Range<usize>) -> Strip<'_, T> {
+        let values = &self.values[features.start * self.length..];
+        Strip { values, rows: features.len(), length: self.length, stride: self.length }
     }
 }
 
-/// Where the lines of a block go, with zeros between them.
-#[derive(Debug)]
-pub(super) struct Planes {
-    /// Of a block.
-    pub(super) size: usize,
-    /// The length of a line.
-    pub(super) line: usize,
-    /// Where they begin.
-    pub(super) lines: Vec<usize>,
-    /// From the beginning to behind the last line.
-    pub(super) run: usize,
-}
-
-/// Which features of one panel meet which of another, and how far behind.
+/// Which features of one panel meet which of another.
 pub(super) struct Meeting {
     rows: Range<usize>,
     columns: Range<usize>,
-    /// Every position of the first panel meets the position so far behind it in the second.
-    shift: usize,
     part: Part,
 }
 
 impl Meeting {
     /// For a tile of a matrix whose first row and column belong to `first`. `symmetric`: whether half of a tile on the
     /// diagonal says all of it.
-    pub(super) fn of(tile: &Tile, first: usize, shift: usize, symmetric: bool) -> Self {
+    pub(super) fn of(tile: &Tile, first: usize, symmetric: bool) -> Self {
         let features = |range: &Range<usize>| first + range.start..first + range.end;
         let part = if symmetric && tile.is_diagonal() { Part::Lower } else { Part::Whole };
-        Self { rows: features(&tile.rows), columns: features(&tile.columns), shift, part }
+        Self { rows: features(&tile.rows), columns: features(&tile.columns), part }
     }
 }
 
@@ -243,11 +201,7 @@ impl Meeting {
     pub(super) fn product<T: Number>(&self, (a, b): (&Panel<'_, T>, &Panel<'_, T>), row: usize, column: usize) -> f64 {
         let row = self.rows.start + row..self.rows.start + row + 1;
         let column = self.columns.start + column..self.columns.start + column + 1;
-        let of_run = |run: &Range<usize>| {
-            let (first, second) = (a.strip(&row, run, 0), b.strip(&column, run, self.shift));
-            dot(&first.values[..run.len()], &second.values[..run.len()])
-        };
-        a.runs.iter().map(of_run).sum()
+        dot(&a.strip(&row).values[..a.length], &b.strip(&column).values[..b.length])
     }
 }
 
@@ -264,10 +218,7 @@ fn dot<T: Number>(a: &[T], b: &[T]) -> f64 {
     sums.iter().sum()
 }
 
-/// Adds the products of two panels' features over all positions of the first panel's runs.
+/// Adds the products of two panels' features over all rows.
 pub(super) fn add_product<T: Number>((a, b): (&Panel<'_, T>, &Panel<'_, T>), meeting: &Meeting, sum: &mut [f64]) {
-    for run in &a.runs {
-        let (first, second) = (a.strip(&meeting.rows, run, 0), b.strip(&meeting.columns, run, meeting.shift));
-        T::add_product(sum, first, second, meeting.part, a.sample);
-    }
+    T::add_product(sum, a.strip(&meeting.rows), b.strip(&meeting.columns), meeting.part, a.sample);
 }

@@ -1,25 +1,39 @@
 //! The moment of a convolution's patches as few correlations of its input with itself.
 //!
-//! With stride 1, the entry of taps s and t is a sum over the window's positions o,
+//! Tap s of the window's position o sees the input at `stride · o + s · dilation − pad = stride · (o + q) + φ`: of the input's
+//! phases, which take every stride-th position from φ on, it sees one, displaced by q. So the entry of taps s and t is a
+//! sum over the window's positions o of two phases y and z,
 //!
 //! ```text
-//! S(s, t) = Σₒ x(o + s) x(o + t)ᵀ = Σₚ x(p) x(p + t − s)ᵀ        p = o + s
+//! S(s, t) = Σₒ y(o + q) z(o + r)ᵀ = Σₚ y(p) z(p + r − q)ᵀ        p = o + q
 //! ```
 //!
-//! over those p for which o is a position of the window. It depends on the taps through the displacement t − s alone, but
-//! for the p at the edges that some taps do not reach. So the sum over *all* p is taken once for each displacement, and the
-//! edges once for each set of taps that leaves them out: for 3 × 3 taps 13 sums over the image and 16 over edges, in the
-//! place of 45 sums over the image (all by symmetry, S(t, s) = S(s, t)ᵀ).
+//! over those p for which o is a position of the window. It depends on the taps through their phases and the displacement
+//! r − q alone, but for the p at the edges that some taps do not reach. So the sum over *all* p is taken once for each
+//! displacement, and the edges once for each set of taps that leaves them out: for 3 × 3 taps of stride 1 there is one
+//! phase, and 13 sums over the image and 16 over edges take the place of 45 sums over the image (all by symmetry,
+//! S(t, s) = S(s, t)ᵀ). `displaced.rs` gets the former for less than they would take one by one.
 
 use crate::layers::Window;
 use std::collections::BTreeMap;
 
-/// A sum over positions of the input, `Σ x(p) x(p + shift)ᵀ`.
+/// Every stride-th position of the input, from `offset` on.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Phase {
+    /// Of each axis.
+    pub(super) offset: Vec<usize>,
+    /// The number of positions of each axis.
+    pub(super) extents: Vec<usize>,
+}
+
+/// A sum over positions, `Σ y(p) z(p + shift)ᵀ`, of two phases y and z.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Correlation {
-    /// Of each axis; the first that is not 0 is positive.
+    /// Which are y and z. The second is not greater than the first.
+    pub(super) phases: [usize; 2],
+    /// Of each axis; where both phases are the same, the first that is not 0 is positive.
     pub(super) shift: Vec<isize>,
-    /// p, of each axis. All p + shift lie in the input, too.
+    /// p, of each axis. All p lie in the first phase, all p + shift in the second.
     pub(super) region: Vec<(usize, usize)>,
 }
 
@@ -39,6 +53,7 @@ const MOST_TAPS: usize = 49;
 /// Which correlations make the moment of a window's patches.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
+    pub(super) phases: Vec<Phase>,
     pub(super) correlations: Vec<Correlation>,
     /// The number of taps.
     pub(super) taps: usize,
@@ -46,8 +61,7 @@ pub(super) struct Plan {
     pub(super) terms: Vec<Vec<Term>>,
     /// The input's spatial extents.
     pub(super) spatial: Vec<usize>,
-    /// The largest displacement of each axis.
-    pub(super) reach: Vec<usize>,
+    pub(super) strides: Vec<usize>,
 }
 
 /// One axis of a window.
@@ -59,41 +73,55 @@ struct AxisOfWindow {
     /// Where the first position of the window has its first tap.
     begin: isize,
     dilation: usize,
+    stride: usize,
     taps: usize,
+}
+
+/// What a tap sees along an axis: a phase, displaced.
+#[derive(Clone, Copy)]
+struct Seen {
+    offset: usize,
+    displacement: isize,
+    /// The number of positions of the phase.
+    extent: usize,
 }
 
 impl Correlation {
     /// Whether rows and columns may change places without a difference.
     pub(super) fn is_symmetric(&self) -> bool {
-        self.shift.iter().all(|&shift| shift == 0)
+        self.is_of_one_phase() && self.shift.iter().all(|&shift| shift == 0)
     }
 
-    /// Whether it is summed over every position for which both lie in the input.
-    pub(super) fn is_whole(&self, spatial: &[usize]) -> bool {
-        let whole = |((&shift, &region), &size): ((&isize, &(usize, usize)), &usize)| region == all(shift, size);
-        self.shift.iter().zip(&self.region).zip(spatial).all(whole)
+    /// Whether both are the same.
+    pub(super) fn is_of_one_phase(&self) -> bool {
+        self.phases[0] == self.phases[1]
     }
 
-    /// The positions that are summed over.
+    /// The number of positions that are summed over.
     pub(super) fn count(&self) -> usize {
         self.region.iter().map(|(from, to)| to - from).product()
+    }
+
+    /// The same seen from the other side, where it should be.
+    fn canonical(self) -> (Self, bool) {
+        let first = self.shift.iter().find(|&&shift| shift != 0);
+        let [y, z] = self.phases;
+        if y > z || (y == z && first.is_none_or(|&shift| shift > 0)) {
+            return (self, false);
+        }
+        let moved = |(&(from, to), &shift): (&(usize, usize), &isize)| {
+            (from.wrapping_add_signed(shift), to.wrapping_add_signed(shift))
+        };
+        let region = self.region.iter().zip(&self.shift).map(moved).collect();
+        (Self { phases: [z, y], shift: self.shift.iter().map(|shift| -shift).collect(), region }, true)
     }
 }
 
 impl Plan {
-    /// The correlations of a window over an input of these spatial extents, where its strides are 1 and this takes less
-    /// than the product of the patches themselves.
+    /// The correlations of a window over an input of these spatial extents, unless they are too many.
     pub(super) fn of(window: &Window, spatial: &[usize]) -> Option<Self> {
-        let plan = Self::always(window, spatial)?;
-        let positions: usize = (0..spatial.len()).filter_map(|axis| window.extent(axis, spatial[axis])).product();
-        (plan.cost() < plan.taps * plan.taps * positions / 2).then_some(plan)
-    }
-
-    /// The same whatever it takes.
-    pub(super) fn always(window: &Window, spatial: &[usize]) -> Option<Self> {
         let taps = window.kernel.iter().try_fold(1_usize, |taps, &extent| taps.checked_mul(extent))?;
-        let steps = window.strides.iter().any(|&stride| stride != 1);
-        if steps || taps > MOST_TAPS || window.kernel.len() != spatial.len() {
+        if taps > MOST_TAPS || window.kernel.len() != spatial.len() || spatial.is_empty() {
             return None;
         }
         let axes: Option<Vec<AxisOfWindow>> =
@@ -103,15 +131,23 @@ impl Plan {
 
     fn over(axes: &[AxisOfWindow], spatial: &[usize]) -> Self {
         let kernel: Vec<usize> = axes.iter().map(|axis| axis.taps).collect();
-        let all_taps: Vec<Vec<usize>> = ndarray::indices(kernel).into_iter().map(|at| as_vec(&at)).collect();
+        let all_taps: Vec<Vec<Seen>> = ndarray::indices(kernel)
+            .into_iter()
+            .map(|at| as_vec(&at).iter().zip(axes).map(|(&tap, axis)| axis.sees(tap)).collect())
+            .collect();
+        let mut phases: Vec<Phase> = all_taps.iter().map(|tap| phase(tap)).collect();
+        let of_tap = phases.clone();
+        phases.sort_unstable();
+        phases.dedup();
+        let of_tap: Vec<usize> = of_tap.iter().map(|phase| phases.binary_search(phase).unwrap_or_default()).collect();
         let mut known: BTreeMap<Correlation, usize> = BTreeMap::new();
         let mut correlations = Vec::new();
         let mut terms = Vec::with_capacity(all_taps.len() * all_taps.len());
-        for first in &all_taps {
-            for second in &all_taps {
+        for (first, &y) in all_taps.iter().zip(&of_tap) {
+            for (second, &z) in all_taps.iter().zip(&of_tap) {
                 let mut own = Vec::new();
-                for (negative, correlation) in signed_regions(axes, first, second) {
-                    let (correlation, transposed) = correlation.canonical();
+                for (negative, shift, region) in signed_regions(axes, first, second) {
+                    let (correlation, transposed) = Correlation { phases: [y, z], shift, region }.canonical();
                     let next = correlations.len();
                     let index = *known.entry(correlation.clone()).or_insert(next);
                     if index == next {
@@ -122,29 +158,57 @@ impl Plan {
                 terms.push(own);
             }
         }
-        let reach = axes.iter().map(|axis| (axis.taps - 1) * axis.dilation).collect();
-        Self { correlations, taps: all_taps.len(), terms, spatial: spatial.to_vec(), reach }
+        let strides = axes.iter().map(|axis| axis.stride).collect();
+        Self { phases, correlations, taps: all_taps.len(), terms, spatial: spatial.to_vec(), strides }
     }
 
-    /// The number of products of one channel with another.
-    fn cost(&self) -> usize {
-        let cost = |correlation: &Correlation| {
-            let count = if correlation.is_whole(&self.spatial) { self.run() } else { correlation.count() };
-            if correlation.is_symmetric() { count / 2 } else { count }
-        };
-        self.correlations.iter().map(cost).sum()
+    /// Whether a correlation is summed over every position for which both lie in their phases.
+    pub(super) fn is_whole(&self, correlation: &Correlation) -> bool {
+        let [y, z] = correlation.phases.map(|phase| &self.phases[phase].extents);
+        let extents = y.iter().zip(z);
+        let axes = correlation.shift.iter().zip(&correlation.region).zip(extents);
+        axes.into_iter().all(|((&shift, &region), (&y, &z))| region == all(shift, y, z))
     }
 
-    /// The extents of the input with so many zeros behind each axis that no displacement leads into the next line or the
-    /// next sample.
-    pub(super) fn padded(&self) -> Vec<usize> {
-        self.spatial.iter().zip(&self.reach).map(|(size, reach)| size + reach).collect()
+    /// The largest displacement of each axis.
+    pub(super) fn reach(&self) -> Vec<usize> {
+        let of_axis =
+            |axis: usize| self.correlations.iter().map(|correlation| correlation.shift[axis].unsigned_abs()).max();
+        (0..self.spatial.len()).map(|axis| of_axis(axis).unwrap_or(0)).collect()
     }
 
-    /// From the first position to behind the last one, in a padded input.
-    pub(super) fn run(&self) -> usize {
-        let last: Vec<isize> = self.spatial.iter().map(|&size| size as isize - 1).collect();
-        flat(&last, &self.padded()) as usize + 1
+    /// The position in the input of a position in a phase, counted element by element in row-major order.
+    pub(super) fn flat(&self, phase: usize, at: &[usize]) -> usize {
+        let axes = at.iter().zip(&self.phases[phase].offset).zip(self.strides.iter().zip(&self.spatial));
+        axes.fold(0, |flat, ((&at, &offset), (&stride, &size))| flat * size + at * stride + offset)
+    }
+
+    /// Where the positions of a correlation lie in the input, and those that they meet, as far as `counts` takes them.
+    pub(super) fn positions(
+        &self,
+        correlation: &Correlation,
+        counts: impl Fn(&[usize], &[usize]) -> bool,
+    ) -> [Vec<usize>; 2] {
+        let sizes: Vec<usize> = correlation.region.iter().map(|(from, to)| to - from).collect();
+        let mut positions = [Vec::new(), Vec::new()];
+        for offset in ndarray::indices(sizes) {
+            let first: Vec<usize> =
+                as_vec(&offset).iter().zip(&correlation.region).map(|(offset, (from, _))| from + offset).collect();
+            let second: Vec<usize> =
+                first.iter().zip(&correlation.shift).map(|(at, &shift)| at.wrapping_add_signed(shift)).collect();
+            if counts(&first, &second) {
+                positions[0].push(self.flat(correlation.phases[0], &first));
+                positions[1].push(self.flat(correlation.phases[1], &second));
+            }
+        }
+        positions
+    }
+}
+
+fn phase(tap: &[Seen]) -> Phase {
+    Phase {
+        offset: tap.iter().map(|seen| seen.offset).collect(),
+        extents: tap.iter().map(|seen| seen.extent).collect(),
     }
 }
 
@@ -152,16 +216,21 @@ impl AxisOfWindow {
     fn of(window: &Window, axis: usize, size: usize) -> Option<Self> {
         let (taps, dilation, positions) = (window.kernel[axis], window.dilations[axis], window.extent(axis, size)?);
         let begin = -isize::try_from(window.zeros_before(axis, size)?).ok()?;
-        Some(Self { size, positions, begin, dilation, taps })
+        Some(Self { size, positions, begin, dilation, stride: window.strides[axis], taps })
+    }
+
+    fn sees(&self, tap: usize) -> Seen {
+        let (at, stride) = (self.begin + (tap * self.dilation) as isize, self.stride as isize);
+        let offset = at.rem_euclid(stride) as usize;
+        let extent = self.size.saturating_sub(offset).div_ceil(self.stride);
+        Seen { offset, displacement: at.div_euclid(stride), extent }
     }
 
     /// Where p begins and ends for two taps, as a sum of ranges with signs: everything but what the window leaves out.
-    fn parts(&self, first: usize, second: usize) -> Vec<(bool, (usize, usize))> {
-        let shift = (second as isize - first as isize) * self.dilation as isize;
-        let (from, to) = all(shift, self.size);
-        let reached = self.begin + (first * self.dilation) as isize;
-        let begin = reached.clamp(from as isize, to as isize) as usize;
-        let end = (reached + self.positions as isize).clamp(from as isize, to as isize) as usize;
+    fn parts(&self, first: Seen, second: Seen) -> Vec<(bool, (usize, usize))> {
+        let (from, to) = all(second.displacement - first.displacement, first.extent, second.extent);
+        let begin = first.displacement.clamp(from as isize, to as isize) as usize;
+        let end = (first.displacement + self.positions as isize).clamp(from as isize, to as isize) as usize;
         if begin >= end {
             return Vec::new();
         }
@@ -171,62 +240,36 @@ impl AxisOfWindow {
     }
 }
 
-/// The positions p of an axis for which p and p + shift lie in it.
-fn all(shift: isize, size: usize) -> (usize, usize) {
-    let from = size.min(shift.min(0).unsigned_abs());
-    (from, from.max(size.saturating_sub(shift.max(0).unsigned_abs())))
+/// The positions p of an axis for which p lies in one phase and p + shift in the other, of so many positions each.
+fn all(shift: isize, first: usize, second: usize) -> (usize, usize) {
+    let from = first.min(shift.min(0).unsigned_abs());
+    let to =
+        if shift < 0 { second.saturating_add(shift.unsigned_abs()) } else { second.saturating_sub(shift as usize) };
+    (from, from.max(first.min(to)))
 }
 
-/// What makes the sum for two taps: every combination of the parts of all axes.
-fn signed_regions(axes: &[AxisOfWindow], first: &[usize], second: &[usize]) -> Vec<(bool, Correlation)> {
-    let mut regions = vec![(false, Correlation { shift: Vec::new(), region: Vec::new() })];
+/// What makes the sum for two taps: every combination of the parts of all axes. Signs, shifts and regions.
+fn signed_regions(
+    axes: &[AxisOfWindow],
+    first: &[Seen],
+    second: &[Seen],
+) -> Vec<(bool, Vec<isize>, Vec<(usize, usize)>)> {
+    let mut regions = vec![(false, Vec::new(), Vec::new())];
     for ((axis, &first), &second) in axes.iter().zip(first).zip(second) {
-        let shift = (second as isize - first as isize) * axis.dilation as isize;
+        let shift = second.displacement - first.displacement;
         let parts = axis.parts(first, second);
-        let extended = |(negative, region): &(bool, Correlation)| {
-            let region = region.clone();
-            let negative = *negative;
+        let extended = |(negative, shifts, region): &(bool, Vec<isize>, Vec<(usize, usize)>)| {
+            let (negative, shifts, region) = (*negative, shifts.clone(), region.clone());
             parts.clone().into_iter().map(move |(minus, range)| {
-                let mut longer = region.clone();
-                longer.shift.push(shift);
-                longer.region.push(range);
-                (negative != minus, longer)
+                let (mut shifts, mut region) = (shifts.clone(), region.clone());
+                shifts.push(shift);
+                region.push(range);
+                (negative != minus, shifts, region)
             })
         };
         regions = regions.iter().flat_map(extended).collect();
     }
     regions
-}
-
-impl Correlation {
-    /// The same seen from the other side, where the shift is not positive.
-    fn canonical(self) -> (Self, bool) {
-        let first = self.shift.iter().find(|&&shift| shift != 0);
-        if first.is_none_or(|&shift| shift > 0) {
-            return (self, false);
-        }
-        let moved = |(&(from, to), &shift): (&(usize, usize), &isize)| {
-            (from.wrapping_add_signed(shift), to.wrapping_add_signed(shift))
-        };
-        let region = self.region.iter().zip(&self.shift).map(moved).collect();
-        (Self { shift: self.shift.iter().map(|shift| -shift).collect(), region }, true)
-    }
-}
-
-/// A position or a displacement, counted element by element in row-major order.
-pub(super) fn flat(at: &[isize], extents: &[usize]) -> isize {
-    at.iter().zip(extents).fold(0, |flat, (&at, &extent)| flat * extent as isize + at)
-}
-
-/// Every position of a region, counted in an input of these extents.
-pub(super) fn positions(region: &[(usize, usize)], extents: &[usize]) -> Vec<usize> {
-    let sizes: Vec<usize> = region.iter().map(|(from, to)| to - from).collect();
-    let at = |offset: ndarray::IxDyn| {
-        let at: Vec<isize> =
-            as_vec(&offset).iter().zip(region).map(|(offset, (from, _))| (from + offset) as isize).collect();
-        flat(&at, extents) as usize
-    };
-    ndarray::indices(sizes).into_iter().map(at).collect()
 }
 
 fn as_vec(at: &ndarray::IxDyn) -> Vec<usize> {
@@ -239,25 +282,36 @@ mod tests {
     use super::*;
     use crate::layers::Padding;
 
-    fn square(kernel: usize, pad: usize) -> Window {
+    fn square(kernel: usize, pad: usize, stride: usize) -> Window {
         let padding = Padding::Explicit { begin: vec![pad; 2], end: vec![pad; 2] };
-        let (kernel, ones) = (vec![kernel; 2], vec![1; 2]);
-        Window { groups: 1, channels: 1, kernel, strides: ones.clone(), dilations: ones, padding }
+        Window {
+            groups: 1,
+            channels: 1,
+            kernel: vec![kernel; 2],
+            strides: vec![stride; 2],
+            dilations: vec![1; 2],
+            padding,
+        }
+    }
+
+    fn whole_and_all(plan: &Plan) -> (usize, usize) {
+        let whole = plan.correlations.iter().filter(|correlation| plan.is_whole(correlation)).count();
+        (whole, plan.correlations.len())
     }
 
     #[test]
     fn few_sums_make_the_moment_of_three_by_three_taps() {
-        let plan = Plan::of(&square(3, 1), &[14, 14]).unwrap();
-        let whole = plan.correlations.iter().filter(|correlation| correlation.is_whole(&plan.spatial)).count();
-        assert_eq!((whole, plan.correlations.len()), (13, 29));
-        assert_eq!(plan.padded(), [16, 16]);
-        assert_eq!(plan.run(), 13 * 16 + 14);
+        let plan = Plan::of(&square(3, 1, 1), &[14, 14]).unwrap();
+        assert_eq!(whole_and_all(&plan), (13, 29));
+        assert_eq!((plan.phases.len(), plan.reach()), (1, vec![2, 2]));
     }
 
     #[test]
-    fn windows_that_step_and_those_that_are_mostly_edge_are_left_to_the_patches() {
-        let stepping = Window { strides: vec![1, 2], ..square(3, 1) };
-        assert!(Plan::of(&stepping, &[14, 14]).is_none());
-        assert!(Plan::of(&square(2, 0), &[2, 2]).is_none());
+    fn a_window_that_steps_sees_phases() {
+        let plan = Plan::of(&square(3, 1, 2), &[14, 14]).unwrap();
+        assert_eq!((plan.phases.len(), plan.reach()), (4, vec![1, 1]));
+        assert_eq!(whole_and_all(&plan).0, 5 + 2 + 2 + 1 + 6 + 6 + 4 + 4 + 2 + 2);
+        let far_apart = Plan::of(&square(1, 0, 3), &[14, 14]).unwrap();
+        assert_eq!((far_apart.phases[0].extents.clone(), whole_and_all(&far_apart)), (vec![5, 5], (1, 1)));
     }
 }

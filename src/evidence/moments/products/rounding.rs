@@ -5,7 +5,7 @@
 
 use super::panel::{Meeting, Number, Panel};
 use crate::evidence::moments::SymmetricSum;
-use crate::evidence::moments::tiles::{Shape, Tile};
+use crate::evidence::moments::tiles::Tile;
 use std::ops::Range;
 
 /// The most positions that are summed in float32.
@@ -54,10 +54,10 @@ pub(super) struct Known {
 
 impl Known {
     /// Some of a tile with matrices of so many groups: those of one row, which differs from tile to tile.
-    pub(super) fn of(index: usize, tile: &Tile, groups: usize, shape: Shape) -> Self {
+    pub(super) fn of(index: usize, tile: &Tile, groups: usize) -> Self {
         let row = tile.rows.start + (index * 37 + tile.rows.len() - 1) % tile.rows.len();
         // What is above the diagonal does not count.
-        let end = if shape == Shape::Symmetric { tile.columns.end.min(row + 1) } else { tile.columns.end };
+        let end = tile.columns.end.min(row + 1);
         let columns = tile.columns.start.max(end.saturating_sub(KNOWN))..end;
         Self { group: tile.matrix % groups, row, lost: vec![0.0; columns.len()], columns }
     }
@@ -79,15 +79,11 @@ impl Known {
     }
 }
 
-/// What entries have lost, as a share of `√(C_ii C_jj)`: the root of the mean square over those that are known. `taps`: how many
-/// features of the moment come from each feature of the tiles.
-pub(super) fn loss<'a>(known: impl Iterator<Item = &'a Option<Known>>, moment: &SymmetricSum, taps: usize) -> f64 {
-    let energy = |group: usize, feature: usize| {
-        let of_tap = |tap: usize| moment.value(group, feature * taps + tap, feature * taps + tap);
-        (0..taps).map(of_tap).fold(0.0, f64::max)
-    };
+/// What entries have lost, as a share of `√(C_ii C_jj)`: the root of the mean square over those that are known.
+pub(super) fn loss<'a>(known: impl Iterator<Item = &'a Known>, moment: &SymmetricSum) -> f64 {
+    let energy = |group: usize, feature: usize| moment.value(group, feature, feature);
     let (mut squares, mut count) = (0.0, 0_usize);
-    for Known { group, row, columns, lost } in known.flatten() {
+    for Known { group, row, columns, lost } in known {
         let energy_of_row = energy(*group, *row);
         for (column, lost) in columns.clone().zip(lost) {
             let energies = energy_of_row * energy(*group, column);
