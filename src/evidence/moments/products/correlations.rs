@@ -67,7 +67,10 @@ impl Correlations {
     pub(super) fn add<V: Value<f64>>(&mut self, weight: f64, activations: Activations<'_, V>, buffers: &Buffers) {
         let (channels, spatial) = self.input();
         let sample = channels * spatial.iter().product::<usize>();
-        for part in activations.parts(self.samples() * sample) {
+        // Equal parts: a small one at the end would take nearly as long as a large one.
+        let samples = activations.layout.blocks;
+        let part = samples.div_ceil(samples.div_ceil(self.samples()).max(1));
+        for part in activations.parts(part * sample) {
             self.displaced.add(weight, part, buffers);
         }
         let channels = self.channels;

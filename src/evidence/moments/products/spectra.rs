@@ -134,8 +134,8 @@ impl Transform {
             for from in (0..rows).step_by(together) {
                 let part = from..rows.min(from + together);
                 let of_row = |row: usize| (activations.of(channel, row / tiles), &self.lines[phase][row % tiles]);
-                let tiles = self.fill(part.clone().map(of_row), &mut work[0]);
-                let sums = self.transform(part.len(), tiles, &mut work);
+                let filled = self.fill(part.clone().map(of_row), &mut work[0]);
+                let sums = self.transform(part.len(), filled, &mut work);
                 self.write(part, rows, sums, spectra);
             }
         });

@@ -17,8 +17,8 @@ const MOVE: f64 = 40.0;
 /// What an operation of products of spectra takes, in those of long products: their rows are few.
 const SHORT: f64 = 1.6;
 
-/// The most values that spectra have at once: 64 MB. Of fewer samples the sums would be written more often.
-pub(super) const SPECTRA: usize = 1 << 23;
+/// The most values that spectra have at once: 128 MB. Of fewer samples the sums would be written more often.
+pub(super) const SPECTRA: usize = 1 << 24;
 
 /// An axis is cut into no more tiles.
 const MOST_TILES: usize = 8;
