@@ -56,7 +56,7 @@ enum Form {
     /// The input of a convolution, `[samples, channels, spatial…]`, whose patches are gathered.
     Patches(Patches),
     /// The same, with few correlations in the place of the patches.
-    Correlations(Correlations),
+    Correlations(Box<Correlations>),
 }
 
 impl Products {
@@ -148,7 +148,7 @@ impl Form {
         let channels = Channels { groups: window.groups, channels: window.channels };
         let planned = Plan::of(window, spatial).and_then(|plan| {
             let scheme = Scheme::of(&plan, channels, patches.positions)?;
-            Some(Correlations::zeros(plan, &scheme, channels))
+            Some(Box::new(Correlations::zeros(plan, &scheme, channels)))
         });
         Some(planned.map_or(Self::Patches(patches), Self::Correlations))
     }

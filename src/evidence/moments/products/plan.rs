@@ -146,7 +146,7 @@ impl Plan {
         for (first, &y) in all_taps.iter().zip(&of_tap) {
             for (second, &z) in all_taps.iter().zip(&of_tap) {
                 let mut own = Vec::new();
-                for (negative, shift, region) in signed_regions(axes, first, second) {
+                for Part { negative, shift, region } in parts(axes, first, second) {
                     let (correlation, transposed) = Correlation { phases: [y, z], shift, region }.canonical();
                     let next = correlations.len();
                     let index = *known.entry(correlation.clone()).or_insert(next);
@@ -248,28 +248,32 @@ fn all(shift: isize, first: usize, second: usize) -> (usize, usize) {
     (from, from.max(first.min(to)))
 }
 
-/// What makes the sum for two taps: every combination of the parts of all axes. Signs, shifts and regions.
-fn signed_regions(
-    axes: &[AxisOfWindow],
-    first: &[Seen],
-    second: &[Seen],
-) -> Vec<(bool, Vec<isize>, Vec<(usize, usize)>)> {
-    let mut regions = vec![(false, Vec::new(), Vec::new())];
+/// A part of the sum for two taps: over a region, or minus that.
+#[derive(Clone, Default)]
+struct Part {
+    negative: bool,
+    shift: Vec<isize>,
+    region: Vec<(usize, usize)>,
+}
+
+/// What makes the sum for two taps: every combination of the parts of all axes.
+fn parts(axes: &[AxisOfWindow], first: &[Seen], second: &[Seen]) -> Vec<Part> {
+    let mut parts = vec![Part::default()];
     for ((axis, &first), &second) in axes.iter().zip(first).zip(second) {
-        let shift = second.displacement - first.displacement;
-        let parts = axis.parts(first, second);
-        let extended = |(negative, shifts, region): &(bool, Vec<isize>, Vec<(usize, usize)>)| {
-            let (negative, shifts, region) = (*negative, shifts.clone(), region.clone());
-            parts.clone().into_iter().map(move |(minus, range)| {
-                let (mut shifts, mut region) = (shifts.clone(), region.clone());
-                shifts.push(shift);
-                region.push(range);
-                (negative != minus, shifts, region)
+        let of_axis = axis.parts(first, second);
+        let extended = |part: &Part| {
+            let part = part.clone();
+            of_axis.clone().into_iter().map(move |(minus, range)| {
+                let mut longer = part.clone();
+                longer.negative ^= minus;
+                longer.shift.push(second.displacement - first.displacement);
+                longer.region.push(range);
+                longer
             })
         };
-        regions = regions.iter().flat_map(extended).collect();
+        parts = parts.iter().flat_map(extended).collect();
     }
-    regions
+    parts
 }
 
 fn as_vec(at: &ndarray::IxDyn) -> Vec<usize> {

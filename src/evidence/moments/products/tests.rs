@@ -110,7 +110,7 @@ proptest! {
         let spectral = whole.zip(&plan.correlations).map(|(whole, of)| whole && !(one_by_one && of.phases[0] == 0)).collect();
         let scheme = Scheme { tiling: tilings[tiling.index(tilings.len())].clone(), spectral };
         let input = case.input();
-        let correlations = Correlations::zeros(plan, &scheme, channels);
+        let correlations = Box::new(Correlations::zeros(plan, &scheme, channels));
         let mut products = Products { form: Form::Correlations(correlations), known: None };
         let mut moment = SymmetricSum::zeros(channels.groups, case.window.dim());
         for weight in [1.0, 0.5] {

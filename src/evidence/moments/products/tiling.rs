@@ -160,7 +160,9 @@ impl Scheme {
                 .map(|&index| direct(&plan.correlations[index], plan.correlations[index].count(), channels))
                 .sum();
             if through_spectra < one_by_one {
-                members.iter().for_each(|&index| spectral[index] = true);
+                for &index in &members {
+                    spectral[index] = true;
+                }
             }
             cost += through_spectra.min(one_by_one);
         }
