@@ -79,7 +79,7 @@ fn combine(to: &mut [f64], accum: Accum, coefficients: Strip<'_, f64>, terms: &[
     matmul(to, accum, coefficients.matrix(), terms, 1.0, Par::Seq);
 }
 
-/// The same, multiplied and summed in float32 within each of `pieces`, ranges of the rows' elements, and in float64 from piece
+/// Adds `a · bᵀ` to `sum`, multiplied and summed in float32 within each of `pieces`, ranges of the rows' elements, and in float64 from piece
 /// to piece: an entry loses what a float32 sum of one piece loses, over and over.
 pub fn add_product_in_pieces(
     sum: &mut [f64],

@@ -7,8 +7,8 @@
 //! R(d) = 1/N · Σ_f Re( conj(Y(f)) Z(f)ᵀ · exp(2πi f·d / N) )
 //! ```
 //!
-//! In the place of one product for each position and displacement there are four for each frequency of half of them: for 3 × 3
-//! taps over 14 × 14 positions 512 in the place of 196 · 13. Only the few displacements that a window asks for are ever
+//! In the place of one product for each position and displacement there are four for each frequency of half of them: for two
+//! channels, 3 × 3 taps and 14 × 14 positions 512 in the place of 196 · 25. Only the few displacements that a window asks for are ever
 //! computed back from a batch's products, and only they are kept. Pairs of positions that lie in different tiles are
 //! multiplied one by one.
 

@@ -75,9 +75,7 @@ impl Products {
     ) {
         let long = self.form.sample(shape).is_some_and(|positions| positions >= LEAST_POSITIONS);
         if long && suffices(rounding::expected_loss(rows)) {
-            let groups = moment.shape()[0];
-            self.known =
-                Some(moment.tiles().iter().enumerate().map(|(index, tile)| Known::of(index, tile, groups)).collect());
+            self.known = Some(moment.tiles().iter().enumerate().map(|(index, tile)| Known::of(index, tile)).collect());
         }
     }
 

@@ -53,13 +53,13 @@ pub(super) struct Known {
 }
 
 impl Known {
-    /// Some of a tile with matrices of so many groups: those of one row, which differs from tile to tile.
-    pub(super) fn of(index: usize, tile: &Tile, groups: usize) -> Self {
+    /// Some of a tile of a moment: those of one row, which differs from tile to tile.
+    pub(super) fn of(index: usize, tile: &Tile) -> Self {
         let row = tile.rows.start + (index * 37 + tile.rows.len() - 1) % tile.rows.len();
         // What is above the diagonal does not count.
         let end = tile.columns.end.min(row + 1);
         let columns = tile.columns.start.max(end.saturating_sub(KNOWN))..end;
-        Self { group: tile.matrix % groups, row, lost: vec![0.0; columns.len()], columns }
+        Self { group: tile.matrix, row, lost: vec![0.0; columns.len()], columns }
     }
 
     /// Compares the products of a tile with exact ones.

@@ -262,12 +262,16 @@ fn turn(from: &[f64], to: &mut [f64], width: usize) {
     }
 }
 
+/// A position, counted element by element in row-major order.
+fn flat(at: &[usize], extents: &[usize]) -> usize {
+    at.iter().zip(extents).fold(0, |flat, (at, extent)| flat * extent + at)
+}
+
 fn half_of_the_frequencies(lengths: &[usize]) -> Vec<Frequency> {
-    let flat = |at: &[usize]| at.iter().zip(lengths).fold(0, |flat, (at, length)| flat * length + at);
     let frequency = |at: ndarray::IxDyn| {
         let at = at.slice().to_vec();
         let mirrored: Vec<usize> = at.iter().zip(lengths).map(|(at, length)| (length - at) % length).collect();
-        let is_half = flat(&at) <= flat(&mirrored);
+        let is_half = flat(&at, lengths) <= flat(&mirrored, lengths);
         is_half.then(|| Frequency { is_its_own_mirror: at == mirrored, parts: parts(&at, lengths), at })
     };
     ndarray::indices(lengths.to_vec()).into_iter().filter_map(frequency).collect()
@@ -293,7 +297,7 @@ fn parts(at: &[usize], lengths: &[usize]) -> [Vec<Term>; 2] {
     }
     let of = |odd: bool| {
         let term = |(indices, sines, sign): &(Vec<usize>, usize, f64)| {
-            let sum = indices.iter().zip(lengths).fold(0, |flat, (index, length)| flat * length + index);
+            let sum = flat(indices, lengths);
             // Of (−i)ⁿ for n sines.
             let turned = if [1, 2].contains(&(sines % 4)) { -1.0 } else { 1.0 };
             (sines % 2 == usize::from(odd)).then_some(Term { sum, sign: sign * turned })
@@ -313,7 +317,7 @@ fn lines_of_tiles(plan: &Plan, phase: usize, tiling: &Tiling) -> Vec<Vec<Line>> 
         let count = std::mem::replace(&mut here[last], 1);
         let line = |at: ndarray::IxDyn| {
             let at = at.slice();
-            let first = at[..last].iter().zip(&tiling.tile).fold(0, |flat, (at, extent)| flat * extent + at);
+            let first = flat(&at[..last], &tiling.tile[..last]);
             let position: Vec<usize> = begin.iter().zip(at).map(|(begin, at)| begin + at).collect();
             Line { first, count, at: plan.flat(phase, &position), step: plan.strides[last] }
         };
