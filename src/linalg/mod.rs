@@ -14,8 +14,7 @@ mod svd;
 
 pub use moment::UnitMoment;
 pub use product::{
-    Columns, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, cross_product,
-    subtract_cross_product,
+    Order, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, product, subtract_product,
 };
 pub use rounding::{MOST as MOST_ROUNDING, suffices};
 

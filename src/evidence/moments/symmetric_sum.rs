@@ -150,7 +150,6 @@ fn fill(tile: &Tile, mut each: impl FnMut(usize, usize, Entry)) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tiles::SIDE;
     use super::*;
     use ndarray::Axis;
     use proptest::prelude::*;
@@ -208,7 +207,7 @@ mod tests {
 
     #[test]
     fn parts_come_back_exactly_and_those_that_do_not_belong_together_are_refused() {
-        let dim = SIDE + 3;
+        let dim = tiles::side(1) + 3;
         let third =
             Array3::from_shape_fn((2, dim, dim), |(group, row, column)| 1.0 / (3 + group + row + column) as f64);
         let total = sum(2, dim, &[third.clone(), 1e-9 * third]);

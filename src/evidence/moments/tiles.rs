@@ -8,8 +8,12 @@
 use rayon::prelude::*;
 use std::ops::Range;
 
-/// The most rows and columns of a tile: three of them, in float64, fit into a second-level cache of 512 KB.
-pub(super) const SIDE: usize = 128;
+/// The most rows and columns of a tile of a matrix of that size: three of them, in float64, fit into a second-level cache of
+/// 512 KB. Kernels take 12, 24 or 48 rows at a time, and what is left over takes longer, so that dimensions
+/// like 768 are cut into pieces that leave nothing; powers of two leave less where every piece is one.
+pub(super) fn side(dim: usize) -> usize {
+    if dim.is_multiple_of(48) { 144 } else { 128 }
+}
 
 /// A part of one of several matrices of the same size.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,10 +49,11 @@ pub(super) struct Entry {
 /// The tiles of a matrix of zeros, row of tiles by row of tiles.
 pub(super) fn zeros(matrix: usize, dim: usize, shape: Shape) -> Vec<Tile> {
     let mut tiles = Vec::with_capacity(count(dim, shape));
-    for row in (0..dim).step_by(SIDE) {
+    let side = side(dim);
+    for row in (0..dim).step_by(side) {
         let last = if shape == Shape::Symmetric { row + 1 } else { dim };
-        for column in (0..last).step_by(SIDE) {
-            tiles.push(Tile::zeros(matrix, row..dim.min(row + SIDE), column..dim.min(column + SIDE)));
+        for column in (0..last).step_by(side) {
+            tiles.push(Tile::zeros(matrix, row..dim.min(row + side), column..dim.min(column + side)));
         }
     }
     tiles
@@ -56,19 +61,20 @@ pub(super) fn zeros(matrix: usize, dim: usize, shape: Shape) -> Vec<Tile> {
 
 /// How many tiles a matrix has.
 pub(super) fn count(dim: usize, shape: Shape) -> usize {
-    let side = dim.div_ceil(SIDE);
-    if shape == Shape::Symmetric { side * (side + 1) / 2 } else { side * side }
+    let down = dim.div_ceil(side(dim));
+    if shape == Shape::Symmetric { down * (down + 1) / 2 } else { down * down }
 }
 
 /// The place of an entry: its tile among those of its matrix, and its position in that tile.
 pub(super) fn place(dim: usize, shape: Shape, row: usize, column: usize) -> (usize, usize) {
-    let (down, across) = (row / SIDE, column / SIDE);
+    let side = side(dim);
+    let (down, across) = (row / side, column / side);
     let tile = match shape {
         Shape::Symmetric => down * (down + 1) / 2 + across,
-        Shape::General => down * dim.div_ceil(SIDE) + across,
+        Shape::General => down * dim.div_ceil(side) + across,
     };
-    let width = SIDE.min(dim - across * SIDE);
-    (tile, row % SIDE * width + column % SIDE)
+    let width = side.min(dim - across * side);
+    (tile, row % side * width + column % side)
 }
 
 /// Adds to each tile `weight` times what `term` makes of it, in parallel: the tile's rows and columns of a matrix, row by
@@ -205,7 +211,7 @@ mod tests {
 
     #[test]
     fn every_entry_has_one_place() {
-        for dim in [1, 5, SIDE - 1, SIDE, SIDE + 1, 2 * SIDE + 3] {
+        for dim in [1, 5, 127, 128, 129, 144, 192, 259, 336] {
             for shape in [Shape::Symmetric, Shape::General] {
                 let tiles = zeros(0, dim, shape);
                 assert_eq!(tiles.len(), count(dim, shape));

@@ -3,7 +3,7 @@
 use super::buffers::{Buffer, Buffers};
 use super::spectra::{Spectra, Transform};
 use super::tiling::Tiling;
-use crate::linalg::{self, Strip};
+use crate::linalg::{self, Order, Strip};
 use std::f64::consts::TAU;
 use std::ops::Range;
 
@@ -65,9 +65,9 @@ impl Inverse {
             for (frequency, (real, imaginary)) in some.clone().zip(parts) {
                 // conj(y) z of y = a + ib and z = c + id is (ac + bd) + i(ad − bc).
                 let (y, z) = (spectra.at(frequency, &rows), spectra.at(frequency, &columns));
-                linalg::cross_product(real, y.both, z.both);
-                linalg::cross_product(imaginary, y.real, z.imaginary);
-                linalg::subtract_cross_product(imaginary, y.imaginary, z.real);
+                linalg::product(real, y.both, z.both);
+                linalg::product(imaginary, y.real, z.imaginary);
+                linalg::subtract_product(imaginary, y.imaginary, z.real);
             }
             let products = some.len() * size;
             linalg::add_combinations(&mut even, self.some(&self.cosines, &some), &real[..products]);
@@ -78,7 +78,8 @@ impl Inverse {
 
     fn some<'c>(&self, coefficients: &'c [f64], frequencies: &Range<usize>) -> Strip<'c, f64> {
         let values = &coefficients[frequencies.start..];
-        Strip { values, rows: self.displacements, length: frequencies.len(), stride: self.frequencies }
+        let (rows, length) = (self.displacements, frequencies.len());
+        Strip { values, rows, length, order: Order::Rows, stride: self.frequencies }
     }
 }
 

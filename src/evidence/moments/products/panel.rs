@@ -11,6 +11,9 @@ use std::ops::Range;
 /// Features that are gathered together, so that what one reads for a feature is still at hand for the next.
 const TOGETHER: usize = 16;
 
+/// Rows that are turned together: a cache line of float64 for each feature.
+const ROWS: usize = 8;
+
 /// How values lie in memory: `[blocks, features, positions]`. A row is what all features have at one position of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
@@ -103,10 +106,34 @@ impl<'a, T: Number> Panel<'a, T> {
     /// All rows.
     pub(super) fn gathered<V: Value<T>>(activations: Activations<'_, V>, buffers: &'a Buffers) -> Self {
         let Layout { blocks, positions, .. } = activations.layout;
+        if positions == 1 {
+            return Self::turned(activations, buffers);
+        }
         Self::filled(activations.layout, blocks * positions, buffers, |feature, block, target| {
             let target = &mut target[block * positions..(block + 1) * positions];
             target.iter_mut().zip(activations.of(feature, block)).for_each(|(to, &from)| *to = from.into());
         })
+    }
+
+    /// All rows, where each lies in one piece: a few of them at a time, so that both what is read and what is written lies
+    /// side by side.
+    fn turned<V: Value<T>>(activations: Activations<'_, V>, buffers: &'a Buffers) -> Self {
+        let Layout { blocks, features, together, .. } = activations.layout;
+        let mut panel = T::pool(buffers).take(features * blocks);
+        panel.par_chunks_mut((TOGETHER * blocks).max(1)).enumerate().for_each(|(chunk, targets)| {
+            let mut turned = [[T::default(); ROWS]; TOGETHER];
+            for (part, rows) in activations.values.chunks(ROWS * features).enumerate() {
+                for (at, row) in rows.chunks_exact(features).enumerate() {
+                    let values = turned.iter_mut().zip(&row[chunk * TOGETHER..]);
+                    values.for_each(|(to, &value)| to[at] = value.into());
+                }
+                for (target, values) in targets.chunks_exact_mut(blocks).zip(&turned) {
+                    let target = target[part * ROWS..].iter_mut().zip(values);
+                    target.for_each(|(to, &value)| *to = value);
+                }
+            }
+        });
+        Self { values: panel, length: blocks, sample: together }
     }
 
     /// The rows at these positions of every block.
@@ -174,8 +201,7 @@ impl<'a, T: Number> Panel<'a, T> {
 
     /// What some features have in all rows.
     pub(super) fn strip(&self, features: &Range<usize>) -> Strip<'_, T> {
-        let values = &self.values[features.start * self.length..];
-        Strip { values, rows: features.len(), length: self.length, stride: self.length }
+        Strip::of_rows(&self.values[features.start * self.length..], features.len(), self.length)
     }
 }
 

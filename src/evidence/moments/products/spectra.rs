@@ -10,7 +10,7 @@ use super::panel::{Activations, Value};
 use super::patches::Line;
 use super::plan::Plan;
 use super::tiling::Tiling;
-use crate::linalg::{self, Columns, Strip};
+use crate::linalg::{self, Order, Strip};
 use ndarray::Dimension;
 use rayon::prelude::*;
 use std::f64::consts::TAU;
@@ -72,9 +72,9 @@ pub(super) struct Spectra<'a> {
 /// Complex numbers of some features and all rows.
 pub(super) struct Complex<'a> {
     /// Real parts, then imaginary ones.
-    pub(super) both: Columns<'a>,
-    pub(super) real: Columns<'a>,
-    pub(super) imaginary: Columns<'a>,
+    pub(super) both: Strip<'a, f64>,
+    pub(super) real: Strip<'a, f64>,
+    pub(super) imaginary: Strip<'a, f64>,
 }
 
 impl Transform {
@@ -184,7 +184,7 @@ impl Transform {
         let Some((last, others)) = self.axes.split_last() else { return &from[..0] };
         let lines = values / last.extent.max(1);
         let mut values = lines * last.length;
-        let of_lines = Strip { values: from, rows: lines, length: last.extent, stride: last.extent };
+        let of_lines = Strip::of_rows(from, lines, last.extent);
         linalg::combinations(&mut to[..values], of_lines, &last.matrix);
         // From here on rows lie side by side, so that nothing steps.
         let mut inner = rows * last.length;
@@ -196,8 +196,7 @@ impl Transform {
             let (before, after) = (axis.extent * inner, axis.length * inner);
             let parts = from[..values].chunks_exact(before.max(1));
             for (part, sums) in parts.zip(to.chunks_exact_mut(after.max(1))) {
-                let (rows, length) = (axis.length, axis.extent);
-                linalg::combinations(sums, Strip { values: &axis.matrix, rows, length, stride: length }, part);
+                linalg::combinations(sums, Strip::of_rows(&axis.matrix, axis.length, axis.extent), part);
             }
             values = values / before.max(1) * after;
             inner = after;
@@ -240,17 +239,14 @@ impl Spectra<'_> {
     /// What features have at a frequency, in all rows.
     pub(super) fn at(&self, frequency: usize, features: &Range<usize>) -> Complex<'_> {
         let first = 2 * frequency * self.rows * self.features + features.start;
-        let columns = |row: usize, rows: usize| Columns {
+        let some = |row: usize, length: usize| Strip {
             values: &self.values[first + row * self.features..],
-            rows,
-            columns: features.len(),
+            rows: features.len(),
+            length,
+            order: Order::Columns,
             stride: self.features,
         };
-        Complex {
-            both: columns(0, 2 * self.rows),
-            real: columns(0, self.rows),
-            imaginary: columns(self.rows, self.rows),
-        }
+        Complex { both: some(0, 2 * self.rows), real: some(0, self.rows), imaginary: some(self.rows, self.rows) }
     }
 }
 

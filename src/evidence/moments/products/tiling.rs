@@ -134,7 +134,7 @@ impl Scheme {
         let features = (plan.phases.len() * channels) as f64;
         let per_part = (SPECTRA as f64 / (features * groups as f64 * points * tiles)).clamp(1.0, SAMPLES);
         let square = (channels * channels) as f64;
-        let blocks = (channels as f64 / super::tiles::SIDE as f64).ceil().powi(2);
+        let blocks = channels.div_ceil(super::tiles::side(channels)).pow(2) as f64;
         let mut pairs: BTreeMap<[usize; 2], Vec<usize>> = BTreeMap::new();
         let mut spectral = vec![false; plan.correlations.len()];
         let mut cost = 0.0;
