@@ -179,13 +179,21 @@ fn rows_are_multiplied_tile_by_tile() {
             assert!(largest(&(moment.matrix(group) - rows.t().dot(&rows))) < 1e-12);
         }
     }
-    let one_group = features.index_axis(ndarray::Axis(2), 0).to_owned();
-    let last_axis = Unfold::Vectors(Vectors::along(-1, groups * dim));
-    let mut moment = SymmetricSum::zeros(1, groups * dim);
-    let mut products = Products::of(&last_axis, one_group.shape(), false).unwrap();
-    products.add(1.0, &shown(&one_group), None, &mut moment, &Buffers::default()).unwrap();
-    let rows = one_group.mapv(f64::from).into_dimensionality::<ndarray::Ix2>().unwrap();
-    assert!(largest(&(moment.matrix(0) - rows.t().dot(&rows))) < 1e-12);
+}
+
+/// Fewer and more rows and features than are turned together, and tiles of either size.
+#[test]
+fn rows_along_the_last_axis_are_turned() {
+    for (samples, tokens, dim) in [(1, 1, 1), (3, 1, 262), (4, 2, 16), (5, 7, 51), (19, 3, 336)] {
+        let value = |at: IxDyn| ((at[0] * 31 + at[1] * 7 + at[2] * 17) % 23) as f32 / 8.0 - 1.0;
+        let activations = ArrayD::from_shape_fn(IxDyn(&[samples, tokens, dim]), value);
+        let mut moment = SymmetricSum::zeros(1, dim);
+        let unfold = Unfold::Vectors(Vectors::along(-1, dim));
+        let mut products = Products::of(&unfold, activations.shape(), false).unwrap();
+        products.add(1.0, &shown(&activations), None, &mut moment, &Buffers::default()).unwrap();
+        let rows = activations.mapv(f64::from).into_shape_with_order((samples * tokens, dim)).unwrap();
+        assert!(largest(&(moment.matrix(0) - rows.t().dot(&rows))) < 1e-12);
+    }
 }
 
 #[test]
