@@ -84,7 +84,7 @@ fn ready(data: &Prepared, batch: usize) -> Result<Vec<Batch>, Error> {
 
 fn session(engine: &dyn Engine, classifier: &Classifier, model: &Model) -> Result<Box<dyn Session>, Error> {
     let bytes = classifier.with_scores(model.bytes(), model.folder())?;
-    Ok(engine.load(Runnable { bytes: &bytes, folder: model.folder() })?)
+    Ok(engine.load(Runnable { bytes, folder: model.folder() })?)
 }
 
 /// As many samples as the set has, out of the batches that are ready.

@@ -16,6 +16,7 @@ pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
 pub use error::EngineError;
 
 use crate::tensor::Tensor;
+use bytes::Bytes;
 use serde::Serialize;
 use std::path::{Path, PathBuf};
 
@@ -42,10 +43,10 @@ impl EngineInfo {
 }
 
 /// A serialised ONNX model, and where its external data lies.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Runnable<'a> {
     /// The bytes of a `ModelProto`.
-    pub bytes: &'a [u8],
+    pub bytes: Bytes,
     /// The folder that the locations of external data are relative to.
     pub folder: &'a Path,
 }
@@ -64,6 +65,16 @@ pub trait Engine: Send + Sync {
 
 /// A model that is ready to run. Batches of different sizes may follow each other.
 pub trait Session: Send {
+    /// Does beforehand what the first run with such inputs and wanted outputs would do besides running: an engine that plans
+    /// for shapes makes its plan.
+    ///
+    /// # Errors
+    /// Those that [`run`](Self::run) would have before anything runs.
+    fn prepare(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<(), EngineError> {
+        let _ = (inputs, wanted);
+        Ok(())
+    }
+
     /// Feeds `inputs` by name and returns the outputs named in `wanted`, in that order.
     ///
     /// # Errors

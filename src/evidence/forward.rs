@@ -6,6 +6,7 @@ use crate::engine::{Engine, Runnable, Session};
 use crate::model::{Classifier, Link};
 use crate::progress::Observer;
 use crate::tensor::{ElementType, NamedTensor, Tensor};
+use bytes::Bytes;
 use ndarray::{Array2, s};
 use std::path::Path;
 
@@ -32,12 +33,21 @@ impl Forward {
     pub fn load(
         engine: &dyn Engine,
         classifier: &Classifier,
-        model: &[u8],
+        model: &Bytes,
         folder: &Path,
     ) -> Result<Self, EvidenceError> {
         let bytes = classifier.with_scores(model, folder)?;
-        let session = engine.load(Runnable { bytes: &bytes, folder })?;
+        let session = engine.load(Runnable { bytes, folder })?;
         Ok(Self { session, classifier: classifier.clone() })
+    }
+
+    /// Does beforehand what the first such batch would take besides running.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn prepare(&mut self, batch: &[NamedTensor]) -> Result<(), EvidenceError> {
+        let feed = Feed::new(&self.classifier, batch)?;
+        Ok(self.session.prepare(&feed.inputs(), &[self.classifier.head.value.as_str()])?)
     }
 
     /// How the model is fed and read; once samples were scored, its link is known.

@@ -10,8 +10,8 @@ use super::proto::{GraphProto, ModelProto, NodeProto, field};
 use super::wire::{self, Edit};
 use super::{GraphIndex, Model, ModelError, NodeIndex};
 use crate::tensor::ElementType;
+use bytes::Bytes;
 use prost::Message;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -144,14 +144,14 @@ impl<'g> Additions<'g> {
 ///
 /// # Errors
 /// [`ModelError`] where the bytes are no model.
-pub fn inlined<'b>(bytes: &'b [u8], folder: &Path) -> Result<Cow<'b, [u8]>, ModelError> {
+pub fn inlined(bytes: &Bytes, folder: &Path) -> Result<Bytes, ModelError> {
     let fields = wire::fields(bytes, 0..bytes.len())?;
     if !fields.iter().any(|message| message.number == field::MODEL_FUNCTIONS) {
-        return Ok(Cow::Borrowed(bytes));
+        return Ok(bytes.clone());
     }
-    let model = Model::decode(Path::new(""), folder.to_path_buf(), bytes.to_vec().into())?;
+    let model = Model::decode(Path::new(""), folder.to_path_buf(), bytes.clone())?;
     let graph = GraphIndex::new(&model)?;
-    Additions::new(&graph).into_bytes().map(Cow::Owned)
+    Additions::new(&graph).into_bytes().map(Bytes::from)
 }
 
 fn add_outputs(node: &mut NodeProto, present: usize, added: &[String]) {

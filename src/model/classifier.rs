@@ -9,7 +9,7 @@ pub use head::{Head, Link};
 pub use inputs::DataInput;
 
 use super::{Fragment, GraphIndex, ModelError, inlined};
-use std::borrow::Cow;
+use bytes::Bytes;
 use std::path::Path;
 
 /// What the user says of a model's inputs and outputs.
@@ -55,15 +55,15 @@ impl Classifier {
     ///
     /// # Errors
     /// [`ModelError`] where the bytes are no model.
-    pub fn with_scores<'m>(&self, model: &'m [u8], folder: &Path) -> Result<Cow<'m, [u8]>, ModelError> {
+    pub fn with_scores(&self, model: &Bytes, folder: &Path) -> Result<Bytes, ModelError> {
         if !self.head.inner {
-            return Ok(Cow::Borrowed(model));
+            return Ok(model.clone());
         }
         // The value may be one of a local function, which has a name only where its call is replaced.
         let model = inlined(model, folder)?;
         let mut fragment = Fragment::default();
         fragment.untyped_output(&self.head.value);
-        Ok(Cow::Owned(fragment.append_to(&model)))
+        Ok(fragment.append_to(&model).into())
     }
 }
 

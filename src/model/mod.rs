@@ -112,7 +112,7 @@ impl Model {
     }
 
     /// The bytes of the file.
-    pub fn bytes(&self) -> &[u8] {
+    pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 

@@ -40,7 +40,7 @@ impl<'a> Candidates<'a> {
         let Self { model, classifier, engine, .. } = *self;
         let weights: usize = patches.iter().map(|patch| patch.values.len() * size_of::<f32>()).sum();
         if (model.bytes().len() + weights) as u64 <= self.in_memory {
-            let bytes = model.with_patches(patches)?;
+            let bytes = model.with_patches(patches)?.into();
             clock.lap("patch");
             let forward = Forward::load(engine, classifier, &bytes, model.folder())?;
             clock.lap("load");
@@ -48,7 +48,7 @@ impl<'a> Candidates<'a> {
         }
         let files = Staged::write(model, &model.output_plan(patches, &[], self.out)?, self.out)?;
         let path = files.model();
-        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?;
+        let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?.into();
         let folder = path.parent().unwrap_or(Path::new("."));
         clock.lap("patch");
         let forward = Forward::load(engine, classifier, &bytes, folder)?;

@@ -61,70 +61,61 @@ impl Target<'_> {
         // What is verified was read back, once: that it reaches the disk, too, is waited for meanwhile.
         let (verified, synced) = std::thread::scope(|scope| {
             let syncing = scope.spawn(|| staged.sync());
-            let verified = self.verify(&plan, patches, &staged, samples);
+            let verified = self.verify(&plan, patches, &staged, samples, clock);
             (verified, syncing.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         synced?;
-        clock.lap("verify");
+        clock.lap("write");
         Ok(verified?.map(|(verification, sha256)| Exported { staged, verification, sha256 }))
     }
 
-    /// Reads back what was staged, compares it with the original, and runs it on both engines.
+    /// Reads back what was staged, compares it with the original, and runs it on both engines. The clock tells running from
+    /// the rest.
     fn verify(
         &self,
         plan: &OutputPlan,
         patches: &[WeightPatch],
         staged: &Staged,
         samples: &[NamedTensor],
+        clock: &mut Clock,
     ) -> Result<Result<(Verification, String), Broken>, Error> {
         let new = match Model::open(staged.model()) {
             Ok(new) => new,
             Err(error) => return Ok(Err(Broken(format!("the rewritten model cannot be read back: {error}")))),
         };
         let tract = TractEngine::new();
-        // tract computes on one thread, so it is loaded and run while the rest is checked.
-        let (checked, theirs) = std::thread::scope(|scope| {
-            let ask = || self.second_engine(&tract, &new, samples);
-            let asked = std::thread::Builder::new().stack_size(TRACT_STACK).spawn_scoped(scope, ask);
-            let checked = structure(self.model, plan, patches, staged, &new).map(|changed| {
+        // An engine, too, reads a model on one thread.
+        let read = || {
+            let compare = || {
                 new.sha256();
-                (changed, self.scores(self.engine, &new, samples))
-            });
-            let theirs = match asked {
-                Ok(thread) => thread.join().unwrap_or_else(|panic| resume_unwind(panic)),
-                Err(_) => ask(),
+                structure(self.model, plan, patches, staged, &new)
             };
-            (checked, theirs)
-        });
-        let (structure, ours) = match checked {
-            Ok((structure, ours)) => (structure, ours?),
+            rayon::join(compare, || self.load(self.engine, &new))
+        };
+        let (mut theirs, (compared, ours)) = beside(|| self.second_engine(&tract, &new, samples), read);
+        clock.lap("verify");
+        let structure = match compared {
+            Ok(changed) => changed,
             Err(difference) => return Ok(Err(Broken(difference))),
         };
+        let mut ours = ours?;
+        let opinion = || theirs.as_mut().map(|forward| forward.scores(samples)).map_err(|none| none.clone());
+        let (theirs, ours) = beside(opinion, || ours.scores(samples));
+        let ours = ours?;
+        let agreement = theirs.map_or_else(|none| none, |theirs| compare(&ours, theirs));
+        let tract = self.second_opinion(&tract, agreement, samples)?;
+        clock.lap("agreement");
         let finite = ours.rows.iter().all(|score| score.is_finite());
-        let tract = match theirs {
-            Ok(theirs) => self.second_opinion(&tract, theirs, samples, &ours)?,
-            Err(none) => none,
-        };
         let engine = EngineCheck { finite, samples: ours.rows.nrows() };
         Ok(Ok((Verification { structure, engine, tract }, new.sha256().to_owned())))
     }
 
-    fn scores(
-        &self,
-        engine: &dyn Engine,
-        model: &Model,
-        samples: &[NamedTensor],
-    ) -> Result<ClassScores, EvidenceError> {
-        Forward::load(engine, self.classifier, model.bytes(), model.folder())?.scores(samples)
+    fn load(&self, engine: &dyn Engine, model: &Model) -> Result<Forward, EvidenceError> {
+        Forward::load(engine, self.classifier, model.bytes(), model.folder())
     }
 
-    /// The same samples on tract; or why it is not asked.
-    fn second_engine(
-        &self,
-        tract: &TractEngine,
-        new: &Model,
-        samples: &[NamedTensor],
-    ) -> Result<Result<ClassScores, EvidenceError>, Agreement> {
+    /// The model on tract, ready for the samples; or why it is not asked.
+    fn second_engine(&self, tract: &TractEngine, new: &Model, samples: &[NamedTensor]) -> Result<Forward, Agreement> {
         if self.engine.info().name == tract.info().name {
             let reason = "tract was the engine, so there is no second one".to_owned();
             return Err(Agreement::none(AgreementStatus::SameEngine, reason));
@@ -134,35 +125,49 @@ impl Target<'_> {
             let reason = format!("it would hold all {:.1} GB of external data in memory", outside as f64 / 1e9);
             return Err(Agreement::none(AgreementStatus::Unsupported, reason));
         }
-        Ok(self.scores(tract, new, samples))
+        let prepared = self.load(tract, new).and_then(|mut forward| forward.prepare(samples).map(|()| forward));
+        prepared.map_err(refused)
     }
 
-    /// What tract's scores say of the rewritten model.
+    /// What a disagreement says of the rewrite, which the original model shows.
     fn second_opinion(
         &self,
         tract: &TractEngine,
-        theirs: Result<ClassScores, EvidenceError>,
+        agreement: Agreement,
         samples: &[NamedTensor],
-        ours: &ClassScores,
     ) -> Result<Agreement, Error> {
-        let agreement = compare(ours, theirs);
         if agreement.status != AgreementStatus::Disagrees {
             return Ok(agreement);
         }
-        let ours = self.scores(self.engine, self.model, samples)?;
-        Ok(agreement.or_on(&compare(&ours, self.scores(tract, self.model, samples))))
+        let scores = |engine: &dyn Engine| self.load(engine, self.model)?.scores(samples);
+        Ok(agreement.or_on(&compare(&scores(self.engine)?, scores(tract))))
     }
+}
+
+/// Does both at once: tract's part, since tract computes on one thread, on a thread of its own; or, where none can be had,
+/// one after the other.
+fn beside<A: Send, B>(mut theirs: impl FnMut() -> A + Send, mut ours: impl FnMut() -> B) -> (A, B) {
+    let at_once = std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().stack_size(TRACT_STACK).spawn_scoped(scope, &mut theirs).ok()?;
+        let ours = ours();
+        Some((thread.join().unwrap_or_else(|panic| resume_unwind(panic)), ours))
+    });
+    at_once.unwrap_or_else(|| (theirs(), ours()))
 }
 
 /// How far tract is from what the engine computed.
 fn compare(ours: &ClassScores, theirs: Result<ClassScores, EvidenceError>) -> Agreement {
-    match theirs {
-        Ok(theirs) => Agreement::compare(&ours.rows, &theirs.rows, ours.element),
-        Err(EvidenceError::Engine(EngineError::Unsupported { reason, .. })) => {
+    theirs.map_or_else(refused, |theirs| Agreement::compare(&ours.rows, &theirs.rows, ours.element))
+}
+
+/// What it says that tract did not compute anything.
+fn refused(error: EvidenceError) -> Agreement {
+    match error {
+        EvidenceError::Engine(EngineError::Unsupported { reason, .. }) => {
             Agreement::none(AgreementStatus::Unsupported, reason)
         }
-        // What the engine has just run: so tract computes something else.
-        Err(error) => Agreement::none(AgreementStatus::Disagrees, format!("tract fails: {error}")),
+        // What the engine runs: so tract computes something else.
+        error => Agreement::none(AgreementStatus::Disagrees, format!("tract fails: {error}")),
     }
 }
 

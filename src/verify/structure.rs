@@ -60,7 +60,7 @@ pub fn structure(
 
 /// Every byte between the splices is the original's, in order, and only the provenance follows.
 fn compare_bytes(original: &Model, plan: &OutputPlan, new: &Model) -> Result<(), String> {
-    let (old, mut rest) = (original.bytes(), new.bytes());
+    let (old, mut rest) = (original.bytes(), new.bytes().as_ref());
     let mut at = 0;
     let mut expect = |expected: &[u8]| match rest.strip_prefix(expected) {
         Some(after) => {

@@ -96,7 +96,7 @@ fn check_matrix(case: &Case, opened: &Opened<'_>, engine: &dyn Engine) {
     let rows = case.rows();
     let matrices = layer.matrix.matrices(&opened.graph.model().values(&layer.weight).unwrap());
     let model = opened.graph.model();
-    let mut session = engine.load(Runnable { bytes: model.bytes(), folder: model.folder() }).unwrap();
+    let mut session = engine.load(Runnable { bytes: model.bytes().clone(), folder: model.folder() }).unwrap();
     let x = Tensor::from_f32(&case.x().mapv(|value| value as f32), case.element);
     let y: Vec<f64> = session.run(&[("x", &x)], &["y"]).unwrap().remove(0).to_f64().iter().copied().collect();
     let (count, outputs, per_sample) = (rows[0].nrows(), matrices[0].nrows(), rows[0].nrows() / SAMPLES);

@@ -18,6 +18,7 @@ use ::ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
 use ::ort::session::{OutputSelector, RunOptions, Session as OrtSession, builder::SessionBuilder};
 use ::ort::value::DynValue;
+use bytes::Bytes;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -96,7 +97,7 @@ impl OrtEngine {
         runtime::preload_cuda(library, |path| {
             drop(::ort::util::preload_dylib(path));
         });
-        match self.load(Runnable { bytes: TRIAL, folder: Path::new(".") }) {
+        match self.load(Runnable { bytes: Bytes::from_static(TRIAL), folder: Path::new(".") }) {
             Err(EngineError::Unsupported { reason, .. }) => {
                 let missing = runtime::missing_for_cuda(library);
                 let missing = if missing.is_empty() { missing } else { format!("; not found: {missing}") };
@@ -138,7 +139,7 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, model: Runnable<'_>) -> Result<Box<dyn Session>, EngineError> {
-        let work = || self.builder(model.folder)?.commit_from_memory(model.bytes).map_err(|error| error.to_string());
+        let work = || self.builder(model.folder)?.commit_from_memory(&model.bytes).map_err(|error| error.to_string());
         match panics::catch(work).unwrap_or_else(Err) {
             Ok(session) => Ok(Box::new(Running { session })),
             Err(reason) => Err(EngineError::Unsupported { engine: NAME, reason: plain(&reason) }),
@@ -328,7 +329,8 @@ mod tests {
     fn the_trial_model_loads() {
         let library = runtime::locate(&crate::progress::Silent, true).expect("the tests need ONNX Runtime");
         let engine = OrtEngine::open(&library.path, Device::Cpu, Some(1)).expect("it opens");
-        let mut session = engine.load(Runnable { bytes: TRIAL, folder: Path::new(".") }).expect("it loads");
+        let mut session =
+            engine.load(Runnable { bytes: Bytes::from_static(TRIAL), folder: Path::new(".") }).expect("it loads");
         let x = Tensor::zeros(&[1]);
         assert_eq!(session.run(&[("x", &x)], &["y"]).expect("it runs"), [x]);
     }

@@ -24,7 +24,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 }
 
 fn load(engine: &dyn Engine, model: &[u8]) -> Result<Box<dyn Session>, EngineError> {
-    engine.load(Runnable { bytes: model, folder: Path::new("") })
+    engine.load(Runnable { bytes: model.to_vec().into(), folder: Path::new("") })
 }
 
 /// Runs a model once on every engine, and hands each answer to `check` with the engine's name.
@@ -262,7 +262,7 @@ fn external_data_is_found_beside_the_model() {
     for engine in engines() {
         let name = engine.info().name;
         let file = folder.path().join("weights.bin");
-        let load = || engine.load(Runnable { bytes: &model, folder: folder.path() });
+        let load = || engine.load(Runnable { bytes: model.clone().into(), folder: folder.path() });
         let error = load().err().expect("the file is missing").to_string();
         assert!(error.contains(name) && error.contains("weights.bin"), "{error}");
         std::fs::write(&file, &raw(&weight)[..8]).expect("writing a file");

@@ -6,6 +6,7 @@
 
 mod gemm;
 mod values;
+mod weights;
 
 use super::names::{self, one_line};
 use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session};
@@ -22,6 +23,7 @@ use tract_onnx::tract_hir::internal::{
     TypedRunnableModel,
 };
 use tract_onnx::tract_hir::ops::unimpl::UnimplementedOp;
+use weights::Weights;
 
 const NAME: &str = "tract";
 
@@ -93,16 +95,28 @@ struct Plan {
     runnable: Arc<TypedRunnableModel>,
 }
 
+/// A plan and what it is run with.
+struct Ready<'t> {
+    plan: Arc<TypedRunnableModel>,
+    /// In the model's order of inputs.
+    tensors: Vec<&'t Tensor>,
+    /// What the plan gives, each once and sorted.
+    outlets: Vec<OutletId>,
+}
+
 impl Running {
     fn parse(model: Runnable<'_>) -> Result<Self, String> {
         // tract knows no functions.
-        let bytes = inlined(model.bytes, model.folder).map_err(|error| error.to_string())?;
+        let bytes = inlined(&model.bytes, model.folder).map_err(|error| error.to_string())?;
+        let weights = Weights::of(&bytes, model.folder)?;
+        let outline = weights.outline().map_err(|error| error.to_string())?;
         let proto: ModelProto =
-            prost::Message::decode(bytes.as_ref()).map_err(|error| format!("no ONNX model: {error}"))?;
+            prost::Message::decode(outline.as_slice()).map_err(|error| format!("no ONNX model: {error}"))?;
         refuse_unknown_domains(&proto)?;
         // Exporters leave symbolic and stale shapes there, which contradict the concrete shape of a batch.
         let mut onnx = tract_onnx::onnx().with_ignore_output_shapes(true).with_ignore_value_info(true);
         onnx.op_register.insert("Gemm", gemm::build);
+        onnx.provider = Arc::new(weights);
         let folder = folder_name(model.folder)?;
         let parsed = onnx.with_ignore_output_types(true).parse(&proto, Some(folder)).map_err(chain)?;
         if let Some(name) = parsed.unresolved_inputs.first() {
@@ -141,6 +155,22 @@ impl Running {
         Ok(runnable)
     }
 
+    fn check_names(&self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<(), EngineError> {
+        let takes = self.inputs.iter().map(|input| input.name.as_str());
+        let gives = self.outputs.iter().map(|(name, _)| name.as_str());
+        names::check(NAME, takes, gives, inputs, wanted)
+    }
+
+    /// What is ready to run for those inputs and wanted outputs.
+    fn ready<'t>(&mut self, inputs: &[(&str, &'t Tensor)], wanted: &[&str]) -> Result<Ready<'t>, EngineError> {
+        let tensors = self.in_order(inputs).map_err(failed)?;
+        let mut outlets = self.outlets(wanted);
+        outlets.sort_unstable();
+        outlets.dedup();
+        let plan = panics::catch(|| self.plan(&tensors, &outlets)).unwrap_or_else(Err).map_err(unsupported)?;
+        Ok(Ready { plan, tensors, outlets })
+    }
+
     fn optimise(&self, tensors: &[&Tensor], wanted: &[OutletId]) -> Result<Arc<TypedRunnableModel>, String> {
         let mut model = self.model.clone();
         for (position, tensor) in tensors.iter().enumerate() {
@@ -158,23 +188,21 @@ impl Running {
 }
 
 impl Session for Running {
+    fn prepare(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<(), EngineError> {
+        self.check_names(inputs, wanted)?;
+        if wanted.is_empty() { Ok(()) } else { self.ready(inputs, wanted).map(drop) }
+    }
+
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError> {
-        let takes = self.inputs.iter().map(|input| input.name.as_str());
-        let gives = self.outputs.iter().map(|(name, _)| name.as_str());
-        names::check(NAME, takes, gives, inputs, wanted)?;
+        self.check_names(inputs, wanted)?;
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let tensors = self.in_order(inputs).map_err(failed)?;
-        let outlets = self.outlets(wanted);
-        let mut distinct = outlets.clone();
-        distinct.sort_unstable();
-        distinct.dedup();
-        let plan = panics::catch(|| self.plan(&tensors, &distinct)).unwrap_or_else(Err).map_err(unsupported)?;
+        let Ready { plan, tensors, outlets } = self.ready(inputs, wanted)?;
         let results = panics::catch(|| run(&plan, &tensors)).unwrap_or_else(Err).map_err(failed)?;
-        let result = |outlet: &OutletId| distinct.binary_search(outlet).ok().and_then(|at| results.get(at)).cloned();
-        outlets
-            .iter()
+        let result = |outlet: OutletId| outlets.binary_search(&outlet).ok().and_then(|at| results.get(at)).cloned();
+        self.outlets(wanted)
+            .into_iter()
             .map(|outlet| result(outlet).ok_or_else(|| failed("an output did not come back".into())))
             .collect()
     }

@@ -141,8 +141,7 @@ pub fn collect(
     if let Precision::SufficientFor(alpha) = pass.precision {
         allow_float32(alpha, (&sources, pass.inputs), &probe, &total, own.len(), &mut measured);
     }
-    let session = engine.load(Runnable { bytes: &bytes, folder: graph.model().folder() })?;
-    drop(bytes);
+    let session = engine.load(Runnable { bytes: bytes.into(), folder: graph.model().folder() })?;
     let taken = taken(&sources, measured, drawn, &probe, pass.inputs);
     let mut run = Run::new(session, classifier, taken, total);
     pass.stream.for_each(rest, batch, |batch: Batch| {

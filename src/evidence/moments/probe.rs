@@ -74,7 +74,7 @@ impl Probing<'_> {
         let values: Vec<&str> =
             self.sources.iter().filter(|source| !source.is_in_body()).map(|source| source.input.as_str()).collect();
         let (bytes, outputs) = with_shapes(self.graph, &values)?;
-        let mut session = self.engine.load(Runnable { bytes: &bytes, folder: self.graph.model().folder() })?;
+        let mut session = self.engine.load(Runnable { bytes: bytes.into(), folder: self.graph.model().folder() })?;
         let mut found: Vec<Vec<usize>> = Vec::new();
         self.pass.stream.for_each(&self.pass.samples[..samples], samples, |batch: Batch| {
             let names: Vec<&str> = outputs.iter().map(String::as_str).collect();
