@@ -112,7 +112,22 @@ fn the_report_holds_what_the_contract_promises() {
         ("after", &["validation", "test"]),
         ("verify", &["structure", "tract", "engine"]),
         ("output", &["path", "sha256"]),
-        ("seconds", &["load", "score", "before", "moments", "solve", "project", "patch", "search", "write", "verify"]),
+        (
+            "seconds",
+            &[
+                "load",
+                "score",
+                "before",
+                "moments",
+                "solve",
+                "project",
+                "patch",
+                "search",
+                "write",
+                "verify",
+                "agreement",
+            ],
+        ),
     ];
     const LAYER: &[&str] = &[
         "weight",

@@ -9,7 +9,7 @@ use crate::progress::Silent;
 use crate::tensor::{ElementType, Tensor};
 use graph::{Graph, int, ints, raw};
 use half::f16;
-use ndarray::{Array, ArrayD, Dimension, IxDyn, arr1, arr2};
+use ndarray::{Array, ArrayD, Dimension, Ix2, IxDyn, arr1, arr2};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -274,5 +274,56 @@ fn external_data_is_found_beside_the_model() {
         let expected = rows.index_axis(ndarray::Axis(0), 1).mapv(|value| value as f32).insert_axis(ndarray::Axis(0));
         close(name, &outputs[0], &float(expected), 1e-7);
         std::fs::remove_file(file).expect("removing a file");
+    }
+}
+
+/// tract takes such a weight from where it lies in the model's bytes, beside weights in files.
+#[test]
+fn large_weights_are_the_same_inside_and_outside_of_the_model() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let (large, outside) = (numbers(&[300, 200]), numbers(&[200, 100]));
+    let model = Graph::new()
+        .input("x", FLOAT, &["N", "300"])
+        .weight("large", &large)
+        .external("outside", &outside, "weights.bin")
+        .node("MatMul", &["x", "large"], "h", vec![])
+        .node("MatMul", &["h", "outside"], "y", vec![])
+        .output("y", FLOAT)
+        .bytes();
+    std::fs::write(folder.path().join("weights.bin"), raw(&outside)).expect("writing a file");
+    let matrix = |tensor: &Tensor| tensor.to_f64().into_dimensionality::<Ix2>().expect("a matrix");
+    let x = numbers(&[2, 300]);
+    let expected = matrix(&x).dot(&matrix(&large)).dot(&matrix(&outside)).mapv(|value| value as f32);
+    for engine in engines() {
+        let loaded = engine.load(Runnable { bytes: model.clone().into(), folder: folder.path() });
+        let mut session = loaded.unwrap_or_else(|error| unreachable!("{error}"));
+        let outputs = session.run(&[("x", &x)], &["y"]).expect("it runs");
+        close(engine.info().name, &outputs[0], &float(expected.clone()), 1e-3);
+    }
+}
+
+#[test]
+fn what_was_prepared_runs_and_other_shapes_still_do() {
+    let model = gemm_relu(FLOAT);
+    for engine in engines() {
+        let name = engine.info().name;
+        let mut session = load(engine.as_ref(), &model).unwrap_or_else(|error| unreachable!("{error}"));
+        let [one, two] = [1, 2].map(|rows| float(Array::ones((rows, 3))));
+        session.prepare(&[("x", &one)], &["y"]).expect("it can be planned");
+        for (x, expected) in [(&one, float(arr2(&[[0.5, 1.0]]))), (&two, float(arr2(&[[0.5, 1.0]; 2])))] {
+            let outputs = session.run(&[("x", x)], &["y"]).expect("it runs");
+            close(name, &outputs[0], &expected, 1e-6);
+        }
+    }
+}
+
+#[test]
+fn tract_refuses_when_it_prepares_what_it_could_not_run() {
+    let mut session = load(&TractEngine::new(), &gemm_relu(FLOAT)).unwrap_or_else(|error| unreachable!("{error}"));
+    let wide = float(Array::ones((1, 4)));
+    for (name, wanted) in [("x", "y"), ("z", "y"), ("x", "z")] {
+        let refused = session.prepare(&[(name, &wide)], &[wanted]).expect_err("a wrong shape, input or output");
+        let same = session.run(&[(name, &wide)], &[wanted]).expect_err("it cannot run, either");
+        assert_eq!(refused.to_string(), same.to_string());
     }
 }

@@ -67,7 +67,7 @@ impl Engine for TractEngine {
     }
 
     fn load(&self, model: Runnable<'_>) -> Result<Box<dyn Session>, EngineError> {
-        match panics::catch(|| Running::parse(model)).unwrap_or_else(Err) {
+        match panics::catch(|| Running::parse(&model)).unwrap_or_else(Err) {
             Ok(running) => Ok(Box::new(running)),
             Err(reason) => Err(unsupported(reason)),
         }
@@ -105,7 +105,7 @@ struct Ready<'t> {
 }
 
 impl Running {
-    fn parse(model: Runnable<'_>) -> Result<Self, String> {
+    fn parse(model: &Runnable<'_>) -> Result<Self, String> {
         // tract knows no functions.
         let bytes = inlined(&model.bytes, model.folder).map_err(|error| error.to_string())?;
         let weights = Weights::of(&bytes, model.folder)?;

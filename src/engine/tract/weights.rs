@@ -8,6 +8,7 @@ use crate::model::proto::{EXTERNAL, StringStringEntryProto, TensorProto, field};
 use crate::model::wire::{self, Edit, Field, Malformed};
 use bytes::Bytes;
 use prost::Message;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use tract_onnx::data_resolver::{MmapDataResolver, ModelDataResolver};
 use tract_onnx::tract_hir::internal::TractResult;
@@ -45,7 +46,7 @@ impl Weights {
         Ok(wire::spliced(&self.model, &wire::splices(&self.model, edits)?))
     }
 
-    fn messages(&self, range: std::ops::Range<usize>, number: u32) -> Result<Vec<Field>, Malformed> {
+    fn messages(&self, range: Range<usize>, number: u32) -> Result<Vec<Field>, Malformed> {
         let fields = wire::fields(&self.model, range)?;
         Ok(fields.into_iter().filter(|field| field.number == number && field.delimited).collect())
     }
@@ -84,5 +85,47 @@ impl ModelDataResolver for Weights {
         let bytes = range.and_then(|range| self.model.get(range));
         buffer.extend_from_slice(bytes.ok_or_else(|| anyhow!("external data may not lie in a folder"))?);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::proto::{GraphProto, ModelProto};
+
+    fn tensor(name: &str, bytes: usize) -> TensorProto {
+        let raw_data = (0..bytes).map(|at| (at % 251) as u8).collect::<Vec<_>>().into();
+        TensorProto { name: name.into(), dims: vec![bytes as i64], data_type: 2, raw_data, ..TensorProto::default() }
+    }
+
+    fn weights(tensors: Vec<TensorProto>) -> Weights {
+        let graph = Some(GraphProto { initializer: tensors, ..GraphProto::default() });
+        let model = ModelProto { graph, ..ModelProto::default() }.encode_to_vec().into();
+        Weights::of(&model, Path::new("")).unwrap()
+    }
+
+    #[test]
+    fn an_outline_says_where_the_large_weights_lie_and_holds_the_others() {
+        let (small, first, last) = (tensor("small", LARGE - 1), tensor("first", LARGE), tensor("last", 2 * LARGE));
+        let elsewhere = TensorProto { data_location: EXTERNAL, ..tensor("elsewhere", LARGE) };
+        let weights = weights(vec![first.clone(), small.clone(), elsewhere.clone(), last.clone()]);
+        let outline = weights.outline().unwrap();
+        let outlined = ModelProto::decode(outline.as_slice()).unwrap().graph.unwrap().initializer;
+        assert_eq!([&outlined[1], &outlined[2]], [&small, &elsewhere]);
+        for (outlined, tensor) in [(&outlined[0], first), (&outlined[3], last)] {
+            assert!(outlined.raw_data.is_empty() && outlined.data_location == EXTERNAL);
+            let number = |index: usize| outlined.external_data[index].value.parse::<usize>().unwrap();
+            let mut bytes = Vec::new();
+            weights.read_bytes_from_path(&mut bytes, &weights.folder, number(1), Some(number(2))).unwrap();
+            assert_eq!(bytes, tensor.raw_data);
+        }
+    }
+
+    #[test]
+    fn what_a_model_says_of_its_folder_itself_is_refused_outside_of_the_model() {
+        let weights = weights(vec![tensor("w", LARGE)]);
+        for (offset, length) in [(0, None), (0, Some(usize::MAX)), (usize::MAX, Some(2)), (2 * LARGE, Some(1))] {
+            assert!(weights.read_bytes_from_path(&mut Vec::new(), &weights.folder, offset, length).is_err());
+        }
     }
 }
