@@ -66,6 +66,8 @@ impl DataSet for Noise {
 }
 
 fn main() -> Result<(), Error> {
+    // As the program does it.
+    onnx_sap::heap::keep_freed();
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let [model, numbers @ ..] = arguments.as_slice() else {
         println!("usage: cargo bench --bench moments -- MODEL.onnx [SAMPLES] [ROUNDS] [ALPHA]");

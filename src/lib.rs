@@ -14,6 +14,7 @@
 //!                    verify/    structure untouched, tract agrees with the engine
 //!                    report/    one serde struct
 //!                    pipeline/  the whole run in one readable function
+//!                    heap.rs    what the process does with freed memory
 //!                    cli/       clap structs, one file a command; ui.rs is the only one that prints
 //! ```
 //!
@@ -27,6 +28,7 @@ pub mod data;
 pub mod engine;
 pub mod error;
 pub mod evidence;
+pub mod heap;
 pub mod layers;
 pub mod linalg;
 pub mod methods;
