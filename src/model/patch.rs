@@ -165,8 +165,7 @@ impl Model {
                         let end = file.length(self.external_size(location)?);
                         let (offset, length) = (end.next_multiple_of(ALIGNMENT), bytes.len() as u64);
                         file.writes.push((offset, bytes));
-                        let external_data = external_entries(location, offset, length);
-                        TensorProto { external_data, data_location: EXTERNAL, ..copy.tensor() }
+                        copy.tensor().outside(location, offset, length)
                     }
                     None => TensorProto { raw_data: bytes.into(), ..copy.tensor() },
                 });
@@ -326,11 +325,6 @@ fn as_varints(raw: &[u8], data_type: i32) -> Vec<u8> {
         }),
     }
     bytes
-}
-
-fn external_entries(location: &str, offset: u64, length: u64) -> Vec<StringStringEntryProto> {
-    let entries = [("location", location.to_owned()), ("offset", offset.to_string()), ("length", length.to_string())];
-    entries.into_iter().map(|(key, value)| StringStringEntryProto { key: key.to_owned(), value }).collect()
 }
 
 fn encode_provenance(entries: &[(String, String)]) -> Vec<u8> {

@@ -312,6 +312,18 @@ impl ValueInfoProto {
     }
 }
 
+impl TensorProto {
+    /// The tensor with its data in a file: `length` bytes from `offset` on.
+    #[must_use]
+    pub fn outside(self, location: &str, offset: u64, length: u64) -> Self {
+        let entries =
+            [("location", location.to_owned()), ("offset", offset.to_string()), ("length", length.to_string())];
+        let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
+        let external_data = entries.into_iter().map(entry).collect();
+        Self { external_data, data_location: EXTERNAL, ..self }
+    }
+}
+
 impl TensorShapeProto {
     /// A shape whose extents are all known.
     pub fn fixed(dims: &[i64]) -> Self {

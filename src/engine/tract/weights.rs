@@ -4,7 +4,7 @@
 //! that is used for the first time costs more than copying (`docs/performance.md`). So tract is given an outline of the
 //! model, in which each is external data in a "file" that is the model's folder itself, which no file can be.
 
-use crate::model::proto::{EXTERNAL, StringStringEntryProto, TensorProto, field};
+use crate::model::proto::{TensorProto, field};
 use crate::model::wire::{self, Edit, Field, Malformed};
 use bytes::Bytes;
 use prost::Message;
@@ -63,11 +63,7 @@ fn large(tensor: &[Field]) -> Option<&Field> {
 
 /// What stands in a tensor in the place of its raw data.
 fn here(raw: &Field) -> Vec<u8> {
-    let (offset, length) = (raw.payload.start.to_string(), raw.payload.len().to_string());
-    let entries = [("location", HERE.to_owned()), ("offset", offset), ("length", length)];
-    let entry = |(key, value): (&str, String)| StringStringEntryProto { key: key.to_owned(), value };
-    let external_data = entries.into_iter().map(entry).collect();
-    TensorProto { external_data, data_location: EXTERNAL, ..TensorProto::default() }.encode_to_vec()
+    TensorProto::default().outside(HERE, raw.payload.start as u64, raw.payload.len() as u64).encode_to_vec()
 }
 
 impl ModelDataResolver for Weights {
@@ -91,7 +87,7 @@ impl ModelDataResolver for Weights {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::proto::{GraphProto, ModelProto};
+    use crate::model::proto::{EXTERNAL, GraphProto, ModelProto};
 
     fn tensor(name: &str, bytes: usize) -> TensorProto {
         let raw_data = (0..bytes).map(|at| (at % 251) as u8).collect::<Vec<_>>().into();
