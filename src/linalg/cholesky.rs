@@ -9,11 +9,9 @@
 //! needs no product with C. Where α is near 1 the difference would cancel, and the product is taken. M is positive
 //! definite for every α > 0: the eigenvalues of C lie in [0, 1], those of M between min(1, α) and max(1, α).
 
-use super::boundary::{as_faer, as_faer_transposed};
+use super::boundary::as_faer;
+use super::positive_definite::solve_rows;
 use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, rounding};
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::{factor, solve};
-use faer::{Auto, Par, Spec};
 use ndarray::{Array2, Zip};
 
 pub(super) struct Cholesky;
@@ -22,10 +20,6 @@ pub(super) const CHOLESKY: Cholesky = Cholesky;
 
 /// Nearer to 1 than this, `W − W M⁻¹` would lose digits: `M − I` is as small as α − 1.
 const NEAR_ONE: f64 = 0.5;
-
-/// Columns that are factored at once. Measured: 35 Gflop/s at d = 1152 and 28 at 512, against 26 and 11 with faer's
-/// own choice; no difference at 4608.
-const BLOCK: usize = 128;
 
 struct Prepared {
     moment: UnitMoment,
@@ -75,27 +69,11 @@ impl Factored for Prepared {
 impl Prepared {
     /// `W M⁻¹`, [outputs, d], with `M = beyond_one · C + I`.
     fn solve(&self, beyond_one: f64) -> Result<Array2<f64>, LinalgError> {
-        let mut system = self.system(beyond_one);
-        let mut system = as_faer_transposed(&mut system);
-        let mut solved = self.weight.clone();
-        // By one thread alone, so that the result cannot depend on how many there are.
-        let (par, d) = (Par::Seq, solved.ncols());
-        let parameters: Spec<factor::LltParams, f64> =
-            factor::LltParams { block_size: BLOCK, recursion_threshold: BLOCK / 2, ..Auto::<f64>::auto() }.into();
-        let mut memory = MemBuffer::new(factor::cholesky_in_place_scratch::<f64>(d, par, parameters));
-        factor::cholesky_in_place(
-            system.as_mut(),
-            factor::LltRegularization::default(),
-            par,
-            MemStack::new(&mut memory),
-            parameters,
-        )
-        .map_err(|error| LinalgError::Failed { solver: CHOLESKY.name(), reason: error.to_string() })?;
-        solve::solve_in_place(system.as_ref(), as_faer_transposed(&mut solved), par, MemStack::new(&mut []));
-        Ok(solved)
+        let failed = |reason| LinalgError::Failed { solver: CHOLESKY.name(), reason };
+        solve_rows(self.system(beyond_one), self.weight.clone()).map_err(failed)
     }
 
-    /// M, of which only the upper triangle of rows is written: the lower one of faer's columns, which is all it reads.
+    /// M, of which only the upper triangle of rows is written, which is all that is read.
     fn system(&self, beyond_one: f64) -> Array2<f64> {
         let moment = self.moment.matrix();
         let mut system = Array2::zeros(moment.dim());

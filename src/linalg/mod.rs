@@ -8,11 +8,13 @@ mod boundary;
 mod cholesky;
 mod eigh;
 mod moment;
+mod positive_definite;
 mod product;
 mod rounding;
 mod svd;
 
 pub use moment::UnitMoment;
+pub use positive_definite::solve_rows;
 pub use product::{
     Order, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, product, subtract_product,
 };
