@@ -1,5 +1,6 @@
 //! Gemm: `Y = α A' B' + β C` with A' = A or Aᵀ, B' = B or Bᵀ (ONNX, Gemm-7 to -13); the weight is A or B.
 
+use super::output::{OutputAxis, Produced};
 use super::{Finding, LayerRule, NodeView, Operator, Skip, Unfold, Vectors};
 use crate::model::{Axis, MatrixView};
 
@@ -27,6 +28,10 @@ impl LayerRule for Gemm {
         let matrix = MatrixView { groups: Axis::default(), outputs: outputs.clone(), inputs: inputs.clone() };
         let features = if inner_is_last(input) { -1 } else { -2 };
         let vectors = Vectors { rank: Some(2), ..Vectors::along(features, matrix.dim()) };
-        node.finding((position, input), matrix, Unfold::Vectors(vectors))
+        // A FusedGemm gives what a function makes of the products. Where the bias is scaled, it is not what is added.
+        let plain = node.proto().is_standard() && position == 1 && node.proto().float("beta", 1.0) == 1.0;
+        let outputs = matrix.outputs.extent();
+        let produced = plain.then_some(Produced { axis: OutputAxis::Features, bias: Some(2), outputs, positions: 0 });
+        Ok(Finding { produced, ..node.finding((position, input), matrix, Unfold::Vectors(vectors))? })
     }
 }

@@ -3,6 +3,7 @@
 //! A constant with more than two axes is a stack of matrices, as mixtures of experts have: one group each, which sees
 //! its own slice of the input, or all of it where the input has no such axis.
 
+use super::output::{OutputAxis, Produced};
 use super::{Finding, LayerRule, NodeView, Operator, Skip, Unfold, Vectors};
 use crate::model::{Axis, MatrixView};
 
@@ -50,6 +51,9 @@ impl LayerRule for MatMul {
             fixed = (!groups.is_empty()).then_some(rank);
         }
         let vectors = Vectors { groups, rank: fixed, ..Vectors::along(features, matrix.dim()) };
-        node.finding((position, input), matrix, Unfold::Vectors(vectors))
+        let plain = node.proto().is_standard() && position == 1 && rank == 2;
+        let outputs = matrix.outputs.extent();
+        let produced = plain.then_some(Produced { axis: OutputAxis::Features, bias: None, outputs, positions: 0 });
+        Ok(Finding { produced, ..node.finding((position, input), matrix, Unfold::Vectors(vectors))? })
     }
 }

@@ -11,6 +11,7 @@ mod einsum;
 mod gemm;
 mod ledger;
 mod matmul;
+mod output;
 mod recurrent;
 mod selection;
 mod sharing;
@@ -18,6 +19,7 @@ mod skip;
 mod unfold;
 
 pub use ledger::{Entry, Ledger};
+pub use output::{Output, OutputAxis, Shift};
 pub use selection::{OnShared, Selection};
 pub use sharing::{Layer, Site};
 pub use skip::Skip;
@@ -25,6 +27,7 @@ pub use unfold::{Axes, Padding, Unfold, Vectors, Window};
 
 use crate::model::proto::NodeProto;
 use crate::model::{Axis, GraphIndex, MatrixView, NodeIndex, Operand, ValueId};
+use output::Produced;
 
 /// The rules, in the order in which `--help` and the docs list them.
 pub const RULES: &[&dyn LayerRule] = &[
@@ -99,6 +102,8 @@ pub struct Finding {
     pub input: ValueId,
     /// How that value becomes rows.
     pub unfold: Unfold,
+    /// Where the products are, where the node gives them as they are.
+    pub produced: Option<Produced>,
 }
 
 /// A node as a rule sees it.
@@ -145,7 +150,7 @@ impl<'g> NodeView<'g> {
         if !weight.element.is_some_and(crate::tensor::ElementType::is_float) {
             return Err(Skip::not_float(&weight.constant));
         }
-        Ok(Finding { position, weight, matrix, input: self.value(input)?, unfold })
+        Ok(Finding { position, weight, matrix, input: self.value(input)?, unfold, produced: None })
     }
 }
 

@@ -1,7 +1,7 @@
 //! Weights that several nodes use: one correction for all where it can be, copies where it cannot.
 
 use super::selection::Found;
-use super::{Finding, OnShared, Skip, Unfold};
+use super::{Finding, OnShared, Output, Skip, Unfold};
 use crate::model::{Constant, GraphIndex, MatrixView, NodeIndex, ScopeIndex, Use, ValueId, WeightCopy};
 use crate::tensor::ElementType;
 use std::collections::BTreeSet;
@@ -20,6 +20,8 @@ pub struct Layer {
     pub copies: Vec<WeightCopy>,
     /// The nodes that use it, in graph order; the moments of their inputs add up.
     pub sites: Vec<Site>,
+    /// Its outputs, where one node alone uses it and gives them as they are.
+    pub output: Option<Output>,
 }
 
 /// One use of a layer's weight.
@@ -137,8 +139,12 @@ fn copies(graph: &GraphIndex<'_>, class: &[Found]) -> Vec<WeightCopy> {
 
 fn layer(graph: &GraphIndex<'_>, class: Vec<Found>, copies: Vec<WeightCopy>) -> Layer {
     let Finding { weight, matrix, .. } = class[0].1.clone();
+    let output = match &class[..] {
+        [(at, Finding { produced: Some(produced), .. })] => Output::of(graph, *at, *produced),
+        _ => None,
+    };
     let sites = class.into_iter().map(|(at, finding)| site(graph, at, finding)).collect();
-    Layer { weight: weight.constant, through: weight.through, matrix, copies, sites }
+    Layer { weight: weight.constant, through: weight.through, matrix, copies, sites, output }
 }
 
 fn site(graph: &GraphIndex<'_>, at: NodeIndex, finding: Finding) -> Site {

@@ -20,17 +20,40 @@ pub struct Additions<'g> {
     graph: &'g GraphIndex<'g>,
     fragments: BTreeMap<ScopeIndex, Fragment>,
     outputs: BTreeMap<NodeIndex, Vec<String>>,
+    interposed: BTreeMap<NodeIndex, Interposed>,
+}
+
+/// What stands between a node and the readers of its first output.
+struct Interposed {
+    /// What that output is called now.
+    raw: String,
+    /// What makes the old value of it.
+    nodes: Vec<NodeProto>,
 }
 
 impl<'g> Additions<'g> {
     /// Nothing yet.
     pub fn new(graph: &'g GraphIndex<'g>) -> Self {
-        Self { graph, fragments: BTreeMap::new(), outputs: BTreeMap::new() }
+        Self { graph, fragments: BTreeMap::new(), outputs: BTreeMap::new(), interposed: BTreeMap::new() }
     }
 
     /// What is added to a graph.
     pub fn to(&mut self, scope: ScopeIndex) -> &mut Fragment {
         self.fragments.entry(scope).or_insert_with(|| Fragment::of_scope(scope.0))
+    }
+
+    /// Lets everything that reads the first output of a node of the main graph, the model's own output included, read what
+    /// `nodes` make of it. They are given its new name, and return the name of what they made last.
+    pub fn interpose(&mut self, at: NodeIndex, nodes: impl FnOnce(&mut Fragment, &str) -> String) {
+        let Some(value) = self.graph.node(at).output.first().cloned() else { return };
+        let fragment = self.to(MAIN);
+        let (raw, first) = (fragment.fresh(), fragment.graph().node.len());
+        let made = nodes(fragment, &raw);
+        let mut nodes = fragment.take_nodes(first);
+        for output in nodes.iter_mut().flat_map(|node| &mut node.output).filter(|output| **output == made) {
+            output.clone_from(&value);
+        }
+        self.interposed.insert(at, Interposed { raw, nodes });
     }
 
     /// Makes a value of any graph an output of the model, and returns its name there. A body may run several times or
@@ -78,8 +101,12 @@ impl<'g> Additions<'g> {
         for (position, nodes) in by_position {
             if nodes.iter().any(|at| self.changes(*at)) {
                 let place = Place::main_graph().child(field::GRAPH_NODE, position);
-                let encoded = |at: NodeIndex| wire::delimited(field::GRAPH_NODE, &self.node(at).encode_to_vec());
-                let bytes = nodes.into_iter().flat_map(encoded).collect::<Vec<u8>>().into();
+                let encoded = |node: &NodeProto| wire::delimited(field::GRAPH_NODE, &node.encode_to_vec());
+                let both = |at: &NodeIndex| {
+                    let behind = self.interposed.get(at).map_or_else(Vec::new, |interposed| interposed.nodes.clone());
+                    std::iter::once(self.node(*at)).chain(behind)
+                };
+                let bytes = nodes.iter().flat_map(both).flat_map(|node| encoded(&node)).collect::<Vec<u8>>().into();
                 edits.push(Edit { range: model.message(&place)?.whole, bytes });
             }
         }
@@ -95,13 +122,16 @@ impl<'g> Additions<'g> {
         let body = |scope: &ScopeIndex| {
             self.fragments.contains_key(scope) || self.graph.scope(*scope).nodes.iter().any(|at| self.changes(*at))
         };
-        node.function.is_some() || node.bodies.iter().any(body)
+        node.function.is_some() || self.interposed.contains_key(&at) || node.bodies.iter().any(body)
     }
 
     /// A node with its bodies as they have become.
     fn node(&self, at: NodeIndex) -> NodeProto {
         let node = self.graph.flat_node(at);
         let mut proto = node.proto.clone().into_owned();
+        if let Some((interposed, output)) = self.interposed.get(&at).zip(proto.output.first_mut()) {
+            output.clone_from(&interposed.raw);
+        }
         if let Some(added) = self.outputs.get(&at) {
             add_outputs(&mut proto, self.stacked_or_carried(node), added);
         }

@@ -48,6 +48,11 @@ impl Fragment {
         &self.graph
     }
 
+    /// Takes the nodes from that one on out again, to be put elsewhere.
+    pub(super) fn take_nodes(&mut self, first: usize) -> Vec<NodeProto> {
+        self.graph.node.split_off(first)
+    }
+
     /// Adds a node with one output, and returns the output's name.
     pub fn node(&mut self, op_type: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         let output = self.fresh();
@@ -79,6 +84,12 @@ impl Fragment {
             ..TensorProto::default()
         });
         name
+    }
+
+    /// Adds a constant of float64 numbers.
+    pub fn numbers(&mut self, dims: &[usize], values: impl IntoIterator<Item = f64>) -> String {
+        let raw = values.into_iter().flat_map(f64::to_le_bytes).collect();
+        self.initializer(dims, ElementType::Float64, raw)
     }
 
     /// Adds an input of unknown extents that must be fed.

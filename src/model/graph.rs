@@ -273,6 +273,15 @@ impl<'m> GraphIndex<'m> {
         }
     }
 
+    /// The nodes that read a value, and at which of their inputs; nothing where it leaves the graph as well.
+    pub fn readers(&self, value: &ValueId) -> Vec<(NodeIndex, usize)> {
+        if self.flat.scopes[value.scope.0].proto.output.iter().any(|output| output.name == value.name) {
+            return Vec::new();
+        }
+        let inputs = self.nodes().flat_map(|(at, node)| (0..node.input.len()).map(move |input| (at, input)));
+        inputs.filter(|&(at, input)| self.value(at, input).as_ref() == Some(value)).collect()
+    }
+
     /// Whether a node only holds a constant or shows one in another way.
     pub fn is_shown(&self, at: NodeIndex) -> bool {
         let node = &self.flat.nodes[at.0];

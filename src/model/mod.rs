@@ -80,7 +80,11 @@ impl Model {
         Self::decode(path, folder, bytes.into())
     }
 
-    fn decode(path: &Path, folder: PathBuf, bytes: Bytes) -> Result<Self, ModelError> {
+    /// Checks the bytes of a model file that is, or would be, at `path`; its external data is in `folder`.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn decode(path: &Path, folder: PathBuf, bytes: Bytes) -> Result<Self, ModelError> {
         let not_onnx = |reason: String| ModelError::NotOnnx { path: path.into(), reason };
         if bytes.is_empty() {
             return Err(not_onnx("the file is empty".into()));

@@ -274,6 +274,11 @@ impl NodeProto {
         self.attribute(name).map_or(default, |attribute| attribute.i)
     }
 
+    /// A number, or `default` where the node has none.
+    pub fn float(&self, name: &str, default: f32) -> f32 {
+        self.attribute(name).map_or(default, |attribute| attribute.f)
+    }
+
     /// A list of integers, or `None` where the node has none.
     pub fn ints(&self, name: &str) -> Option<&[i64]> {
         self.attribute(name).map(|attribute| attribute.ints.as_slice())
