@@ -112,7 +112,7 @@ fn a_perturbed_sample_keeps_its_label_and_does_not_depend_on_its_batch() {
     };
     let forward: Vec<_> = (0..12).collect();
     let backward: Vec<_> = (0..12).rev().collect();
-    let perturbation = Some(Perturbation { seed: 3 });
+    let perturbation = Some(Perturbation::flip_and_shift(3));
     let perturbed = run(perturbation, &forward, 5);
     assert_eq!(perturbed, run(perturbation, &backward, 1));
     for (index, (values, label)) in run(None, &forward, 12) {
@@ -151,6 +151,6 @@ fn requests_that_make_no_sense_are_errors() {
     assert!(stream.for_each(&[0], 0, ignore).is_err());
     assert!(stream.for_each(&[3], 1, ignore).unwrap_err().to_string().contains("sample 3"));
     stream.for_each(&[], 1, |_| Err(DataError::request("called", "do not"))).unwrap();
-    let perturbed = Stream { perturbation: Some(Perturbation { seed: 0 }), ..stream };
+    let perturbed = Stream { perturbation: Some(Perturbation::flip_and_shift(0)), ..stream };
     assert!(perturbed.for_each(&[0], 1, ignore).unwrap_err().to_string().contains("--val"));
 }

@@ -9,15 +9,27 @@ use rand_chacha::ChaCha8Rng;
 /// many images that smaller α look better than they are; without any, memorised labels still help and larger ones do.
 const LARGEST_SHIFT: f64 = 1.0 / 28.0;
 
-/// Flips every image horizontally and shifts it by up to 1/28 of its size in both directions, repeating its edge.
+/// Shifts every image by up to 1/28 of its size in both directions, repeating its edge, and may flip it horizontally before.
 /// The shift depends on the seed and the index of the sample only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Perturbation {
     /// Chooses the shifts.
     pub seed: u64,
+    /// Whether every image is flipped.
+    pub flips: bool,
 }
 
 impl Perturbation {
+    /// Images that are shifted.
+    pub fn shift(seed: u64) -> Self {
+        Self { seed, flips: false }
+    }
+
+    /// Images that are flipped and shifted.
+    pub fn flip_and_shift(seed: u64) -> Self {
+        Self { seed, flips: true }
+    }
+
     /// Whether samples that go these ways can be perturbed: one of them at least is an image.
     ///
     /// # Errors
@@ -43,7 +55,7 @@ impl Perturbation {
         let mut random = ChaCha8Rng::seed_from_u64(self.seed);
         random.set_stream(index as u64);
         let rows = sources(height, &mut random, false);
-        let columns = sources(width, &mut random, true);
+        let columns = sources(width, &mut random, self.flips);
         let moved = match geometry.layout {
             InputLayout::Nchw => image.select(ndarray::Axis(1), &rows).select(ndarray::Axis(2), &columns),
             InputLayout::Nhwc => image.select(ndarray::Axis(0), &rows).select(ndarray::Axis(1), &columns),
@@ -92,7 +104,7 @@ mod tests {
     #[test]
     fn the_same_seed_and_index_give_the_same_image_and_others_differ() {
         let (image, transform) = (values(&[1, 40, 40]), transform(&[1, 40, 40]));
-        let apply = |seed, index| Perturbation { seed }.apply(index, &image, &transform).unwrap();
+        let apply = |seed, index| Perturbation::flip_and_shift(seed).apply(index, &image, &transform).unwrap();
         assert_eq!(apply(7, 3), apply(7, 3));
         assert!((0..20).any(|index| apply(7, index) != apply(7, 0)));
         assert!((0..20).any(|index| apply(8, index) != apply(7, index)));
@@ -104,7 +116,7 @@ mod tests {
         let (image, transform) = (values(&[1, 56, 84]), transform(&[1, 56, 84]));
         let mut seen = std::collections::BTreeSet::new();
         for index in 0..200 {
-            let moved = Perturbation { seed: 0 }.apply(index, &image, &transform).unwrap();
+            let moved = Perturbation::flip_and_shift(0).apply(index, &image, &transform).unwrap();
             // From the middle, which no shift reaches the edge from, the offset can be read off.
             let middle = moved[[0, 28, 42]] as i64;
             let (down, right) = (28 - middle / width, 42 - (width - 1 - middle % width));
@@ -121,10 +133,20 @@ mod tests {
     }
 
     #[test]
+    fn an_image_that_is_only_shifted_is_not_flipped() {
+        let (image, transform) = (values(&[1, 56, 56]), transform(&[1, 56, 56]));
+        let [shifted, flipped] = [Perturbation::shift(3), Perturbation::flip_and_shift(3)]
+            .map(|perturbation| perturbation.apply(0, &image, &transform).unwrap());
+        // From row to row values grow by 56, from column to column by 1, backwards where it is flipped.
+        let slope = |moved: &ArrayD<f32>| moved[[0, 28, 29]] - moved[[0, 28, 28]];
+        assert_eq!((slope(&shifted), slope(&flipped)), (1.0, -1.0));
+    }
+
+    #[test]
     fn both_layouts_move_alike() {
         let first = values(&[3, 16, 12]);
         let last = first.clone().permuted_axes(IxDyn(&[1, 2, 0]));
-        let perturbation = Perturbation { seed: 5 };
+        let perturbation = Perturbation::flip_and_shift(5);
         let moved_first = perturbation.apply(9, &first, &transform(&[3, 16, 12])).unwrap();
         let moved_last = perturbation.apply(9, &last, &transform(&[16, 12, 3])).unwrap();
         assert_eq!(moved_first.permuted_axes(IxDyn(&[1, 2, 0])), moved_last);
@@ -133,7 +155,7 @@ mod tests {
     #[test]
     fn what_is_no_image_is_refused_with_the_way_out() {
         let vector = values(&[10]);
-        let message = Perturbation { seed: 0 }.apply(0, &vector, &transform(&[10])).unwrap_err().to_string();
+        let message = Perturbation::flip_and_shift(0).apply(0, &vector, &transform(&[10])).unwrap_err().to_string();
         assert!(message.contains("--val"), "{message}");
     }
 }

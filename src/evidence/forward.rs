@@ -3,7 +3,7 @@
 use super::feed::Feed;
 use super::{EvidenceError, link};
 use crate::engine::{Engine, Runnable, Session};
-use crate::model::{Classifier, Link};
+use crate::model::{Classifier, Head, Link};
 use crate::progress::Observer;
 use crate::tensor::{ElementType, NamedTensor, Tensor};
 use bytes::Bytes;
@@ -39,6 +39,22 @@ impl Forward {
         let bytes = classifier.with_scores(model, folder)?;
         let session = engine.load(Runnable { bytes, folder })?;
         Ok(Self { session, classifier: classifier.clone() })
+    }
+
+    /// Loads the bytes of a model whose value of that name, inside the graph or not, is read in the place of class scores: it,
+    /// too, holds a row for each sample.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn reading(
+        value: &str,
+        engine: &dyn Engine,
+        classifier: &Classifier,
+        (model, folder): (&Bytes, &Path),
+    ) -> Result<Self, EvidenceError> {
+        let inner = value != classifier.head.value;
+        let head = Head { value: value.to_owned(), inner, link: None };
+        Self::load(engine, &Classifier { head, ..classifier.clone() }, model, folder)
     }
 
     /// Does beforehand what the first such batch would take besides running.

@@ -1,6 +1,8 @@
 //! What the data says about the model: the loss of every sample, which samples to trust, and the second moments of
 //! every layer's inputs over those.
 
+mod channels;
+mod class_moments;
 mod error;
 mod feed;
 mod forward;
@@ -12,6 +14,8 @@ mod scores;
 mod shard;
 mod trusted;
 
+pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};
+pub use class_moments::{ClassMoments, class_moments, for_each_features};
 pub use error::EvidenceError;
 pub use forward::{ClassScores, Forward};
 pub use moments::{

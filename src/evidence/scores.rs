@@ -201,7 +201,7 @@ fn check_unchanged(stream: &Stream<'_>, samples: &[usize], digest: &DataDigest) 
 }
 
 /// The predictions for some samples of a set that stand for `limit` of a whole one, as steps of whatever phase the
-/// observer is in.
+/// observer is in. Ends early where `enough` says so of what there is.
 ///
 /// # Errors
 /// As [`score`].
@@ -211,15 +211,24 @@ pub fn predict(
     (samples, batch): (&[usize], usize),
     limit: BadLimit,
     observer: &dyn Observer,
+    enough: &mut dyn FnMut(&Scores) -> bool,
 ) -> Result<Scores, EvidenceError> {
     let mut tally = Tally::open(stream, limit)?;
-    run(forward, stream, samples, batch, observer, |scored| {
-        observer.advance(scored.asked());
-        tally.add(scored)
-    })?;
+    for part in samples.chunks((PART * batch).max(1)) {
+        run(forward, stream, part, batch, observer, |scored| {
+            observer.advance(scored.asked());
+            tally.add(scored)
+        })?;
+        if enough(&tally.scores) {
+            break;
+        }
+    }
     let scores = tally.finish();
     if scores.samples.is_empty() { Err(EvidenceError::NoneUsable) } else { Ok(scores) }
 }
+
+/// Batches after which it is asked whether there are enough: reading ahead begins anew with each part.
+const PART: usize = 2;
 
 /// What batches add up to.
 struct Tally {
