@@ -7,6 +7,7 @@ use crate::methods::MethodError;
 use crate::model::ModelError;
 use crate::partial::PartialError;
 use crate::progress::Signal;
+use crate::refine::HeadError;
 use crate::store::StoreError;
 use std::path::{Path, PathBuf};
 use thiserror::Error;
@@ -36,6 +37,9 @@ pub enum Error {
     /// The correction.
     #[error(transparent)]
     Method(#[from] MethodError),
+    /// A new head.
+    #[error(transparent)]
+    Head(#[from] HeadError),
     /// The user or the system ended the run.
     #[error("stopped by {signal}; {}", hint(work.as_deref()))]
     Stopped {

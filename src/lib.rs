@@ -38,6 +38,7 @@ pub mod partial;
 pub mod paths;
 pub mod pipeline;
 pub mod progress;
+pub mod refine;
 pub mod report;
 pub mod search;
 pub mod store;

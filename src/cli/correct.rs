@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
-use crate::pipeline::{self, Arithmetic, Ending, Job, MemoryLimit, Outcome, Validation};
-use crate::report::{LayerStatus, Report};
+use crate::pipeline::{self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, Recalibrate, Validation};
+use crate::refine::Recipe;
+use crate::report::{CandidateReport, LayerStatus, Report};
 use crate::search::AlphaChoice;
 use crate::store::Location;
 use crate::verify::AgreementStatus;
@@ -44,7 +45,17 @@ pub(super) struct CorrectArgs {
     method: String,
     /// The scaling coefficient: auto, one value (applied as it is), or a grid
     #[arg(long, value_name = "auto|A|A,B,C", default_value = "auto", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
-    alpha: AlphaChoice,
+    alpha: AlphaValues,
+    /// How many passes over the validation data --alpha auto may take, one at least; candidates that a part of the data shows
+    /// to be hopeless take that part
+    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = budget, help_heading = "Correction")]
+    budget: f64,
+    /// Whether layers get back the mean and the deviation of their outputs: where validation says that it helps, on, or off
+    #[arg(long, value_name = "auto|on|off", default_value_t = Recalibrate::Off, help_heading = "Correction")]
+    recalibrate: Recalibrate,
+    /// What the last layer becomes: what validation says, kept, corrected as the others, or computed anew from all samples
+    #[arg(long, value_name = "auto|keep|project|ridge|lda", default_value_t = HeadOption::Project, help_heading = "Correction")]
+    head: HeadOption,
     #[command(flatten)]
     trust: TrustArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
@@ -78,15 +89,24 @@ pub(super) struct CorrectArgs {
     force: bool,
 }
 
-fn alpha_choice(text: &str) -> Result<AlphaChoice, String> {
+/// What --alpha says.
+#[derive(Clone, Debug)]
+enum AlphaValues {
+    Auto,
+    Given(Vec<Alpha>),
+}
+
+fn alpha_choice(text: &str) -> Result<AlphaValues, String> {
     if text == "auto" {
-        return Ok(AlphaChoice::Auto);
+        return Ok(AlphaValues::Auto);
     }
-    let values: Vec<Alpha> = text.split(',').map(Alpha::from_str).collect::<Result<_, _>>()?;
-    Ok(match values.as_slice() {
-        [alpha] => AlphaChoice::One(*alpha),
-        _ => AlphaChoice::Grid(values),
-    })
+    text.split(',').map(Alpha::from_str).collect::<Result<_, _>>().map(AlphaValues::Given)
+}
+
+/// A number of passes.
+fn budget(text: &str) -> Result<f64, String> {
+    let passes = text.parse().ok().filter(|passes: &f64| passes.is_finite() && *passes >= 1.0);
+    passes.ok_or_else(|| "give a number of at least 1".to_owned())
 }
 
 pub(super) fn run(args: &CorrectArgs, ui: &Ui) -> Result<Answer, Error> {
@@ -136,7 +156,15 @@ impl CorrectArgs {
             test: self.test.as_deref().map(|spec| self.data.spec(spec)).transpose()?,
             preprocessing: self.data.preprocessing(),
             method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
-            alpha: self.alpha.clone(),
+            alpha: match &self.alpha {
+                AlphaValues::Auto => AlphaChoice::Auto { budget: self.budget },
+                AlphaValues::Given(values) => match values[..] {
+                    [alpha] => AlphaChoice::One(alpha),
+                    _ => AlphaChoice::Grid(values.clone()),
+                },
+            },
+            recalibrate: self.recalibrate,
+            head: self.head,
             trusted,
             evidence: self.evidence.clone(),
             rows: self.trust.max_rows,
@@ -230,15 +258,27 @@ pub(super) fn shape_text(shape: &[usize]) -> String {
 }
 
 fn candidates(report: &Report) -> String {
-    let rows = report.candidates.iter().map(|candidate| {
-        let mark = if candidate.alpha == report.chosen.alpha { "chosen" } else { "" };
-        vec![
-            candidate.alpha.to_string(),
-            percent(candidate.val_accuracy),
-            format!("{:.3}", candidate.val_loss),
-            mark.to_owned(),
-        ]
-    });
+    let plain = |candidate: &CandidateReport| candidate.recipe == Recipe::plain(candidate.recipe.alpha);
+    let refined = !report.candidates.iter().all(plain);
+    let row = |candidate: &CandidateReport| {
+        let Recipe { alpha, recalibrated, head } = candidate.recipe;
+        let mut cells = vec![alpha.to_string()];
+        if refined {
+            cells.extend([if recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
+        }
+        let mark = if candidate.recipe == report.chosen.recipe { "chosen" } else { "" };
+        let mark = if candidate.complete {
+            mark.to_owned()
+        } else {
+            format!("given up after {} samples", candidate.val_samples)
+        };
+        cells.extend([percent(candidate.val_accuracy), format!("{:.3}", candidate.val_loss), mark]);
+        cells
+    };
+    let rows = report.candidates.iter().map(row);
+    if refined {
+        return table(&["α", "recalibrated", "head", "val. accuracy", "val. loss", ""], &[0, 3, 4], rows);
+    }
     table(&["α", "val. accuracy", "val. loss", ""], &[0, 1, 2], rows)
 }
 

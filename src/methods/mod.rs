@@ -6,12 +6,14 @@
 
 mod sap;
 mod schedule;
+mod strengths;
 
 pub use schedule::costliest_first;
+pub use strengths::Strengths;
 
 use crate::evidence::{EvidenceError, Moments};
 use crate::layers::Layer;
-use crate::linalg::{Alpha, LinalgError, Solver};
+use crate::linalg::{LinalgError, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
 use crate::progress::Observer;
 use thiserror::Error;
@@ -50,11 +52,11 @@ pub trait Method: Sync {
 
 /// Corrections of one model that differ in strength.
 pub trait Family: Send + Sync {
-    /// The correction for that α.
+    /// The correction of those strengths: a patch for each layer, in the order of the evidence's layers.
     ///
     /// # Errors
     /// [`MethodError`], naming the weight.
-    fn correction(&self, alpha: Alpha) -> Result<Vec<WeightPatch>, MethodError>;
+    fn correction(&self, strengths: &Strengths) -> Result<Vec<WeightPatch>, MethodError>;
     /// What was learnt about each layer, in the order of the evidence's layers.
     fn facts(&self) -> &[LayerFacts];
 }

@@ -1,10 +1,10 @@
 //! Scaled Activation Projection: `Ŵ = W · Wp` for every layer (arXiv 2403.08618); biases stay.
 
 use super::schedule::costliest_first;
-use super::{Evidence, Family, LayerFacts, Method, MethodError};
+use super::{Evidence, Family, LayerFacts, Method, MethodError, Strengths};
 use crate::layers::Layer;
 use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
-use crate::model::{Constant, MatrixView, WeightPatch};
+use crate::model::{Constant, MatrixView, Model, WeightPatch};
 use ndarray::Array2;
 
 pub(super) struct Sap;
@@ -38,12 +38,12 @@ impl Method for Sap {
         let prepared = costliest_first(&costs, evidence.at_once, prepare)?;
         observer.end();
         let (facts, factored): (Vec<_>, Vec<_>) = prepared.into_iter().unzip();
-        let at_once = evidence.at_once;
+        let Evidence { model, layers: of_model, at_once, .. } = evidence;
         let layers = match factored.into_iter().collect() {
             Some(factored) => Layers::Factored(factored),
             None => Layers::Anew(evidence),
         };
-        Ok(Box::new(Projections { layers, facts, costs, at_once }))
+        Ok(Box::new(Projections { model, of_model, layers, facts, costs, at_once }))
     }
 }
 
@@ -121,6 +121,8 @@ fn failed(weight: &Constant, source: LinalgError) -> MethodError {
 }
 
 struct Projections<'a> {
+    model: &'a Model,
+    of_model: &'a [Layer],
     layers: Layers<'a>,
     facts: Vec<LayerFacts>,
     costs: Vec<f64>,
@@ -136,10 +138,15 @@ enum Layers<'a> {
 }
 
 impl Family for Projections<'_> {
-    fn correction(&self, alpha: Alpha) -> Result<Vec<WeightPatch>, MethodError> {
-        costliest_first(&self.costs, self.at_once, |index| match &self.layers {
-            Layers::Factored(layers) => layers[index].patch(alpha),
-            Layers::Anew(evidence) => Seen::of(evidence, index)?.factored(evidence.solver)?.patch(alpha),
+    fn correction(&self, strengths: &Strengths) -> Result<Vec<WeightPatch>, MethodError> {
+        costliest_first(&self.costs, self.at_once, |index| match (strengths.of(index), &self.layers) {
+            (None, _) => {
+                let Layer { weight, copies, .. } = &self.of_model[index];
+                let values = self.model.values(weight)?;
+                Ok(WeightPatch { constant: weight.clone(), values, copies: copies.clone() })
+            }
+            (Some(alpha), Layers::Factored(layers)) => layers[index].patch(alpha),
+            (Some(alpha), Layers::Anew(evidence)) => Seen::of(evidence, index)?.factored(evidence.solver)?.patch(alpha),
         })
     }
 

@@ -5,7 +5,8 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::Forward;
 use crate::model::{Classifier, Model, ModelError, Staged, WeightPatch};
-use std::path::Path;
+use bytes::Bytes;
+use std::path::{Path, PathBuf};
 
 /// The most bytes of a candidate that is one message in memory; protobuf ends at 2 GiB. A larger one goes to the disk.
 const IN_MEMORY: u64 = 1 << 30;
@@ -26,6 +27,13 @@ pub(super) struct Candidate {
     _files: Option<Staged>,
 }
 
+/// The model with new weights, before an engine has read it.
+pub(super) struct Made {
+    pub(super) bytes: Bytes,
+    pub(super) folder: PathBuf,
+    files: Option<Staged>,
+}
+
 impl<'a> Candidates<'a> {
     /// Those of `model`. Files that they need lie beside `out` while they run.
     pub(super) fn new(model: &'a Model, classifier: &'a Classifier, engine: &'a dyn Engine, out: &'a Path) -> Self {
@@ -37,23 +45,29 @@ impl<'a> Candidates<'a> {
     /// # Errors
     /// What cannot be written, or that the engine does not run.
     pub(super) fn load(&self, patches: &[WeightPatch], clock: &mut Clock) -> Result<Candidate, Error> {
-        let Self { model, classifier, engine, .. } = *self;
+        let Made { bytes, folder, files } = self.make(patches)?;
+        clock.lap("patch");
+        let forward = Forward::load(self.engine, self.classifier, &bytes, &folder)?;
+        clock.lap("load");
+        Ok(Candidate { forward, _files: files })
+    }
+
+    /// The bytes of the model with new weights.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn make(&self, patches: &[WeightPatch]) -> Result<Made, Error> {
+        let Self { model, out, .. } = *self;
         let weights: usize = patches.iter().map(|patch| patch.values.len() * size_of::<f32>()).sum();
         if (model.bytes().len() + weights) as u64 <= self.in_memory {
             let bytes = model.with_patches(patches)?.into();
-            clock.lap("patch");
-            let forward = Forward::load(engine, classifier, &bytes, model.folder())?;
-            clock.lap("load");
-            return Ok(Candidate { forward, _files: None });
+            return Ok(Made { bytes, folder: model.folder().to_path_buf(), files: None });
         }
-        let files = Staged::write(model, &model.output_plan(patches, &[], self.out)?, self.out)?;
+        let files = Staged::write(model, &model.output_plan(patches, &[], out)?, out)?;
         let path = files.model();
         let bytes = std::fs::read(path).map_err(|source| ModelError::Read { path: path.into(), source })?.into();
-        let folder = path.parent().unwrap_or(Path::new("."));
-        clock.lap("patch");
-        let forward = Forward::load(engine, classifier, &bytes, folder)?;
-        clock.lap("load");
-        Ok(Candidate { forward, _files: Some(files) })
+        let folder = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+        Ok(Made { bytes, folder, files: Some(files) })
     }
 }
 

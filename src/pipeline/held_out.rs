@@ -2,12 +2,14 @@
 
 use super::job::{Job, Validation};
 use super::prepared::Prepared;
-use crate::data::{Perturbation, Quarantined, Spec};
+use crate::data::{Batch, Perturbation, Quarantined, Spec};
 use crate::error::Error;
-use crate::evidence::{BadLimit, Forward, Scores, predict};
+use crate::evidence::{BadLimit, Forward, Scores, for_each_features, predict};
 use crate::model::Classifier;
 use crate::progress::Observer;
+use ndarray::Array2;
 use rand::SeedableRng;
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
@@ -17,8 +19,9 @@ pub(super) struct HeldOut<'a> {
     test: Option<Prepared>,
     batch: Option<usize>,
     limit: BadLimit,
-    /// The training samples that are perturbed.
-    perturbed: Vec<usize>,
+    /// The validation samples, in the order in which they are judged.
+    order: Vec<usize>,
+    seed: u64,
 }
 
 enum ValidationData<'a> {
@@ -49,17 +52,21 @@ impl<'a> HeldOut<'a> {
             ValidationData::Separate(Box::new(open(&spec)?))
         } else {
             Perturbation::check(&training.routes)?;
-            let perturbation = Perturbation { seed: job.seed };
+            let perturbation = Perturbation::flip_and_shift(job.seed);
             ValidationData::Perturbed { training, perturbation }
         };
         let test = job.test.as_ref().map(open).transpose()?;
-        Ok(Self { validation, test, batch: job.runner.batch, limit: job.limit, perturbed: Vec::new() })
+        let order = match &validation {
+            ValidationData::Separate(data) => in_parts(data.all(), job.seed),
+            ValidationData::Perturbed { .. } => Vec::new(),
+        };
+        Ok(Self { validation, test, batch: job.runner.batch, limit: job.limit, order, seed: job.seed })
     }
 
     /// Settles which training images are perturbed, if any are, once it is known which of them are usable.
     pub(super) fn settle(&mut self, usable: &[usize]) {
-        if let ValidationData::Perturbed { perturbation, .. } = self.validation {
-            self.perturbed = drawn(usable, perturbation.seed);
+        if let ValidationData::Perturbed { .. } = self.validation {
+            self.order = in_parts(drawn(usable, PERTURBED_SAMPLES, self.seed), self.seed);
         }
     }
 
@@ -88,7 +95,7 @@ impl<'a> HeldOut<'a> {
     pub(super) fn describe(&self) -> String {
         match &self.validation {
             ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
-            ValidationData::Perturbed { .. } => format!("{} perturbed training images", self.perturbed.len()),
+            ValidationData::Perturbed { .. } => format!("{} perturbed training images", self.order.len()),
         }
     }
 
@@ -107,10 +114,7 @@ impl<'a> HeldOut<'a> {
 
     /// The number of validation samples.
     pub(super) fn validation_samples(&self) -> usize {
-        match &self.validation {
-            ValidationData::Separate(data) => data.set.len(),
-            ValidationData::Perturbed { .. } => self.perturbed.len(),
-        }
+        self.order.len()
     }
 
     /// The number of test samples.
@@ -123,12 +127,43 @@ impl<'a> HeldOut<'a> {
     /// # Errors
     /// Those of data and engine.
     pub(super) fn validate(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Scores, Error> {
+        self.validate_until(forward, observer, &mut |_| false)
+    }
+
+    /// The same, which ends early where `enough` says so of what there is: any part of the samples stands for all of them.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn validate_until(
+        &self,
+        forward: &mut Forward,
+        observer: &dyn Observer,
+        enough: &mut dyn FnMut(&Scores) -> bool,
+    ) -> Result<Scores, Error> {
+        let (data, perturbation) = self.of_validation();
+        self.predict((data, &self.order, perturbation), forward, observer, enough)
+    }
+
+    fn of_validation(&self) -> (&Prepared, Option<Perturbation>) {
         match &self.validation {
-            ValidationData::Separate(data) => self.predict(data, &data.all(), None, forward, observer),
-            ValidationData::Perturbed { training, perturbation } => {
-                self.predict(training, &self.perturbed, Some(*perturbation), forward, observer)
-            }
+            ValidationData::Separate(data) => (data, None),
+            ValidationData::Perturbed { training, perturbation } => (training, Some(*perturbation)),
         }
+    }
+
+    /// Shows the features of the validation samples and their labels, a row each.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn features(
+        &self,
+        forward: &mut Forward,
+        observer: &dyn Observer,
+        each: impl FnMut(&Batch, &Array2<f64>),
+    ) -> Result<(), Error> {
+        let (data, perturbation) = self.of_validation();
+        let (stream, batch) = (data.stream(perturbation), data.batch(self.batch));
+        Ok(for_each_features(forward, &stream, (&self.order, batch), observer, each)?)
     }
 
     /// How a model predicts the test labels, where there is test data.
@@ -136,19 +171,19 @@ impl<'a> HeldOut<'a> {
     /// # Errors
     /// Those of data and engine.
     pub(super) fn test(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Option<Scores>, Error> {
-        self.test.as_ref().map(|data| self.predict(data, &data.all(), None, forward, observer)).transpose()
+        let predict = |data: &Prepared| self.predict((data, &data.all(), None), forward, observer, &mut |_| false);
+        self.test.as_ref().map(predict).transpose()
     }
 
     fn predict(
         &self,
-        data: &Prepared,
-        samples: &[usize],
-        perturbation: Option<Perturbation>,
+        (data, samples, perturbation): (&Prepared, &[usize], Option<Perturbation>),
         forward: &mut Forward,
         observer: &dyn Observer,
+        enough: &mut dyn FnMut(&Scores) -> bool,
     ) -> Result<Scores, Error> {
-        let batch = data.batch(self.batch);
-        Ok(predict(forward, &data.stream(perturbation), (samples, batch), self.limit, observer)?)
+        let (stream, batch) = (data.stream(perturbation), data.batch(self.batch));
+        Ok(predict(forward, &stream, (samples, batch), self.limit, observer, enough)?)
     }
 }
 
@@ -156,13 +191,24 @@ impl<'a> HeldOut<'a> {
 /// error of an accuracy is at most half a point.
 const PERTURBED_SAMPLES: usize = 10_000;
 
-/// All of the samples, or so many drawn by the seed, in order.
-fn drawn(usable: &[usize], seed: u64) -> Vec<usize> {
-    if usable.len() <= PERTURBED_SAMPLES {
+/// Parts in which validation samples are judged: each is read in order, as data sets like it.
+const PARTS: usize = 8;
+
+/// Samples shuffled into parts, so that each stands for all of them, whatever order their set has.
+fn in_parts(mut samples: Vec<usize>, seed: u64) -> Vec<usize> {
+    samples.shuffle(&mut ChaCha8Rng::seed_from_u64(seed));
+    let part = samples.len().div_ceil(PARTS).max(1);
+    samples.chunks_mut(part).for_each(<[usize]>::sort_unstable);
+    samples
+}
+
+/// All of the samples, or `most` of them, drawn by the seed, in order.
+pub(super) fn drawn(usable: &[usize], most: usize, seed: u64) -> Vec<usize> {
+    if usable.len() <= most {
         return usable.to_vec();
     }
     let mut generator = ChaCha8Rng::seed_from_u64(seed);
-    let mut positions = rand::seq::index::sample(&mut generator, usable.len(), PERTURBED_SAMPLES).into_vec();
+    let mut positions = rand::seq::index::sample(&mut generator, usable.len(), most).into_vec();
     positions.sort_unstable();
     positions.into_iter().map(|position| usable[position]).collect()
 }

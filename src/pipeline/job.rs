@@ -8,6 +8,7 @@ use crate::layers::Selection;
 use crate::linalg::{Solver, cheapest};
 use crate::methods::Method;
 use crate::model::{Head, Interface};
+use crate::refine::FITS;
 use crate::search::AlphaChoice;
 use crate::store::Location;
 use serde_json::{Value, json};
@@ -36,6 +37,10 @@ pub struct Job {
     pub method: &'static dyn Method,
     /// Its strengths.
     pub alpha: AlphaChoice,
+    /// Whether layers get back the mean and the deviation of their outputs.
+    pub recalibrate: Recalibrate,
+    /// What the last layer becomes.
+    pub head: HeadOption,
     /// Which samples are trusted.
     pub trusted: TrustedChoice,
     /// Evidence that was gathered before; then the trusted samples and the rows are those that it was gathered for.
@@ -91,6 +96,77 @@ impl FromStr for Arithmetic {
         let all = [Self::Float64, Self::Float32];
         let found = all.into_iter().find(|arithmetic| arithmetic.to_string() == text);
         found.ok_or_else(|| format!("{text:?} is neither float64 nor float32"))
+    }
+}
+
+/// Whether layers get back the mean and the deviation of their outputs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recalibrate {
+    /// Where validation says that it helps.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+impl fmt::Display for Recalibrate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        })
+    }
+}
+
+impl FromStr for Recalibrate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let found = [Self::Auto, Self::On, Self::Off].into_iter().find(|choice| choice.to_string() == text);
+        found.ok_or_else(|| format!("{text:?} is neither auto nor on nor off"))
+    }
+}
+
+/// What the last layer becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadOption {
+    /// What validation says.
+    Auto,
+    /// It stays as it is.
+    Keep,
+    /// It is corrected as the other layers.
+    Project,
+    /// It is computed anew, in the closed form of that name.
+    Refit(&'static str),
+}
+
+impl HeadOption {
+    /// Every choice.
+    pub fn all() -> impl Iterator<Item = Self> {
+        [Self::Auto, Self::Keep, Self::Project].into_iter().chain(FITS.iter().map(|fit| Self::Refit(fit.name())))
+    }
+}
+
+impl fmt::Display for HeadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Auto => "auto",
+            Self::Keep => "keep",
+            Self::Project => "project",
+            Self::Refit(name) => name,
+        })
+    }
+}
+
+impl FromStr for HeadOption {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let names: Vec<String> = Self::all().map(|choice| choice.to_string()).collect();
+        let found = Self::all().find(|choice| choice.to_string() == text);
+        found.ok_or_else(|| format!("{text:?} is none of {}", names.join(", ")))
     }
 }
 
@@ -180,9 +256,13 @@ impl Job {
         let text = |spec: &Spec| spec.to_string();
         let patterns = |list: &[regex::Regex]| list.iter().map(|regex| regex.as_str().to_owned()).collect::<Vec<_>>();
         let alpha = match &self.alpha {
-            AlphaChoice::Auto => json!("auto"),
+            AlphaChoice::Auto { .. } => json!("auto"),
             AlphaChoice::One(alpha) => json!(alpha),
             AlphaChoice::Grid(grid) => json!(grid),
+        };
+        let budget = match self.alpha {
+            AlphaChoice::Auto { budget } => Some(budget),
+            AlphaChoice::One(_) | AlphaChoice::Grid(_) => None,
         };
         let trusted = match &self.trusted {
             _ if self.evidence.is_some() => settled.trusted,
@@ -196,6 +276,9 @@ impl Job {
         BTreeMap::from([
             ("method", json!(self.method.name())),
             ("alpha", alpha),
+            ("budget", json!(budget)),
+            ("recalibrate", json!(self.recalibrate.to_string())),
+            ("head", json!(self.head.to_string())),
             ("logits", json!(settled.head.value)),
             ("link", json!(settled.head.link)),
             ("input", json!(self.interface.constants.iter().map(ToString::to_string).collect::<Vec<_>>())),

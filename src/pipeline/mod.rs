@@ -3,6 +3,7 @@
 mod candidate;
 mod choose;
 mod clock;
+mod decide;
 mod export;
 mod held_out;
 mod job;
@@ -10,6 +11,8 @@ mod memory;
 mod passes;
 mod prepared;
 mod record;
+mod refine;
+mod refinery;
 mod routes;
 mod start;
 mod subject;
@@ -17,7 +20,7 @@ mod summary;
 mod trials;
 
 pub use choose::Choice;
-pub use job::{Arithmetic, Job, Runner, TrustedChoice, Validation};
+pub use job::{Arithmetic, HeadOption, Job, Recalibrate, Runner, TrustedChoice, Validation};
 pub use memory::MemoryLimit;
 pub use prepared::Prepared;
 pub use subject::{Measurement, Subject};
@@ -25,7 +28,7 @@ pub use summary::ScoreSummary;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{Forward, Quality, Scores, Shard};
+use crate::evidence::{Forward, Scores, Shard};
 use crate::layers::{Layer, Ledger};
 use crate::methods::Evidence;
 use crate::model::{Classifier, GraphIndex, Model};
@@ -33,16 +36,15 @@ use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::report::{Held, Report};
-use crate::search::{Verdict, search};
+use crate::search::Verdict;
 use crate::store::Location;
-use candidate::Candidates;
 use clock::Clock;
+use decide::Decision;
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
 use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
-use trials::Trials;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,24 +130,23 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let family = job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer })?;
     clock.lap("solve");
 
-    let candidates = Candidates::new(&model, &classifier, engine, &job.output);
-    observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
-    let before = Held { validation: validation.quality(), test: test.as_ref().map(Scores::quality) };
-    let mut trials = Trials::new(family.as_ref(), candidates, &mut clock);
-    let found = search(&job.alpha, &before.validation, |alpha| -> Result<Quality, Error> {
-        trials.with(alpha, |forward| Ok(held_out.validate(forward, observer)?.quality()))
-    })?;
-    observer.end();
-    let alpha = found.candidates[found.chosen].alpha;
-    observer.begin("test data", held_out.test_samples(), "samples");
-    let test_it = || trials.with(alpha, |forward| held_out.test(forward, observer));
-    let tested = test.is_some().then(test_it).transpose()?.flatten();
-    let patches = trials.into_patches(alpha)?;
+    let decision = Decision {
+        job,
+        graph: &graph,
+        classifier: &classifier,
+        engine,
+        layers,
+        data: &data,
+        usable: &choice.usable,
+        held_out: &held_out,
+        family: family.as_ref(),
+    };
+    let decided = decision.decide(&validation, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);
-    let after =
-        Held { validation: found.candidates[found.chosen].validation, test: tested.as_ref().map(Scores::quality) };
-    observer.end();
+    let quality = |scores: &Option<Scores>| scores.as_ref().map(Scores::quality);
+    let before = Held { validation: validation.quality(), test: quality(&test) };
+    let after = Held { validation: decided.found.chosen().validation, test: quality(&decided.tested) };
     clock.lap("search");
 
     let settled = Settled {
@@ -159,20 +160,20 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     };
     let scores = &choice.scores;
     let record = Record { job, model: &model, data: &data, settled, engine: engine.info(), scores, trusted };
-    let exported = match found.verdict {
+    let exported = match decided.verdict {
         Verdict::NotBetter if !job.force => None,
         _ => {
             let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
             let samples = export::samples(&data, trusted)?;
             clock.lap("verify");
-            Some(target.stage(&patches, &record.provenance(alpha), &samples, &mut clock)?)
+            Some(target.stage(&decided.patches, &record.provenance(decided.recipe()), &samples, &mut clock)?)
         }
     };
 
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);
     let findings = Findings {
-        layers: record.layers(&ledger, &rows, &facts, &patches)?,
+        layers: record.layers(&ledger, &rows, &facts, &decided.patches)?,
         before,
         after,
         held_out_quarantined: held_out.quarantined(validation, test),
@@ -181,7 +182,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         seconds: clock.seconds(),
         moments_passes,
     };
-    let report = record.report(&found, findings);
+    let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })

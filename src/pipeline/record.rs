@@ -8,14 +8,14 @@ use crate::engine::EngineInfo;
 use crate::error::Error;
 use crate::evidence::Trusted;
 use crate::layers::{Entry, Layer, Ledger};
-use crate::linalg::Alpha;
 use crate::methods::LayerFacts;
 use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
+use crate::refine::Recipe;
 use crate::report::{
     CandidateReport, Chosen, DataReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport, Report,
     SCHEMA_VERSION, TrustedReport, peak_resident_bytes,
 };
-use crate::search::Search;
+use crate::search::{Search, Verdict};
 use crate::verify::Verification;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -46,11 +46,13 @@ pub(super) struct Findings {
 impl Record<'_> {
     /// Who made the model, of what: it stands in the model's metadata. No time and no path, so that the same run gives
     /// the same bytes.
-    pub(super) fn provenance(&self, alpha: Alpha) -> Vec<(String, String)> {
+    pub(super) fn provenance(&self, recipe: &Recipe) -> Vec<(String, String)> {
         let entries = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("method", self.job.method.name().to_owned()),
-            ("alpha", alpha.get().to_string()),
+            ("alpha", recipe.alpha.get().to_string()),
+            ("recalibrated", recipe.recalibrated.to_string()),
+            ("head", recipe.head.to_string()),
             ("source_sha256", self.model.sha256().to_owned()),
             ("trusted_sha256", self.trusted.sha256(self.data.set.as_ref())),
             ("data_sha256", self.scores.data_sha256.clone()),
@@ -106,7 +108,7 @@ impl Record<'_> {
     }
 
     /// The whole run.
-    pub(super) fn report(&self, found: &Search, result: Findings) -> Report {
+    pub(super) fn report(&self, found: &Search, verdict: Verdict, result: Findings) -> Report {
         let set = self.data.set.as_ref();
         let of_input = |route: &Route| (route.input.clone(), route.transform.clone());
         Report {
@@ -137,7 +139,7 @@ impl Record<'_> {
             },
             layers: result.layers,
             candidates: found.candidates.iter().map(CandidateReport::from).collect(),
-            chosen: Chosen { alpha: found.candidates[found.chosen].alpha, verdict: found.verdict },
+            chosen: Chosen { recipe: found.chosen().recipe, verdict },
             before: result.before,
             after: result.after,
             held_out_quarantined: result.held_out_quarantined,

@@ -9,8 +9,8 @@ use crate::data::{Quarantined, SampleId, Transform};
 use crate::engine::EngineInfo;
 use crate::evidence::Quality;
 use crate::layers::Entry;
-use crate::linalg::Alpha;
 use crate::model::{Model, Port};
+use crate::refine::Recipe;
 use crate::search::{Candidate, Verdict};
 use crate::verify::Verification;
 use serde::Serialize;
@@ -171,26 +171,38 @@ pub enum LayerStatus {
 /// A correction that was tried.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct CandidateReport {
-    /// Its strength.
-    pub alpha: Alpha,
+    /// What it is made of.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// The share of validation labels that it predicts.
     pub val_accuracy: f64,
     /// Its mean cross-entropy on validation data, in nats.
     pub val_loss: f64,
+    /// On how many validation samples it was judged.
+    pub val_samples: usize,
+    /// Whether these are all; otherwise they showed that it is hopeless.
+    pub complete: bool,
 }
 
 impl From<&Candidate> for CandidateReport {
     fn from(candidate: &Candidate) -> Self {
-        let Quality { accuracy, mean_loss, .. } = candidate.validation;
-        Self { alpha: candidate.alpha, val_accuracy: accuracy, val_loss: mean_loss }
+        let Quality { accuracy, mean_loss, samples } = candidate.validation;
+        Self {
+            recipe: candidate.recipe,
+            val_accuracy: accuracy,
+            val_loss: mean_loss,
+            val_samples: samples,
+            complete: candidate.complete,
+        }
     }
 }
 
 /// The chosen correction.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Chosen {
-    /// Its strength.
-    pub alpha: Alpha,
+    /// What it is made of.
+    #[serde(flatten)]
+    pub recipe: Recipe,
     /// Whether it does better than the original on validation data.
     pub verdict: Verdict,
 }

@@ -3,6 +3,7 @@
 mod graph;
 mod moments;
 mod names;
+mod recalibration;
 
 use super::{Device, Engine, EngineError, Runnable, Session, ort::OrtEngine, runtime, tract::TractEngine};
 use crate::progress::Silent;

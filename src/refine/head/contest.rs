@@ -1,0 +1,120 @@
+//! Several heads on the same features: one pass over validation samples judges them all.
+
+use super::{LinearHead, Scale};
+use crate::data::Batch;
+use crate::evidence::{Prediction, Scores};
+use crate::model::Link;
+use ndarray::Array2;
+
+/// Heads that are compared, and what they predicted so far.
+#[derive(Debug)]
+pub struct Contest {
+    entrants: Vec<Entrant>,
+    link: Link,
+    scale: Scale,
+    /// What came before the scales were known.
+    waiting: Vec<(Batch, Array2<f64>)>,
+}
+
+/// A head, and its predictions.
+#[derive(Debug)]
+pub struct Entrant {
+    /// The head, its logits as large as they should be.
+    pub head: LinearHead,
+    /// What it predicts.
+    pub scores: Scores,
+    /// Whether the size of its logits is still to be found.
+    scalable: bool,
+}
+
+impl Contest {
+    /// Of heads whose logits become probabilities in that way; `scalable`: whether their size is to be chosen.
+    pub fn new(heads: impl IntoIterator<Item = (LinearHead, bool)>, link: Link) -> Self {
+        let entrant = |(head, scalable)| Entrant { head, scores: Scores::default(), scalable };
+        let entrants = heads.into_iter().map(entrant).collect();
+        Self { entrants, link, scale: Scale::default(), waiting: Vec::new() }
+    }
+
+    /// Takes the features of a batch, a row a sample.
+    pub fn add(&mut self, batch: &Batch, features: &Array2<f64>) {
+        if self.scale.is_full() {
+            self.judge(batch, features);
+            return;
+        }
+        self.scale.add(features, &batch.labels);
+        self.waiting.push((batch.clone(), features.clone()));
+        if self.scale.is_full() {
+            self.settle();
+        }
+    }
+
+    /// The heads with everything that they predicted, in the order in which they were given.
+    pub fn finish(mut self) -> Vec<Entrant> {
+        self.settle();
+        self.entrants
+    }
+
+    /// Finds the scales, and judges what waited for them.
+    fn settle(&mut self) {
+        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.scalable) {
+            entrant.head = self.scale.of(&entrant.head);
+            entrant.scalable = false;
+        }
+        for (batch, features) in std::mem::take(&mut self.waiting) {
+            self.judge(&batch, &features);
+        }
+    }
+
+    fn judge(&mut self, batch: &Batch, features: &Array2<f64>) {
+        for Entrant { head, scores, .. } in &mut self.entrants {
+            let logits = head.logits(features);
+            let classes = self.link.classes(logits.ncols());
+            for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(logits.rows()) {
+                // As in scoring, what cannot be judged is left out.
+                if label < classes && row.iter().all(|logit| logit.is_finite()) {
+                    scores.samples.push(index);
+                    scores.predictions.push(Prediction::of(&row, self.link, label));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::DataDigest;
+    use ndarray::{Array1, array};
+
+    fn batch(first: usize, labels: &[usize]) -> Batch {
+        let indices = (first..first + labels.len()).collect();
+        let digests = vec![DataDigest::default(); labels.len()];
+        Batch { indices, labels: labels.to_vec(), inputs: Vec::new(), quarantined: Vec::new(), digests }
+    }
+
+    #[test]
+    fn every_sample_is_judged_once_by_every_head_before_and_after_the_scales_are_known() {
+        let right = LinearHead { weight: array![[-1.0], [1.0]], bias: Array1::zeros(2) };
+        let wrong = LinearHead { weight: array![[1.0], [-1.0]], bias: Array1::zeros(2) };
+        let mut contest = Contest::new([(right.clone(), true), (wrong, false)], Link::Softmax);
+        let labels: Vec<usize> = (0..1000).map(|sample| sample % 2).collect();
+        let features = Array2::from_shape_fn((1000, 1), |(sample, _)| if sample % 2 == 1 { 1.0 } else { -1.0 });
+        for first in 0..6 {
+            contest.add(&batch(first * 1000, &labels), &features);
+        }
+        let entrants = contest.finish();
+        assert_eq!(entrants[0].scores.samples, (0..6000).collect::<Vec<_>>());
+        assert_eq!(entrants[0].scores.quality().accuracy, 1.0);
+        assert_eq!(entrants[1].scores.quality().accuracy, 0.0);
+        assert!(entrants[0].scores.quality().mean_loss < 1e-3, "all are right, so logits become large");
+        assert_ne!(entrants[0].head, right);
+    }
+
+    #[test]
+    fn a_label_that_the_head_does_not_know_is_left_out() {
+        let head = LinearHead { weight: array![[-1.0], [1.0]], bias: Array1::zeros(2) };
+        let mut contest = Contest::new([(head, false)], Link::Softmax);
+        contest.add(&batch(0, &[0, 2]), &array![[-1.0], [1.0]]);
+        assert_eq!(contest.finish()[0].scores.samples, [0]);
+    }
+}

@@ -1,0 +1,18 @@
+//! What can be done to a corrected model afterwards, by the same patches: pure, as methods are. Each is kept only where
+//! validation says so.
+//!
+//! [`Recalibration`] gives layers back the mean and the deviation of their outputs. A [`HeadFit`] computes the last layer anew. A
+//! [`Recipe`] says which of them a candidate is made with.
+
+mod head;
+mod recalibrate;
+mod recipe;
+
+pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, LinearHead};
+pub use recalibrate::Recalibration;
+pub use recipe::{Head, Recipe};
+
+/// The closed form of that name.
+pub fn head_fit(name: &str) -> Option<&'static dyn HeadFit> {
+    FITS.iter().copied().find(|fit| fit.name() == name)
+}

@@ -1,0 +1,78 @@
+//! Which strength to try next: a bracket around the best so far, drawn closer from a decade to a quarter of one.
+//!
+//! Accuracy over log α rises to one broad top and falls again: too small an α removes what the network needs, too large a
+//! one nothing. So the best of three neighbours brackets the top, and each halving of the distance takes two tries at most.
+
+use std::collections::BTreeMap;
+
+/// A value of α as the number of quarter-decades above 1.
+pub(super) type Quarters = i32;
+
+/// The largest α: 10^6.
+pub(super) const LARGEST: Quarters = 24;
+
+/// Between which the top is looked for: from 10^1.5 on.
+const RANGE: std::ops::RangeInclusive<Quarters> = 6..=LARGEST;
+
+/// Where the search begins: 10^3.5, between what suits small networks and what suits large ones.
+const START: Quarters = 14;
+
+/// The distances that the bracket is drawn to, one after the other.
+const STEPS: [Quarters; 3] = [4, 2, 1];
+
+/// The next value to try, given the accuracies of those that were; nothing where the bracket is closed.
+pub(super) fn next(tried: &BTreeMap<Quarters, f64>) -> Option<Quarters> {
+    // Of equally good ones the largest α, which changes least.
+    let by_accuracy = |a: &(&Quarters, &f64), b: &(&Quarters, &f64)| a.1.total_cmp(b.1);
+    let Some((&best, _)) = tried.iter().max_by(by_accuracy) else { return Some(START) };
+    STEPS.into_iter().find_map(|step| {
+        let below = tried.range(..best).next_back();
+        let above = tried.range(best + 1..).next();
+        let open = |neighbour: Option<(&Quarters, &f64)>, at: Quarters| {
+            let near = neighbour.is_some_and(|(&neighbour, _)| (neighbour - best).abs() <= step);
+            (!near && RANGE.contains(&at)).then_some(at)
+        };
+        let (lower, upper) = (open(below, best - step), open(above, best + step));
+        // On the side that looks better first: what comes next may be given up sooner.
+        match (below, above) {
+            (Some((_, below)), Some((_, above))) if above > below => upper.or(lower),
+            _ => lower.or(upper),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Everything that is tried where the accuracy at `q` quarters is `accuracy(q)`, in that order.
+    fn walk(accuracy: impl Fn(Quarters) -> f64) -> Vec<Quarters> {
+        let (mut tried, mut order) = (BTreeMap::new(), Vec::new());
+        while let Some(at) = next(&tried) {
+            assert!(tried.insert(at, accuracy(at)).is_none(), "{at} was tried before");
+            order.push(at);
+        }
+        order
+    }
+
+    proptest! {
+        #[test]
+        fn the_top_is_found_wherever_it_is(top in 6..=24_i32, slope in 0.001..0.1_f64) {
+            let order = walk(|at| 0.8 - slope * f64::from((at - top).abs()));
+            prop_assert!(order.contains(&top), "{order:?}");
+            prop_assert!(order.len() <= 9, "{order:?}");
+        }
+
+        #[test]
+        fn it_ends_on_any_accuracies(values in prop::collection::vec(0.0..1.0_f64, 19)) {
+            let order = walk(|at| values[(at - 6) as usize]);
+            prop_assert!(order.iter().all(|at| RANGE.contains(at)));
+        }
+    }
+
+    #[test]
+    fn where_all_are_equal_the_bracket_closes_at_the_largest() {
+        assert_eq!(walk(|_| 0.5).into_iter().max(), Some(24));
+    }
+}
