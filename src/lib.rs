@@ -9,6 +9,7 @@
 //!                    partial/   what interrupted runs and shards leave behind, and putting it together
 //!                    store/     where partial results lie: files, object stores
 //!                    methods/   a correction: evidence in, weight patches out; pure; one file each
+//!                    refine/    what follows a correction: recalibration, a new head; pure
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
 //!                    verify/    structure untouched, tract agrees with the engine
@@ -19,7 +20,8 @@
 //! ```
 //!
 //! What can be extended is an ordered slice that `--help`, docs and tests are derived from: [`data::READERS`],
-//! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`linalg::SOLVERS`].
+//! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`refine::FITS`], [`linalg::SOLVERS`],
+//! [`pipeline::PRESETS`].
 //!
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.
 

@@ -9,7 +9,9 @@ use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
-use crate::pipeline::{self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, Recalibrate, Validation};
+use crate::pipeline::{
+    self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, PRESETS, Preset, Recalibrate, Validation,
+};
 use crate::refine::Recipe;
 use crate::report::{CandidateReport, LayerStatus, Report};
 use crate::search::AlphaChoice;
@@ -43,19 +45,24 @@ pub(super) struct CorrectArgs {
     /// The correction
     #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| m.name())), help_heading = "Correction")]
     method: String,
-    /// The scaling coefficient: auto, one value (applied as it is), or a grid
-    #[arg(long, value_name = "auto|A|A,B,C", default_value = "auto", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
-    alpha: AlphaValues,
+    /// Settings that belong together: best, fast or paper; options of their own count more
+    #[arg(long, value_name = "NAME", default_value = PRESETS[0].name, value_parser = PossibleValuesParser::new(PRESETS.iter().map(|p| p.name)), help_heading = "Correction")]
+    preset: String,
+    /// The scaling coefficient: auto, one value (applied as it is), or a grid [default: by the preset]
+    #[arg(long, value_name = "auto|A|A,B,C", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
+    alpha: Option<AlphaValues>,
     /// How many passes over the validation data --alpha auto may take, one at least; candidates that a part of the data shows
-    /// to be hopeless take that part
-    #[arg(long, value_name = "N", default_value_t = 5.0, value_parser = budget, help_heading = "Correction")]
-    budget: f64,
+    /// to be hopeless take that part [default: by the preset]
+    #[arg(long, value_name = "N", value_parser = budget, help_heading = "Correction")]
+    budget: Option<f64>,
     /// Whether layers get back the mean and the deviation of their outputs: where validation says that it helps, on, or off
-    #[arg(long, value_name = "auto|on|off", default_value_t = Recalibrate::Off, help_heading = "Correction")]
-    recalibrate: Recalibrate,
+    /// [default: by the preset; off with one value of α, which leaves nothing to choose]
+    #[arg(long, value_name = "auto|on|off", help_heading = "Correction")]
+    recalibrate: Option<Recalibrate>,
     /// What the last layer becomes: what validation says, kept, corrected as the others, or computed anew from all samples
-    #[arg(long, value_name = "auto|keep|project|ridge|lda", default_value_t = HeadOption::Project, help_heading = "Correction")]
-    head: HeadOption,
+    /// [default: by the preset; project with one value of α]
+    #[arg(long, value_name = "auto|keep|project|ridge|lda", help_heading = "Correction")]
+    head: Option<HeadOption>,
     #[command(flatten)]
     trust: TrustArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
@@ -135,6 +142,24 @@ impl CorrectArgs {
         self.report.clone().unwrap_or_else(|| self.output.with_extension("report.json"))
     }
 
+    fn alpha(&self, preset: &Preset) -> Result<AlphaChoice, Error> {
+        let of_preset = || {
+            let grid = preset.alphas.map(|alphas| alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
+            grid.map_or(AlphaValues::Auto, AlphaValues::Given)
+        };
+        let alpha = match self.alpha.clone().unwrap_or_else(of_preset) {
+            AlphaValues::Auto => AlphaChoice::Auto { budget: self.budget.unwrap_or(preset.budget) },
+            AlphaValues::Given(values) => match values[..] {
+                [alpha] => AlphaChoice::One(alpha),
+                _ => AlphaChoice::Grid(values),
+            },
+        };
+        if self.budget.is_some() && !matches!(alpha, AlphaChoice::Auto { .. }) {
+            return Err(Error::Usage("--budget is for --alpha auto; give one of them only".to_owned()));
+        }
+        Ok(alpha)
+    }
+
     fn job(&self) -> Result<Job, Error> {
         let unknown = |what: &str, name: &str| Error::Usage(format!("there is no {what} {name:?}"));
         let validation = match self.val.as_deref() {
@@ -142,7 +167,10 @@ impl CorrectArgs {
             Some("perturb") => Validation::Perturb,
             Some(spec) => Validation::Given(self.data.spec(spec)?),
         };
-        let trusted = self.trust.choice(&[&self.output, &self.report()])?;
+        let preset = pipeline::preset(&self.preset).ok_or_else(|| unknown("preset", &self.preset))?;
+        let trusted = self.trust.choice(&[&self.output, &self.report()], preset)?;
+        let alpha = self.alpha(preset)?;
+        let chosen = !matches!(alpha, AlphaChoice::One(_));
         let solver = match self.solver.as_str() {
             "auto" => None,
             name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
@@ -155,19 +183,14 @@ impl CorrectArgs {
             validation,
             test: self.test.as_deref().map(|spec| self.data.spec(spec)).transpose()?,
             preprocessing: self.data.preprocessing(),
+            preset: preset.name,
             method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
-            alpha: match &self.alpha {
-                AlphaValues::Auto => AlphaChoice::Auto { budget: self.budget },
-                AlphaValues::Given(values) => match values[..] {
-                    [alpha] => AlphaChoice::One(alpha),
-                    _ => AlphaChoice::Grid(values.clone()),
-                },
-            },
-            recalibrate: self.recalibrate,
-            head: self.head,
+            recalibrate: self.recalibrate.unwrap_or(if chosen { preset.recalibrate } else { Recalibrate::Off }),
+            head: self.head.unwrap_or(if chosen { preset.head } else { HeadOption::Project }),
+            alpha,
             trusted,
             evidence: self.evidence.clone(),
-            rows: self.trust.max_rows,
+            rows: self.trust.rows(preset),
             arithmetic: self.moments,
             solver,
             selection: self.layers.selection(),
@@ -257,29 +280,44 @@ pub(super) fn shape_text(shape: &[usize]) -> String {
     shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
 }
 
+/// Refinements that a person is shown besides the chosen one: the most accurate.
+const SHOWN_REFINEMENTS: usize = 5;
+
 fn candidates(report: &Report) -> String {
-    let plain = |candidate: &CandidateReport| candidate.recipe == Recipe::plain(candidate.recipe.alpha);
-    let refined = !report.candidates.iter().all(plain);
+    let tried = &report.candidates;
+    let (plain, refined): (Vec<&CandidateReport>, Vec<&CandidateReport>) =
+        tried.iter().partition(|candidate| candidate.recipe == Recipe::plain(candidate.recipe.alpha));
+    let is_chosen = |candidate: &CandidateReport| candidate.recipe == report.chosen.recipe;
+    let mut best = refined.clone();
+    best.sort_by(|a, b| b.val_accuracy.total_cmp(&a.val_accuracy));
+    best.truncate(SHOWN_REFINEMENTS);
+    let shown =
+        |candidate: &&CandidateReport| is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe);
+    let refined_shown: Vec<&CandidateReport> = refined.iter().copied().filter(shown).collect();
     let row = |candidate: &CandidateReport| {
         let Recipe { alpha, recalibrated, head } = candidate.recipe;
         let mut cells = vec![alpha.to_string()];
-        if refined {
+        if !refined.is_empty() {
             cells.extend([if recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
         }
-        let mark = if candidate.recipe == report.chosen.recipe { "chosen" } else { "" };
-        let mark = if candidate.complete {
-            mark.to_owned()
-        } else {
-            format!("given up after {} samples", candidate.val_samples)
+        let mark = match candidate {
+            chosen if is_chosen(chosen) => "chosen".to_owned(),
+            CandidateReport { complete: false, val_samples, .. } => format!("given up after {val_samples} samples"),
+            _ => String::new(),
         };
         cells.extend([percent(candidate.val_accuracy), format!("{:.3}", candidate.val_loss), mark]);
         cells
     };
-    let rows = report.candidates.iter().map(row);
-    if refined {
-        return table(&["α", "recalibrated", "head", "val. accuracy", "val. loss", ""], &[0, 3, 4], rows);
+    let rows = plain.iter().chain(&refined_shown).map(|candidate| row(candidate));
+    if refined.is_empty() {
+        return table(&["α", "val. accuracy", "val. loss", ""], &[0, 1, 2], rows);
     }
-    table(&["α", "val. accuracy", "val. loss", ""], &[0, 1, 2], rows)
+    let mut text = table(&["α", "recalibrated", "head", "val. accuracy", "val. loss", ""], &[0, 3, 4], rows);
+    let others = refined.len() - refined_shown.len();
+    if others > 0 {
+        let _ = writeln!(text, "{others} other refinements are in the report");
+    }
+    text
 }
 
 fn before_and_after(outcome: &Outcome) -> String {

@@ -12,7 +12,7 @@ use crate::evidence::{Inputs, Precision};
 use crate::layers::Ledger;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFacts, MomentsFile, WorkFolder};
-use crate::pipeline::{Measurement, Prepared, Subject};
+use crate::pipeline::{Measurement, PRESETS, Prepared, Subject};
 use crate::store::Location;
 use clap::Args;
 use std::path::PathBuf;
@@ -54,7 +54,7 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
     let shard = announce(args.shard, ui)?;
     let output = part(&args.output, "evidence", shard, "safetensors")?;
     let outputs: Vec<_> = output.local().into_iter().collect();
-    let trusted = args.trust.choice(&outputs)?;
+    let trusted = args.trust.choice(&outputs, &PRESETS[0])?;
     let runner = args.runner.runner()?;
     let work = args.long.work.as_deref().map(WorkFolder::open).transpose()?;
     let model = Model::open(&args.input)?;
@@ -76,7 +76,7 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
         layers: &ledger.layers,
         trusted: &choice.trusted,
         shard,
-        rows: args.trust.max_rows,
+        rows: args.trust.rows(&PRESETS[0]),
         // It serves any α.
         precision: Precision::Float64,
         seed: args.trust.seed,

@@ -8,7 +8,8 @@ use crate::layers::{RULES, operator_names};
 use crate::linalg::SOLVERS;
 use crate::methods::METHODS;
 use crate::model::{Assignment, Interface};
-use crate::pipeline::Runner;
+use crate::pipeline::{PRESETS, Runner};
+use crate::refine::FITS;
 use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -34,6 +35,8 @@ pub(super) fn long_help() -> String {
     };
     section("Data sets (SPEC is NAME[:PATH][#SPLIT])", READERS.iter().map(|r| (r.name(), r.summary())).collect());
     section("Methods", METHODS.iter().map(|method| (method.name(), method.summary())).collect());
+    section("Presets", PRESETS.iter().map(|preset| (preset.name, preset.summary)).collect());
+    section("Heads that are computed anew", FITS.iter().map(|fit| (fit.name(), fit.summary())).collect());
     section("Solvers", SOLVERS.iter().map(|solver| (solver.name(), solver.summary())).collect());
     let operators: Vec<(String, &str)> = RULES.iter().map(|rule| (operator_names(*rule), rule.summary())).collect();
     let operators = operators.iter().map(|(names, summary)| (names.as_str(), *summary)).collect();

@@ -1,29 +1,30 @@
 //! Which samples are trusted, and what of them enters the moments.
 
-use super::options;
 use crate::data::SampleId;
 use crate::error::Error;
 use crate::evidence::{Ranking, RowLimit};
 use crate::paths::same_file;
-use crate::pipeline::TrustedChoice;
+use crate::pipeline::{Preset, TrustedChoice, TrustedCount};
 use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Correction")]
 pub(super) struct TrustArgs {
-    /// How many samples of low loss are trusted
-    #[arg(long, value_name = "N", default_value = "1000", value_parser = options::positive, conflicts_with = "trusted_ids")]
-    trusted: usize,
+    /// How many samples of low loss are trusted: a number, all, or auto (5,000 where samples are small, else 1,000, and half of
+    /// them at most) [default: by the preset]
+    #[arg(long, value_name = "N|all|auto", conflicts_with = "trusted_ids")]
+    trusted: Option<TrustedCount>,
     /// Trust exactly the samples with these ids, one a line
     #[arg(long, value_name = "FILE")]
     trusted_ids: Option<PathBuf>,
-    /// Lowest losses of each class (balanced) or over all (global)
-    #[arg(long, value_name = "balanced|global", default_value = "balanced")]
-    selection: Ranking,
-    /// Rows of a layer's inputs that enter its second moment: `all` is exact, N draws that many by the seed
-    #[arg(long, value_name = "N|all", default_value = "all", value_parser = row_limit)]
-    pub(super) max_rows: RowLimit,
+    /// Lowest losses of each class (balanced) or over all (global) [default: by the preset]
+    #[arg(long, value_name = "balanced|global")]
+    selection: Option<Ranking>,
+    /// Rows of a layer's inputs that enter its second moment: `all` is exact, N draws that many by the seed [default: by the
+    /// preset]
+    #[arg(long, value_name = "N|all", value_parser = row_limit)]
+    max_rows: Option<RowLimit>,
     /// Draws rows and perturbations
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
@@ -38,10 +39,16 @@ fn row_limit(text: &str) -> Result<RowLimit, String> {
 }
 
 impl TrustArgs {
+    /// How many rows enter a moment.
+    pub(super) fn rows(&self, preset: &Preset) -> RowLimit {
+        self.max_rows.unwrap_or(preset.rows)
+    }
+
     /// The choice. None of the `outputs` may be the list of ids.
-    pub(super) fn choice(&self, outputs: &[&Path]) -> Result<TrustedChoice, Error> {
+    pub(super) fn choice(&self, outputs: &[&Path], preset: &Preset) -> Result<TrustedChoice, Error> {
         let Some(file) = &self.trusted_ids else {
-            return Ok(TrustedChoice::Lowest { count: self.trusted, ranking: self.selection });
+            let count = self.trusted.unwrap_or(preset.trusted);
+            return Ok(TrustedChoice::Lowest { count, ranking: self.selection.unwrap_or(preset.ranking) });
         };
         if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
             let lost = lost.display();

@@ -46,7 +46,7 @@ impl Subject<'_> {
         };
         let set = self.data.set.as_ref();
         let trusted = match choice {
-            TrustedChoice::Lowest { count, ranking } => Trusted::lowest(&scores, *count, *ranking)?,
+            TrustedChoice::Lowest { count, ranking } => Trusted::lowest(&scores, self.data.trusted(*count), *ranking)?,
             TrustedChoice::Given(ids) => Trusted::from_ids(ids, set, &scores.quarantined)?,
         };
         let summary = ScoreSummary::of(&scores, forward.classifier())?;

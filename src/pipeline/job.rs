@@ -33,6 +33,8 @@ pub struct Job {
     pub test: Option<Spec>,
     /// The user's preprocessing; the presets of the data sets fill what it leaves open.
     pub preprocessing: Preprocessing,
+    /// What the options that are not given follow from.
+    pub preset: &'static str,
     /// The correction.
     pub method: &'static dyn Method,
     /// Its strengths.
@@ -200,12 +202,46 @@ pub enum TrustedChoice {
     /// Those of lowest loss.
     Lowest {
         /// How many.
-        count: usize,
+        count: TrustedCount,
         /// Per class or over all.
         ranking: Ranking,
     },
     /// These.
     Given(Vec<SampleId>),
+}
+
+/// How many samples are trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TrustedCount {
+    /// So many.
+    Count(usize),
+    /// All that can be used.
+    All,
+    /// As many as have been worth their time.
+    Auto,
+}
+
+impl fmt::Display for TrustedCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Count(count) => f.pad(&count.to_string()),
+            Self::All => f.pad("all"),
+            Self::Auto => f.pad("auto"),
+        }
+    }
+}
+
+impl FromStr for TrustedCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse() {
+            _ if text == "all" => Ok(Self::All),
+            _ if text == "auto" => Ok(Self::Auto),
+            Ok(count) if count > 0 => Ok(Self::Count(count)),
+            _ => Err("give a whole number of at least 1, all or auto".to_owned()),
+        }
+    }
 }
 
 impl fmt::Display for TrustedChoice {
@@ -266,7 +302,8 @@ impl Job {
         };
         let trusted = match &self.trusted {
             _ if self.evidence.is_some() => settled.trusted,
-            TrustedChoice::Lowest { count, .. } => *count,
+            TrustedChoice::Lowest { count: TrustedCount::Count(count), .. } => *count,
+            TrustedChoice::Lowest { .. } => settled.trusted,
             TrustedChoice::Given(ids) => ids.len(),
         };
         let rows = match self.rows {
@@ -274,6 +311,7 @@ impl Job {
             RowLimit::AtMost(rows) => json!(rows),
         };
         BTreeMap::from([
+            ("preset", json!(self.preset)),
             ("method", json!(self.method.name())),
             ("alpha", alpha),
             ("budget", json!(budget)),

@@ -114,7 +114,7 @@ impl Subject<'_> {
     ) -> Result<Option<Plan>, Error> {
         let Some(limit) = job.max_memory else { return Ok(None) };
         let (count, of_all) = match &job.trusted {
-            TrustedChoice::Lowest { count, .. } => (*count, self.data.set.len()),
+            TrustedChoice::Lowest { count, .. } => (self.data.trusted(*count), self.data.set.len()),
             TrustedChoice::Given(ids) => (ids.len(), ids.len()),
         };
         let one = Trusted { samples: self.data.first_usable()?.into_iter().collect() };

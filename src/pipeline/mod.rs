@@ -10,6 +10,7 @@ mod job;
 mod memory;
 mod passes;
 mod prepared;
+mod presets;
 mod record;
 mod refine;
 mod refinery;
@@ -20,9 +21,10 @@ mod summary;
 mod trials;
 
 pub use choose::Choice;
-pub use job::{Arithmetic, HeadOption, Job, Recalibrate, Runner, TrustedChoice, Validation};
+pub use job::{Arithmetic, HeadOption, Job, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
 pub use memory::MemoryLimit;
 pub use prepared::Prepared;
+pub use presets::{PRESETS, Preset, preset};
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
 

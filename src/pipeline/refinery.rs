@@ -27,6 +27,9 @@ const OLDEST_OPSET: i64 = 8;
 /// Samples that a head is fitted to at most, and for each class: its few parameters need no more.
 const HEAD_SAMPLES: (usize, usize) = (20_000, 100);
 
+/// Features that a head may see: their second moment takes half a gigabyte then.
+const MOST_FEATURES: usize = 8192;
+
 /// What runs models for refinements.
 pub(super) struct Refinery<'a> {
     pub(super) candidates: Candidates<'a>,
@@ -69,7 +72,9 @@ impl<'a> HeadLayer<'a> {
         }
         let (name, site) = (&layer.weight.name, &layer.sites[0]);
         let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
+        let features = layer.matrix.dim();
         match layer.output.as_ref().map(|output| (output.axis, &output.shift)) {
+            _ if features > MOST_FEATURES => Err(format!("{name} sees {features} features, more than {MOST_FEATURES}")),
             _ if !by_row => Err(format!("{name} is not fed with a row for each sample")),
             _ if graph.producer(&site.input.name).is_none() => Err(format!("{name} sees the samples themselves")),
             Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias }),
@@ -226,23 +231,37 @@ impl<'a> Refinery<'a> {
             }
         }
         let bias = self.model.values(head_layer.bias)?;
-        let mut entrants = Vec::new();
-        for head in heads {
-            entrants.push(match head {
+        let (mut entered, mut entrants, mut failure) = (Vec::new(), Vec::new(), None);
+        for &head in heads {
+            let entrant = match head {
                 Head::Refit { fit, shrinkage, shifted } => {
                     let fit = head_fit(fit).ok_or_else(|| Error::Usage(format!("there is no head {fit:?}")))?;
-                    (fit.fit(&moments[shifted], *shrinkage)?, true)
+                    match fit.fit(&moments[&shifted], shrinkage) {
+                        Ok(fitted) => (fitted, true),
+                        Err(error) => {
+                            failure = failure.or(Some(error));
+                            continue;
+                        }
+                    }
                 }
                 Head::Kept => (head_layer.of(&self.model.values(&head_layer.layer.weight)?, &bias), false),
                 Head::Projected => (head_layer.of(&patches[head_layer.index].values, &bias), false),
-            });
+            };
+            entered.push(head);
+            entrants.push(entrant);
+        }
+        match failure {
+            // Where others are left, one that cannot be fitted is no obstacle.
+            Some(error) if entered.is_empty() => return Err(error.into()),
+            Some(error) => observer.note(&error.to_string()),
+            None => {}
         }
         let mut contest = Contest::new(entrants, Link::Softmax);
         observer.begin("heads", held_out.validation_samples(), "samples");
         held_out.features(&mut forward, observer, |batch, features| contest.add(batch, features))?;
         observer.end();
         let mut judged = Vec::new();
-        for (&head, Entrant { head: fitted, scores, .. }) in heads.iter().zip(contest.finish()) {
+        for (head, Entrant { head: fitted, scores, .. }) in entered.into_iter().zip(contest.finish()) {
             let recipe = Recipe { head, ..*base };
             self.fitted.push((recipe, fitted));
             judged.push((recipe, scores));

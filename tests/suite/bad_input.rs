@@ -527,7 +527,11 @@ fn options_with_values_that_make_no_sense_are_refused_by_name() {
         ("--alpha=", &["--alpha"]),
         ("--trusted 0", &["--trusted", "at least 1"]),
         ("--trusted -1", &["-1"]),
-        ("--trusted many", &["--trusted", "at least 1"]),
+        ("--trusted many", &["--trusted", "at least 1, all or auto"]),
+        ("--budget 0", &["--budget", "at least 1"]),
+        ("--recalibrate maybe", &["--recalibrate", "neither auto nor on nor off"]),
+        ("--head svm", &["--head", "ridge, lda"]),
+        ("--preset cheap", &["--preset", "best, fast, paper"]),
         ("--trusted 10 --trusted-ids ids.txt", &["--trusted", "cannot be used with"]),
         ("--selection best", &["--selection", "balanced"]),
         ("--max-rows 0", &["--max-rows", "positive number"]),
@@ -553,6 +557,7 @@ fn options_with_values_that_make_no_sense_are_refused_by_name() {
     ] {
         misused(&bench, &format!("{USUAL} {option}"), says);
     }
+    refuses(&bench, &format!("{USUAL} --budget 3 --alpha 10,20"), &["--budget", "--alpha auto"]);
     misused(&bench, "in.onnx --data npz:data.npz", &["required"]);
     misused(&bench, "in.onnx out.onnx", &["required"]);
     misused(&bench, "score in.onnx --data npz:data.npz", &["required"]);

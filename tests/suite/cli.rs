@@ -157,7 +157,7 @@ fn errors_read_as_one_sentence() {
 #[test]
 fn a_no_is_told_on_stderr_with_the_way_to_override_it() {
     let bench = Bench::with_small_model();
-    let ran = run(&bench, "in.onnx out.onnx --data npz:data.npz --alpha 0.0001,0.0002").expect(1);
+    let ran = run(&bench, "in.onnx out.onnx --data npz:data.npz --preset fast --alpha 0.0001,0.0002").expect(1);
     insta::assert_snapshot!(ran.stderr, @"onnx-sap: no candidate beats the original on 64 perturbed training images; out.onnx is not written (--force writes it)");
     assert!(ran.stdout.contains("accuracy on") && !bench.path("out.onnx").exists());
     assert!(bench.path("out.report.json").exists());

@@ -13,7 +13,16 @@ pub struct Contest {
     link: Link,
     scale: Scale,
     /// What came before the scales were known.
-    waiting: Vec<(Batch, Array2<f64>)>,
+    waiting: Vec<Shown>,
+}
+
+/// Samples as a contest sees them. (A batch also holds what the network is fed, which is large.)
+#[derive(Debug)]
+struct Shown {
+    indices: Vec<usize>,
+    labels: Vec<usize>,
+    /// A row a sample.
+    features: Array2<f64>,
 }
 
 /// A head, and its predictions.
@@ -37,12 +46,14 @@ impl Contest {
 
     /// Takes the features of a batch, a row a sample.
     pub fn add(&mut self, batch: &Batch, features: &Array2<f64>) {
+        let Batch { indices, labels, .. } = batch;
+        let shown = Shown { indices: indices.clone(), labels: labels.clone(), features: features.clone() };
         if self.scale.is_full() {
-            self.judge(batch, features);
+            self.judge(&shown);
             return;
         }
-        self.scale.add(features, &batch.labels);
-        self.waiting.push((batch.clone(), features.clone()));
+        self.scale.add(features, labels);
+        self.waiting.push(shown);
         if self.scale.is_full() {
             self.settle();
         }
@@ -60,16 +71,16 @@ impl Contest {
             entrant.head = self.scale.of(&entrant.head);
             entrant.scalable = false;
         }
-        for (batch, features) in std::mem::take(&mut self.waiting) {
-            self.judge(&batch, &features);
+        for shown in std::mem::take(&mut self.waiting) {
+            self.judge(&shown);
         }
     }
 
-    fn judge(&mut self, batch: &Batch, features: &Array2<f64>) {
+    fn judge(&mut self, shown: &Shown) {
         for Entrant { head, scores, .. } in &mut self.entrants {
-            let logits = head.logits(features);
+            let logits = head.logits(&shown.features);
             let classes = self.link.classes(logits.ncols());
-            for ((&index, &label), row) in batch.indices.iter().zip(&batch.labels).zip(logits.rows()) {
+            for ((&index, &label), row) in shown.indices.iter().zip(&shown.labels).zip(logits.rows()) {
                 // As in scoring, what cannot be judged is left out.
                 if label < classes && row.iter().all(|logit| logit.is_finite()) {
                     scores.samples.push(index);

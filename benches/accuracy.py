@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+"""How accurate corrected models are: networks that memorised wrong labels, before and after, against the published setting and
+against the same network trained on the correctly labelled part alone.
+
+    pip install -r benches/requirements.txt
+    cargo build --release
+    accuracy.py NETS [--arch lenet,mlp,resnet,vgg,vit] [--noise sym:0.25,…] [--seed 1,2,3] [--data DIR] [--only train|measure]
+    accuracy.py --table
+
+Trains what is not in the folder NETS yet (`fixtures/oracle/train.py`, minutes a network, one thread each), corrects every network
+with each of SETTINGS, and adds a line a network to RESULTS; a line that is there is not measured again. `--table` prints the
+means and standard deviations over the seeds as docs/accuracy.md has them. Every choice is made on noisy labels; clean ones are
+only counted.
+"""
+
+import argparse
+import csv
+import gzip
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / "docs" / "accuracy.csv"
+ARCHITECTURES = ["lenet", "mlp", "resnet", "vgg", "vit"]
+NOISES = ["sym:0.1", "sym:0.25", "sym:0.4", "pair:0.25", "clean"]
+SETTINGS = {
+    "paper": ["--preset", "paper"],
+    "best": ["--preset", "best"],
+    "perturb": ["--preset", "best", "--val", "perturb"],
+}
+COLUMNS = ["arch", "noise", "seed", "original", *SETTINGS, "ceiling", "recipe", "perturb_recipe"]
+
+
+def train(nets, arch, noise, seed, data):
+    """The folder of a network and its data, trained if it is not there, and the network trained on the clean part."""
+    folder = nets / f"{noise}-{seed}"
+    folder.mkdir(parents=True, exist_ok=True)
+    script = [sys.executable, str(ROOT / "fixtures/oracle/train.py"), arch, str(folder), "--noise", noise]
+    script += ["--seed", str(seed)] + (["--data", data] if data else [])
+    for suffix, option in (("", []), ("-retrain", ["--clean-part"])):
+        # Without noise the clean part is all of it.
+        if noise == "clean" and option or (folder / f"fashion-{arch}{suffix}.onnx").exists():
+            continue
+        subprocess.run(script + option, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    return folder
+
+
+def correct(tool, model, folder, options):
+    """The report of a run. Where nothing beats the original, that is what stays."""
+    spec = f"fashion-mnist:{folder}"
+    with tempfile.TemporaryDirectory() as scratch:
+        report = Path(scratch) / "report.json"
+        held_out = [] if "--val" in options else ["--val", f"{spec}#val"]
+        command = [tool, model, Path(scratch) / "out.onnx", "--data", spec, *held_out, "--test", f"{spec}#test"]
+        done = subprocess.run([*map(str, command), "--report", str(report), "--quiet", *options], capture_output=True, text=True)
+        if done.returncode not in (0, 1):
+            raise SystemExit(f"{model}: {done.stderr}")
+        return json.loads(report.read_text())
+
+
+def after(report):
+    when = "before" if report["chosen"]["verdict"] == "not_better" else "after"
+    return report[when]["test"]["accuracy"]
+
+
+def recipe(report):
+    chosen = report["chosen"]
+    if chosen["verdict"] == "not_better":
+        return "original"
+    return f"{chosen['alpha']:.3g}{' recalibrated' if chosen['recalibrated'] else ''} {chosen['head']}"
+
+
+def accuracy(model, folder):
+    """That of a model on the test images."""
+    import numpy
+    import onnxruntime
+
+    def values(name):
+        data = gzip.open(folder / f"{name}-ubyte.gz").read()
+        return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * data[3])
+
+    images = ((values("t10k-images-idx3").astype(numpy.float32) / 255 - 0.2860) / 0.3530).reshape(-1, 1, 28, 28)
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    parts = [session.run(None, {"input": images[at : at + 500]})[0].argmax(1) for at in range(0, len(images), 500)]
+    return float((numpy.concatenate(parts) == values("t10k-labels-idx1")).mean())
+
+
+def measure(tool, folder, arch, noise, seed):
+    model = folder / f"fashion-{arch}.onnx"
+    reports = {name: correct(tool, model, folder, options) for name, options in SETTINGS.items()}
+    ceiling = folder / f"fashion-{arch}-retrain.onnx"
+    line = {
+        "arch": arch,
+        "noise": noise,
+        "seed": seed,
+        "original": reports["best"]["before"]["test"]["accuracy"],
+        "ceiling": accuracy(ceiling, folder) if ceiling.exists() else reports["best"]["before"]["test"]["accuracy"],
+        "recipe": recipe(reports["best"]),
+        "perturb_recipe": recipe(reports["perturb"]),
+    }
+    return line | {name: after(report) for name, report in reports.items()}
+
+
+def read_results():
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open() as file:
+        return list(csv.DictReader(file))
+
+
+def add(line):
+    new = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        writer.writerow(line)
+
+
+def points(values):
+    """In per cent, with the standard deviation where there are several."""
+    values = [100 * value for value in values]
+    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+    return f"{statistics.mean(values):.1f}{spread}"
+
+
+def table():
+    lines = read_results()
+    names = ["original", *SETTINGS, "ceiling"]
+    print("| noise | network | seeds | " + " | ".join(names) + " | gap closed |")
+    print("| --- | --- | --- |" + " --- |" * (len(names) + 1))
+    for noise in NOISES:
+        of_noise = [line for line in lines if line["noise"] == noise]
+        groups = [(arch, [line for line in of_noise if line["arch"] == arch]) for arch in ARCHITECTURES]
+        for arch, group in [*groups, ("**all**", of_noise)]:
+            if group:
+                columns = [[float(line[name]) for line in group] for name in names]
+                mean = {name: statistics.mean(column) for name, column in zip(names, columns)}
+                gap = mean["ceiling"] - mean["original"]
+                closed = f"{100 * (mean['best'] - mean['original']) / gap:.0f} %" if gap > 0.005 else ""
+                cells = [points(column) if arch != "**all**" else f"{100 * statistics.mean(column):.1f}" for column in columns]
+                print(f"| {noise} | {arch} | {len(group)} | " + " | ".join(cells) + f" | {closed} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("nets", nargs="?", type=Path)
+    parser.add_argument("--arch", default=",".join(ARCHITECTURES))
+    parser.add_argument("--noise", default=",".join(NOISES))
+    parser.add_argument("--seed", default="1,2,3")
+    parser.add_argument("--data", help="Fashion-MNIST as four IDX .gz files")
+    parser.add_argument("--tool", default=ROOT / "target/release/onnx-sap")
+    parser.add_argument("--only", choices=["train", "measure"])
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if options.table:
+        return table()
+    if options.nets is None:
+        parser.error("name the folder of the networks")
+    for seed in options.seed.split(","):
+        for noise in options.noise.split(","):
+            for arch in options.arch.split(","):
+                folder = options.nets / f"{noise}-{seed}"
+                if options.only != "measure":
+                    folder = train(options.nets, arch, noise, seed, options.data)
+                known = any((line["arch"], line["noise"], line["seed"]) == (arch, noise, seed) for line in read_results())
+                if options.only != "train" and not known and (folder / f"fashion-{arch}.onnx").exists():
+                    line = measure(options.tool, folder, arch, noise, seed)
+                    add(line)
+                    print(line, flush=True)
+
+
+if __name__ == "__main__":
+    main()
