@@ -99,7 +99,10 @@ fn inspect_lists_every_weight() {
 fn the_main_command_ends_with_tables_of_layers_candidates_and_accuracy() {
     let bench = Bench::with_fashion();
     let (mlp, data) = (model("mlp").display().to_string(), "fashion-mnist:fashion-noisy");
-    let arguments = format!("{mlp} out.onnx --data {data} --test {data}#test --alpha 300,3000 --dry-run --device cpu");
+    let arguments = format!(
+        "{mlp} out.onnx --data {data} --test {data}#test --alpha 300,3000 --dry-run --device cpu \
+                             --preset fast --recalibrate auto"
+    );
     let ran = run(&bench, &arguments).expect(0);
     measured(|| insta::assert_snapshot!("correct", ran.stdout));
     assert_eq!(ran.stderr, "", "no progress where stderr is no terminal");

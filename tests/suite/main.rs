@@ -18,6 +18,7 @@ mod oracle;
 mod parity;
 mod readme;
 mod reference;
+mod refinements;
 mod resources;
 mod selection;
 mod support;
