@@ -87,7 +87,7 @@ impl Refinements {
         let chosen = found.chosen().recipe.alpha;
         let alphas = match job.alpha {
             AlphaChoice::One(alpha) => vec![alpha],
-            _ => vec![chosen, Alpha::new(chosen.get() / 10_f64.sqrt()).unwrap_or(chosen)],
+            AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) => vec![chosen, half_a_decade_below(chosen, found)],
         };
         let mut candidates = Vec::new();
         for alpha in alphas {
@@ -136,4 +136,11 @@ impl Refinements {
         };
         Ok(judged.iter().map(|(recipe, scores)| Candidate::of(*recipe, scores)).collect())
     }
+}
+
+/// A stronger correction: the one that was tried already, where it differs by rounding alone.
+fn half_a_decade_below(alpha: Alpha, found: &Search) -> Alpha {
+    let below = Alpha::new(alpha.get() / 10_f64.sqrt()).unwrap_or(alpha);
+    let tried = found.candidates.iter().map(|candidate| candidate.recipe.alpha);
+    tried.into_iter().find(|tried| (tried.get() / below.get() - 1.0).abs() < 1e-9).unwrap_or(below)
 }
