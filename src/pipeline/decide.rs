@@ -61,7 +61,7 @@ impl Decision<'_> {
         let Self { job, classifier, layers, held_out, .. } = *self;
         let head = HeadLayer::find(self.graph, classifier, layers);
         let refinery = Refinery::new(&self.place(), head.as_ref().ok().copied());
-        let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), observer)?;
+        let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), held_out, observer)?;
         let mut trials = Trials::new(self.family, refinery, clock);
         observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
         let mut found = search(&job.alpha, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {

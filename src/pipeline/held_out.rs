@@ -107,6 +107,11 @@ impl<'a> HeldOut<'a> {
         }
     }
 
+    /// Whether candidates are compared on perturbed training images.
+    pub(super) fn is_perturbed(&self) -> bool {
+        matches!(self.validation, ValidationData::Perturbed { .. })
+    }
+
     /// What the table calls the test data.
     pub(super) fn describe_test(&self) -> Option<String> {
         self.test.as_ref().map(|data| format!("{} ({} samples)", data.spec, data.set.len()))

@@ -27,6 +27,7 @@ impl Refinements {
         job: &Job,
         refinery: &Refinery<'_>,
         no_head: Option<&str>,
+        held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<Self, Error> {
         let refused = |option: &str, why: &str| Err(Error::Usage(format!("{option} is not possible: {why}")));
@@ -40,7 +41,9 @@ impl Refinements {
             }
             (Recalibrate::Off, _) => vec![false],
         };
-        let data: &[bool] = if refinery.can_shift() { &[false, true] } else { &[false] };
+        // On shifted images a head that was fitted to such would look better than it is.
+        let shifts = refinery.can_shift() && !held_out.is_perturbed();
+        let data: &[bool] = if shifts { &[false, true] } else { &[false] };
         let shrinkages = |fit: &'static str, values: &[f64]| {
             let of_data = |&shifted| values.iter().map(move |&shrinkage| Head::Refit { fit, shrinkage, shifted });
             data.iter().flat_map(of_data).collect::<Vec<_>>()
