@@ -11,7 +11,7 @@ use std::path::Path;
 /// Floats that a scoring batch holds by default: large enough to keep the engine busy, small enough for any machine.
 const FLOATS_IN_A_BATCH: usize = 1 << 22;
 
-/// Floats of a small sample: an image of 64 × 64 in colour.
+/// Floats of an image of 64 × 64 in colour.
 const SMALL_SAMPLE: usize = 3 << 12;
 
 /// A data set that is ready to be fed to a model.
@@ -74,10 +74,15 @@ impl Prepared {
             TrustedCount::Count(count) => count,
             TrustedCount::All => self.set.len(),
             TrustedCount::Auto => {
-                let most = if self.floats_in_a_sample() <= SMALL_SAMPLE { 5000 } else { 1000 };
+                let most = if self.has_small_samples() { 5000 } else { 1000 };
                 most.min(self.set.len().div_ceil(2))
             }
         }
+    }
+
+    /// Whether a sample is no larger than an image of 64 × 64 in colour.
+    pub(super) fn has_small_samples(&self) -> bool {
+        self.floats_in_a_sample() <= SMALL_SAMPLE
     }
 
     fn floats_in_a_sample(&self) -> usize {

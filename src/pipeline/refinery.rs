@@ -27,6 +27,9 @@ const OLDEST_OPSET: i64 = 8;
 /// Samples that a head is fitted to at most, and for each class: its few parameters need no more.
 const HEAD_SAMPLES: (usize, usize) = (20_000, 100);
 
+/// The same where samples are large, so that running the network over them takes hours.
+const LARGE_HEAD_SAMPLES: (usize, usize) = (5000, 20);
+
 /// Features that a head may see: their second moment takes half a gigabyte then.
 const MOST_FEATURES: usize = 8192;
 
@@ -277,7 +280,8 @@ impl<'a> Refinery<'a> {
     /// The sums that heads are fitted to.
     fn features(&self, forward: &mut Forward, shifted: bool, observer: &dyn Observer) -> Result<ClassMoments, Error> {
         let classes = self.head.as_ref().and_then(|head| head.layer.output.as_ref()).map_or(0, |output| output.outputs);
-        let most = HEAD_SAMPLES.0.max(HEAD_SAMPLES.1 * classes);
+        let (most, of_class) = if self.data.has_small_samples() { HEAD_SAMPLES } else { LARGE_HEAD_SAMPLES };
+        let most = most.max(of_class * classes);
         let samples = drawn(self.usable, most, self.seed);
         let batch = self.data.batch(self.batch);
         let stream = self.data.stream(shifted.then(|| Perturbation::shift(self.seed)));
