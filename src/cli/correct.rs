@@ -61,8 +61,8 @@ pub(super) struct CorrectArgs {
     recalibrate: Option<Recalibrate>,
     /// What the last layer becomes: what validation says, kept, corrected as the others, or computed anew from all samples
     /// [default: by the preset; project with one value of α]
-    #[arg(long, value_name = "auto|keep|project|ridge|lda", help_heading = "Correction")]
-    head: Option<HeadOption>,
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(HeadOption::all().map(HeadOption::name)), help_heading = "Correction")]
+    head: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
@@ -171,6 +171,11 @@ impl CorrectArgs {
         let trusted = self.trust.choice(&[&self.output, &self.report()], preset)?;
         let alpha = self.alpha(preset)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
+        let head = match &self.head {
+            None if chosen => preset.head,
+            None => HeadOption::Project,
+            Some(name) => HeadOption::all().find(|head| head.name() == name).ok_or_else(|| unknown("head", name))?,
+        };
         let solver = match self.solver.as_str() {
             "auto" => None,
             name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
@@ -186,7 +191,7 @@ impl CorrectArgs {
             preset: preset.name,
             method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
             recalibrate: self.recalibrate.unwrap_or(if chosen { preset.recalibrate } else { Recalibrate::Off }),
-            head: self.head.unwrap_or(if chosen { preset.head } else { HeadOption::Project }),
+            head,
             alpha,
             trusted,
             evidence: self.evidence.clone(),

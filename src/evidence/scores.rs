@@ -214,7 +214,9 @@ pub fn predict(
     enough: &mut dyn FnMut(&Scores) -> bool,
 ) -> Result<Scores, EvidenceError> {
     let mut tally = Tally::open(stream, limit)?;
-    for part in samples.chunks((PART * batch).max(1)) {
+    // Whole batches, so that these are the same as without parts.
+    let part = samples.len().div_ceil(MOST_PARTS).max(LEAST_BATCHES * batch).next_multiple_of(batch.max(1)).max(1);
+    for part in samples.chunks(part) {
         run(forward, stream, part, batch, observer, |scored| {
             observer.advance(scored.asked());
             tally.add(scored)
@@ -227,8 +229,11 @@ pub fn predict(
     if scores.samples.is_empty() { Err(EvidenceError::NoneUsable) } else { Ok(scores) }
 }
 
-/// Batches after which it is asked whether there are enough: reading ahead begins anew with each part.
-const PART: usize = 2;
+/// How often it is asked at most whether there are enough scores: who is asked looks at all of them.
+const MOST_PARTS: usize = 16;
+
+/// Batches between two such questions at least: reading ahead begins anew with each part.
+const LEAST_BATCHES: usize = 2;
 
 /// What batches add up to.
 struct Tally {

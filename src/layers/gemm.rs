@@ -28,8 +28,9 @@ impl LayerRule for Gemm {
         let matrix = MatrixView { groups: Axis::default(), outputs: outputs.clone(), inputs: inputs.clone() };
         let features = if inner_is_last(input) { -1 } else { -2 };
         let vectors = Vectors { rank: Some(2), ..Vectors::along(features, matrix.dim()) };
-        // A FusedGemm gives what a function makes of the products. Where the bias is scaled, it is not what is added.
-        let plain = node.proto().is_standard() && position == 1 && node.proto().float("beta", 1.0) == 1.0;
+        // A FusedGemm gives what a function makes of the products; with factors it is not `W a + b` that is given.
+        let factor = |name| node.proto().float(name, 1.0) == 1.0;
+        let plain = node.proto().is_standard() && position == 1 && factor("alpha") && factor("beta");
         let outputs = matrix.outputs.extent();
         let produced = plain.then_some(Produced { axis: OutputAxis::Features, bias: Some(2), outputs, positions: 0 });
         Ok(Finding { produced, ..node.finding((position, input), matrix, Unfold::Vectors(vectors))? })

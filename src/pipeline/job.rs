@@ -149,26 +149,21 @@ impl HeadOption {
     pub fn all() -> impl Iterator<Item = Self> {
         [Self::Auto, Self::Keep, Self::Project].into_iter().chain(FITS.iter().map(|fit| Self::Refit(fit.name())))
     }
-}
 
-impl fmt::Display for HeadOption {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
             Self::Auto => "auto",
             Self::Keep => "keep",
             Self::Project => "project",
             Self::Refit(name) => name,
-        })
+        }
     }
 }
 
-impl FromStr for HeadOption {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let names: Vec<String> = Self::all().map(|choice| choice.to_string()).collect();
-        let found = Self::all().find(|choice| choice.to_string() == text);
-        found.ok_or_else(|| format!("{text:?} is none of {}", names.join(", ")))
+impl fmt::Display for HeadOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
     }
 }
 

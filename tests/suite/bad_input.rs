@@ -530,7 +530,7 @@ fn options_with_values_that_make_no_sense_are_refused_by_name() {
         ("--trusted many", &["--trusted", "at least 1, all or auto"]),
         ("--budget 0", &["--budget", "at least 1"]),
         ("--recalibrate maybe", &["--recalibrate", "neither auto nor on nor off"]),
-        ("--head svm", &["--head", "ridge, lda"]),
+        ("--head svm", &["--head", "svm"]),
         ("--preset cheap", &["--preset", "cheap"]),
         ("--trusted 10 --trusted-ids ids.txt", &["--trusted", "cannot be used with"]),
         ("--selection best", &["--selection", "balanced"]),

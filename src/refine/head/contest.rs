@@ -1,6 +1,7 @@
 //! Several heads on the same features: one pass over validation samples judges them all.
 
-use super::{LinearHead, Scale};
+use super::LinearHead;
+use super::scale::{ENOUGH_SAMPLES, scaled};
 use crate::data::Batch;
 use crate::evidence::{Prediction, Scores};
 use crate::model::Link;
@@ -11,9 +12,8 @@ use ndarray::Array2;
 pub struct Contest {
     entrants: Vec<Entrant>,
     link: Link,
-    scale: Scale,
-    /// What came before the scales were known.
-    waiting: Vec<Shown>,
+    /// What came before there were enough samples to know the scales; nothing from then on.
+    waiting: Option<Vec<Shown>>,
 }
 
 /// Samples as a contest sees them. (A batch also holds what the network is fed, which is large.)
@@ -32,7 +32,7 @@ pub struct Entrant {
     pub head: LinearHead,
     /// What it predicts.
     pub scores: Scores,
-    /// Whether the size of its logits is still to be found.
+    /// Whether the size of its logits is to be found.
     scalable: bool,
 }
 
@@ -41,20 +41,16 @@ impl Contest {
     pub fn new(heads: impl IntoIterator<Item = (LinearHead, bool)>, link: Link) -> Self {
         let entrant = |(head, scalable)| Entrant { head, scores: Scores::default(), scalable };
         let entrants = heads.into_iter().map(entrant).collect();
-        Self { entrants, link, scale: Scale::default(), waiting: Vec::new() }
+        Self { entrants, link, waiting: Some(Vec::new()) }
     }
 
     /// Takes the features of a batch, a row a sample.
     pub fn add(&mut self, batch: &Batch, features: &Array2<f64>) {
         let Batch { indices, labels, .. } = batch;
         let shown = Shown { indices: indices.clone(), labels: labels.clone(), features: features.clone() };
-        if self.scale.is_full() {
-            self.judge(&shown);
-            return;
-        }
-        self.scale.add(features, labels);
-        self.waiting.push(shown);
-        if self.scale.is_full() {
+        let Some(waiting) = &mut self.waiting else { return self.judge(&shown) };
+        waiting.push(shown);
+        if waiting.iter().map(|shown| shown.labels.len()).sum::<usize>() >= ENOUGH_SAMPLES {
             self.settle();
         }
     }
@@ -67,12 +63,16 @@ impl Contest {
 
     /// Finds the scales, and judges what waited for them.
     fn settle(&mut self) {
-        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.scalable) {
-            entrant.head = self.scale.of(&entrant.head);
-            entrant.scalable = false;
+        let waiting = self.waiting.take().unwrap_or_default();
+        if waiting.is_empty() {
+            return;
         }
-        for shown in std::mem::take(&mut self.waiting) {
-            self.judge(&shown);
+        for entrant in self.entrants.iter_mut().filter(|entrant| entrant.scalable) {
+            let parts = waiting.iter().map(|shown| (&shown.features, shown.labels.as_slice()));
+            entrant.head = scaled(&entrant.head, parts);
+        }
+        for shown in &waiting {
+            self.judge(shown);
         }
     }
 

@@ -11,7 +11,6 @@ mod ridge;
 mod scale;
 
 pub use contest::{Contest, Entrant};
-use scale::Scale;
 
 use crate::evidence::ClassMoments;
 use ndarray::{Array1, Array2, Axis};

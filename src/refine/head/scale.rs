@@ -7,55 +7,35 @@
 use super::LinearHead;
 use ndarray::Array2;
 
-/// The most samples that the scale is chosen on: its minimum is flat.
-const MOST_SAMPLES: usize = 4096;
+/// Samples that are enough to choose the scale on: its minimum is flat.
+pub(super) const ENOUGH_SAMPLES: usize = 4096;
 
 /// The scales that are possible, as logarithms.
 const RANGE: (f64, f64) = (-7.0, 9.0);
 
-/// Chooses the scale of a head from held-out samples.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Scale {
-    /// The features of the samples, and their labels.
-    samples: Vec<(Vec<f64>, usize)>,
+/// The head with logits of the best size for samples, as many as are needed: their features, a row each, and their labels,
+/// part by part. Without samples it stays as it is.
+pub(super) fn scaled<'s>(head: &LinearHead, parts: impl Iterator<Item = (&'s Array2<f64>, &'s [usize])>) -> LinearHead {
+    let mut samples: Vec<(Vec<f64>, usize)> = Vec::new();
+    for (features, labels) in parts {
+        let logits = head.logits(features);
+        let known = logits.rows().into_iter().zip(labels).filter(|(row, label)| **label < row.len());
+        samples.extend(known.map(|(row, &label)| (row.to_vec(), label)));
+    }
+    if samples.is_empty() {
+        return head.clone();
+    }
+    head.scaled(least(RANGE, |logarithm| cross_entropy(&samples, logarithm.exp())).exp())
 }
 
-impl Scale {
-    /// Takes samples in, as many as are needed: their features, a row each, and their labels.
-    pub(super) fn add(&mut self, features: &Array2<f64>, labels: &[usize]) {
-        let free = MOST_SAMPLES.saturating_sub(self.samples.len());
-        let new = features.rows().into_iter().zip(labels).take(free);
-        self.samples.extend(new.map(|(row, &label)| (row.to_vec(), label)));
-    }
-
-    /// Whether more samples would not be looked at.
-    pub(super) fn is_full(&self) -> bool {
-        self.samples.len() >= MOST_SAMPLES
-    }
-
-    /// The head with logits of the best size. Without samples it stays as it is.
-    pub(super) fn of(&self, head: &LinearHead) -> LinearHead {
-        let Some((first, _)) = self.samples.first() else { return head.clone() };
-        let features: Vec<f64> = self.samples.iter().flat_map(|(features, _)| features.iter().copied()).collect();
-        let Ok(features) = Array2::from_shape_vec((self.samples.len(), first.len()), features) else {
-            return head.clone();
-        };
-        let logits = head.logits(&features);
-        let labels: Vec<usize> = self.samples.iter().map(|(_, label)| *label).collect();
-        let best = least(RANGE, |logarithm| cross_entropy(&logits, &labels, logarithm.exp()));
-        head.scaled(best.exp())
-    }
-}
-
-/// The mean cross-entropy of the softmax of `scale · logits`: convex in the scale.
-fn cross_entropy(logits: &Array2<f64>, labels: &[usize], scale: f64) -> f64 {
-    let known = |(_, label): &(ndarray::ArrayView1<'_, f64>, &usize)| **label < logits.ncols();
-    let loss = |(row, &label): (ndarray::ArrayView1<'_, f64>, &usize)| {
-        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let total: f64 = row.iter().map(|logit| (scale * (logit - largest)).exp()).sum();
-        total.ln() - scale * (row[label] - largest)
+/// The mean cross-entropy of the softmax of `scale` times the logits of samples with labels: convex in the scale.
+fn cross_entropy(samples: &[(Vec<f64>, usize)], scale: f64) -> f64 {
+    let loss = |(logits, label): &(Vec<f64>, usize)| {
+        let largest = logits.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let total: f64 = logits.iter().map(|logit| (scale * (logit - largest)).exp()).sum();
+        total.ln() - scale * (logits[*label] - largest)
     };
-    logits.rows().into_iter().zip(labels).filter(known).map(loss).sum::<f64>() / labels.len() as f64
+    samples.iter().map(loss).sum::<f64>() / samples.len() as f64
 }
 
 /// Where a function with one minimum has it, by golden sections.
@@ -80,9 +60,8 @@ mod tests {
     #[test]
     fn where_three_of_four_labels_are_what_is_predicted_the_probability_becomes_three_quarters() {
         let head = LinearHead { weight: array![[0.01], [-0.01]], bias: Array1::zeros(2) };
-        let mut scale = Scale::default();
-        scale.add(&array![[1.0], [1.0], [1.0], [1.0]], &[0, 0, 0, 1]);
-        let logits = scale.of(&head).logits(&array![[1.0]]);
+        let (features, labels) = (array![[1.0], [1.0], [1.0], [1.0]], [0, 0, 0, 1]);
+        let logits = scaled(&head, std::iter::once((&features, &labels[..]))).logits(&array![[1.0]]);
         let probability = 1.0 / (1.0 + (logits[(0, 1)] - logits[(0, 0)]).exp());
         assert!((probability - 0.75).abs() < 1e-3, "{probability}");
     }
@@ -90,6 +69,6 @@ mod tests {
     #[test]
     fn without_samples_nothing_changes() {
         let head = LinearHead { weight: array![[1.0]], bias: array![2.0] };
-        assert_eq!(Scale::default().of(&head), head);
+        assert_eq!(scaled(&head, std::iter::empty()), head);
     }
 }
