@@ -20,7 +20,7 @@ pub struct Layer {
     pub copies: Vec<WeightCopy>,
     /// The nodes that use it, in graph order; the moments of their inputs add up.
     pub sites: Vec<Site>,
-    /// Its outputs, where one node alone uses it and gives them as they are.
+    /// Its outputs, where one node alone uses it and gives them as they are, and the weight can be scaled.
     pub output: Option<Output>,
 }
 
@@ -140,7 +140,10 @@ fn copies(graph: &GraphIndex<'_>, class: &[Found]) -> Vec<WeightCopy> {
 fn layer(graph: &GraphIndex<'_>, class: Vec<Found>, copies: Vec<WeightCopy>) -> Layer {
     let Finding { weight, matrix, .. } = class[0].1.clone();
     let output = match &class[..] {
-        [(at, Finding { produced: Some(produced), .. })] => Output::of(graph, *at, *produced),
+        // Integers have a scale of their own, beyond which nothing can be scaled.
+        [(at, Finding { produced: Some(produced), .. })] if weight.constant.quantization.is_none() => {
+            Output::of(graph, *at, *produced)
+        }
         _ => None,
     };
     let sites = class.into_iter().map(|(at, finding)| site(graph, at, finding)).collect();

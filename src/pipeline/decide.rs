@@ -5,7 +5,7 @@ use super::held_out::HeldOut;
 use super::job::Job;
 use super::prepared::Prepared;
 use super::refine::Refinements;
-use super::refinery::{HeadLayer, Place, Refinery};
+use super::refinery::{Place, Refinery};
 use super::trials::Trials;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -14,7 +14,7 @@ use crate::layers::Layer;
 use crate::methods::Family;
 use crate::model::{Classifier, GraphIndex, WeightPatch};
 use crate::progress::Observer;
-use crate::refine::Recipe;
+use crate::refine::{HeadLayer, Recipe};
 use crate::search::{Outcomes, Search, Verdict, search};
 
 /// What candidates are made from, and what they are compared on.
@@ -60,7 +60,7 @@ impl Decision<'_> {
     ) -> Result<Decided, Error> {
         let Self { job, classifier, layers, held_out, .. } = *self;
         let head = HeadLayer::find(self.graph, classifier, layers);
-        let refinery = Refinery::new(&self.place(), head.as_ref().ok().copied());
+        let refinery = Refinery::new(self.place(), head.as_ref().ok().copied());
         let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), held_out, observer)?;
         let mut trials = Trials::new(self.family, refinery, clock);
         observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
@@ -70,6 +70,13 @@ impl Decision<'_> {
         observer.end();
         refinements.apply(job, &mut found, &mut trials, held_out, observer)?;
         let recipe = found.chosen().recipe;
+        if recipe.head.is_refit() {
+            // Its head was judged beside the model, in float64: what counts is the model with what it can hold of it.
+            observer.begin("chosen head", held_out.validation_samples(), "samples");
+            let scores = trials.with(&recipe, observer, |forward| held_out.validate(forward, observer))?;
+            observer.end();
+            found.judge_anew(&scores);
+        }
         let tested = match held_out.test_samples() {
             0 => None,
             samples => trials.with(&recipe, observer, |forward| {

@@ -7,11 +7,10 @@ use crate::data::Perturbation;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments};
-use crate::layers::{Layer, OutputAxis, Shift, Unfold};
-use crate::model::{Classifier, Constant, GraphIndex, Link, Model, WeightPatch};
+use crate::layers::Layer;
+use crate::model::{Classifier, Link, Model, WeightPatch};
 use crate::progress::Observer;
-use crate::refine::{Contest, Entrant, Head, LinearHead, Recalibration, Recipe, head_fit};
-use ndarray::{Array1, ArrayD, IxDyn};
+use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, head_fit};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -30,88 +29,27 @@ const HEAD_SAMPLES: (usize, usize) = (20_000, 100);
 /// The same where samples are large, so that running the network over them takes hours.
 const LARGE_HEAD_SAMPLES: (usize, usize) = (5000, 20);
 
-/// Features that a head may see: their second moment takes half a gigabyte then.
-const MOST_FEATURES: usize = 8192;
-
 /// What runs models for refinements.
 pub(super) struct Refinery<'a> {
+    place: Place<'a>,
     pub(super) candidates: Candidates<'a>,
-    pub(super) model: &'a Model,
-    pub(super) classifier: &'a Classifier,
-    pub(super) engine: &'a dyn Engine,
-    pub(super) layers: &'a [Layer],
     /// The layer that gives the class scores, where a closed form can take its place.
     pub(super) head: Option<HeadLayer<'a>>,
-    pub(super) data: &'a Prepared,
-    /// The training samples that can be used.
-    pub(super) usable: &'a [usize],
-    pub(super) batch: Option<usize>,
-    pub(super) seed: u64,
     /// The outputs of the original's layers.
     original: Option<Vec<Channels>>,
     /// Heads that were fitted.
     fitted: Vec<(Recipe, LinearHead)>,
 }
 
-/// The linear layer whose outputs are the class scores.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct HeadLayer<'a> {
-    /// Its place in the list of layers.
-    pub(super) index: usize,
-    layer: &'a Layer,
-    bias: &'a Constant,
-}
-
-impl<'a> HeadLayer<'a> {
-    /// Of a model, or why it has none that can be computed anew.
-    pub(super) fn find(graph: &GraphIndex<'_>, classifier: &Classifier, layers: &'a [Layer]) -> Result<Self, String> {
-        let scores = &classifier.head.value;
-        let gives = |layer: &Layer| layer.output.as_ref().is_some_and(|output| output.value.name == *scores);
-        let Some((index, layer)) = layers.iter().enumerate().find(|(_, layer)| gives(layer)) else {
-            return Err(format!("no layer that is rewritten gives the class scores {scores} as they are"));
-        };
-        if classifier.head.link.is_some_and(|link| link != Link::Softmax) {
-            return Err(format!("the class scores {scores} are no logits of a softmax"));
-        }
-        let (name, site) = (&layer.weight.name, &layer.sites[0]);
-        let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
-        let features = layer.matrix.dim();
-        match layer.output.as_ref().map(|output| (output.axis, &output.shift)) {
-            _ if features > MOST_FEATURES => Err(format!("{name} sees {features} features, more than {MOST_FEATURES}")),
-            _ if !by_row => Err(format!("{name} is not fed with a row for each sample")),
-            _ if graph.producer(&site.input.name).is_none() => Err(format!("{name} sees the samples themselves")),
-            Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias }),
-            _ => Err(format!("nothing of its own is added to the products of {name}")),
-        }
-    }
-
-    /// The value that it sees.
-    fn features(&self) -> &str {
-        &self.layer.sites[0].input.name
-    }
-
-    fn of(&self, weight: &ArrayD<f64>, bias: &ArrayD<f64>) -> LinearHead {
-        let weight = self.layer.matrix.matrices(weight).swap_remove(0);
-        LinearHead { weight, bias: bias.iter().copied().collect::<Array1<f64>>() }
-    }
-
-    fn patches(&self, head: &LinearHead) -> Result<[WeightPatch; 2], Error> {
-        let (layer, bias) = (self.layer, self.bias);
-        let weight = layer.matrix.tensor(std::slice::from_ref(&head.weight), &layer.weight.dims);
-        let shaped = ArrayD::from_shape_vec(IxDyn(&bias.dims), head.bias.to_vec());
-        let shaped = shaped.map_err(|error| Error::Usage(format!("bias {}: {error}", bias.name)))?;
-        let patch = |constant: &Constant, values, copies| WeightPatch { constant: constant.clone(), values, copies };
-        Ok([patch(&layer.weight, weight, layer.copies.clone()), patch(bias, shaped, Vec::new())])
-    }
-}
-
-/// Where a refinery works.
+/// What a refinery works on.
+#[derive(Clone, Copy)]
 pub(super) struct Place<'a> {
     pub(super) model: &'a Model,
     pub(super) classifier: &'a Classifier,
     pub(super) engine: &'a dyn Engine,
     pub(super) layers: &'a [Layer],
     pub(super) data: &'a Prepared,
+    /// The training samples that can be used.
     pub(super) usable: &'a [usize],
     pub(super) batch: Option<usize>,
     pub(super) seed: u64,
@@ -119,23 +57,14 @@ pub(super) struct Place<'a> {
 }
 
 impl<'a> Refinery<'a> {
-    pub(super) fn new(place: &Place<'a>, head: Option<HeadLayer<'a>>) -> Self {
-        let Place { model, classifier, engine, layers, data, usable, batch, seed, out } = *place;
-        let candidates = Candidates::new(model, classifier, engine, out);
-        Self {
-            candidates,
-            model,
-            classifier,
-            engine,
-            layers,
-            head,
-            data,
-            usable,
-            batch,
-            seed,
-            original: None,
-            fitted: Vec::new(),
-        }
+    pub(super) fn new(place: Place<'a>, head: Option<HeadLayer<'a>>) -> Self {
+        let candidates = Candidates::new(place.model, place.classifier, place.engine, place.out);
+        Self { place, candidates, head, original: None, fitted: Vec::new() }
+    }
+
+    /// The layers of the correction.
+    pub(super) fn layers(&self) -> &'a [Layer] {
+        self.place.layers
     }
 
     /// Why no layer can be recalibrated.
@@ -143,8 +72,11 @@ impl<'a> Refinery<'a> {
         if self.recalibrated().next().is_none() {
             return Some("the outputs of no layer can be seen and scaled".to_owned());
         }
-        if self.model.opset() < OLDEST_OPSET {
-            return Some(format!("its nodes need opset {OLDEST_OPSET}, and the model has {}", self.model.opset()));
+        if self.place.model.opset() < OLDEST_OPSET {
+            return Some(format!(
+                "its nodes need opset {OLDEST_OPSET}, and the model has {}",
+                self.place.model.opset()
+            ));
         }
         let batch = self.recalibration_batch();
         (batch < SMALLEST_BATCH)
@@ -153,14 +85,14 @@ impl<'a> Refinery<'a> {
 
     /// The layers that are recalibrated: all that can be observed but the head.
     fn recalibrated(&self) -> impl Iterator<Item = (usize, &'a Layer)> + use<'a> {
-        let (layers, scores) = (self.layers, self.classifier.head.value.clone());
+        let (layers, scores) = (self.place.layers, self.place.classifier.head.value.clone());
         let observable = move |layer: &Layer| layer.output.as_ref().is_some_and(|output| output.value.name != scores);
         layers.iter().enumerate().filter(move |(_, layer)| observable(layer))
     }
 
     fn recalibration_batch(&self) -> usize {
-        let batch = self.data.batch(self.batch);
-        if self.classifier.batch.is_some() { batch } else { batch.min(self.usable.len()) }
+        let batch = self.place.data.batch(self.place.batch);
+        if self.place.classifier.batch.is_some() { batch } else { batch.min(self.place.usable.len()) }
     }
 
     /// Gives the layers of a correction the means and deviations of the original's.
@@ -169,12 +101,12 @@ impl<'a> Refinery<'a> {
     /// Those of data and engine.
     pub(super) fn recalibrate(&mut self, patches: &mut Vec<WeightPatch>, observer: &dyn Observer) -> Result<(), Error> {
         let batch = self.recalibration_batch();
-        let mut samples = drawn(self.usable, RECALIBRATION_SAMPLES.max(batch), self.seed);
+        let mut samples = drawn(self.place.usable, RECALIBRATION_SAMPLES.max(batch), self.place.seed);
         samples.truncate(samples.len() / batch * batch);
         let observation = Observation {
-            engine: self.engine,
-            classifier: self.classifier,
-            stream: self.data.stream(None),
+            engine: self.place.engine,
+            classifier: self.place.classifier,
+            stream: self.place.data.stream(None),
             samples: &samples,
             batch,
         };
@@ -185,17 +117,17 @@ impl<'a> Refinery<'a> {
         if self.original.is_none() {
             let all: Vec<Observed<'_>> = layers.iter().filter_map(|(_, layer)| outputs(layer, None)).collect();
             observer.begin("statistics", samples.len(), "samples");
-            let found = observation.of(self.model, &all, observer)?;
+            let found = observation.of(self.place.model, &all, observer)?;
             observer.end();
             self.original = Some(found);
         }
         let original = self.original.iter().flatten();
         let mut recalibrations = Vec::new();
         for (of_layer, original) in layers.iter().zip(original) {
-            recalibrations.extend(Recalibration::of(self.model, *of_layer, original.clone())?);
+            recalibrations.extend(Recalibration::of(self.place.model, *of_layer, original.clone())?);
         }
         let Made { bytes, folder, .. } = &self.candidates.make(patches)?;
-        let corrected = Model::decode(self.model.path(), folder.clone(), bytes.clone())?;
+        let corrected = Model::decode(self.place.model.path(), folder.clone(), bytes.clone())?;
         let all: Vec<Observed<'_>> = recalibrations
             .iter()
             .filter_map(|recalibration| outputs(recalibration.layer, Some(recalibration.target())))
@@ -204,7 +136,7 @@ impl<'a> Refinery<'a> {
         let found = observation.of(&corrected, &all, observer)?;
         observer.end();
         for (recalibration, found) in recalibrations.iter().zip(&found) {
-            recalibration.apply(self.model, found, patches)?;
+            recalibration.apply(self.place.model, found, patches)?;
         }
         Ok(())
     }
@@ -224,16 +156,15 @@ impl<'a> Refinery<'a> {
         let Some(head_layer) = self.head else { return Ok(Vec::new()) };
         let Made { bytes, folder, .. } = &self.candidates.make(patches)?;
         let place = (bytes, folder.as_path());
-        let mut forward = Forward::reading(head_layer.features(), self.engine, self.classifier, place)?;
+        let mut forward = Forward::reading(head_layer.features(), self.place.engine, self.place.classifier, place)?;
         let mut moments = BTreeMap::new();
         for head in heads {
             if let Head::Refit { shifted, .. } = head
                 && !moments.contains_key(shifted)
             {
-                moments.insert(*shifted, self.features(&mut forward, *shifted, observer)?);
+                moments.insert(*shifted, self.class_moments(head_layer.classes(), &mut forward, *shifted, observer)?);
             }
         }
-        let bias = self.model.values(head_layer.bias)?;
         let (mut entered, mut entrants, mut failure) = (Vec::new(), Vec::new(), None);
         for &head in heads {
             let entrant = match head {
@@ -247,8 +178,8 @@ impl<'a> Refinery<'a> {
                         }
                     }
                 }
-                Head::Kept => (head_layer.of(&self.model.values(&head_layer.layer.weight)?, &bias), false),
-                Head::Projected => (head_layer.of(&patches[head_layer.index].values, &bias), false),
+                Head::Kept => (head_layer.original(self.place.model)?, false),
+                Head::Projected => (head_layer.corrected(self.place.model, patches)?, false),
             };
             entered.push(head);
             entrants.push(entrant);
@@ -274,17 +205,22 @@ impl<'a> Refinery<'a> {
 
     /// Whether training samples are images, which can be shifted.
     pub(super) fn can_shift(&self) -> bool {
-        Perturbation::check(&self.data.routes).is_ok()
+        Perturbation::check(&self.place.data.routes).is_ok()
     }
 
     /// The sums that heads are fitted to.
-    fn features(&self, forward: &mut Forward, shifted: bool, observer: &dyn Observer) -> Result<ClassMoments, Error> {
-        let classes = self.head.as_ref().and_then(|head| head.layer.output.as_ref()).map_or(0, |output| output.outputs);
-        let (most, of_class) = if self.data.has_small_samples() { HEAD_SAMPLES } else { LARGE_HEAD_SAMPLES };
+    fn class_moments(
+        &self,
+        classes: usize,
+        forward: &mut Forward,
+        shifted: bool,
+        observer: &dyn Observer,
+    ) -> Result<ClassMoments, Error> {
+        let (most, of_class) = if self.place.data.has_small_samples() { HEAD_SAMPLES } else { LARGE_HEAD_SAMPLES };
         let most = most.max(of_class * classes);
-        let samples = drawn(self.usable, most, self.seed);
-        let batch = self.data.batch(self.batch);
-        let stream = self.data.stream(shifted.then(|| Perturbation::shift(self.seed)));
+        let samples = drawn(self.place.usable, most, self.place.seed);
+        let batch = self.place.data.batch(self.place.batch);
+        let stream = self.place.data.stream(shifted.then(|| Perturbation::shift(self.place.seed)));
         observer.begin("features", samples.len(), "samples");
         let moments = class_moments(forward, &stream, (&samples, batch), classes, observer)?;
         observer.end();
@@ -296,7 +232,7 @@ impl<'a> Refinery<'a> {
     /// # Errors
     /// A head that did not compete.
     pub(super) fn set_head(&self, recipe: &Recipe, patches: &mut Vec<WeightPatch>) -> Result<(), Error> {
-        if !matches!(recipe.head, Head::Refit { .. }) {
+        if !recipe.head.is_refit() {
             return Ok(());
         }
         let fitted = self.fitted.iter().find(|(fitted, _)| fitted == recipe);
@@ -304,9 +240,7 @@ impl<'a> Refinery<'a> {
             .head
             .zip(fitted)
             .ok_or_else(|| Error::Usage(format!("the head {} was not fitted for that candidate", recipe.head)))?;
-        let [weight, bias] = head_layer.patches(head)?;
-        patches[head_layer.index] = weight;
-        patches.push(bias);
+        head_layer.replace(head, patches);
         Ok(())
     }
 }

@@ -85,7 +85,7 @@ impl<'a> Trials<'a> {
 
     fn correction(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Vec<WeightPatch>, Error> {
         self.clock.lap("search");
-        let all = Strengths::uniform(recipe.alpha, self.refinery.layers.len());
+        let all = Strengths::uniform(recipe.alpha, self.refinery.layers().len());
         let strengths = match (recipe.head, self.refinery.head.as_ref()) {
             (Head::Kept | Head::Refit { .. }, Some(head)) => all.keeping(head.index),
             _ => all,
@@ -104,7 +104,7 @@ impl<'a> Trials<'a> {
 #[cfg(test)]
 mod tests {
     use super::super::prepared::Prepared;
-    use super::super::refinery::{HeadLayer, Place};
+    use super::super::refinery::Place;
     use super::*;
     use crate::data::{Preprocessing, Spec};
     use crate::engine::tract::TractEngine;
@@ -113,6 +113,7 @@ mod tests {
     use crate::methods::{LayerFacts, MethodError};
     use crate::model::{Classifier, GraphIndex, Interface, Model};
     use crate::progress::Silent;
+    use crate::refine::HeadLayer;
     use crate::tensor::{ElementType, NamedTensor, Tensor};
     use ndarray::{ArrayD, IxDyn};
     use std::sync::atomic::{AtomicUsize, Ordering};
@@ -172,7 +173,7 @@ mod tests {
         let tensor = Tensor::from_f32(&ramp, ElementType::Float32);
         let batch = [NamedTensor { name: classifier.data[0].name.clone(), tensor }];
         let mut clock = Clock::default();
-        let mut trials = Trials::new(&family, Refinery::new(&place, Some(head)), &mut clock);
+        let mut trials = Trials::new(&family, Refinery::new(place, Some(head)), &mut clock);
         let mut scores = |recipe: &Recipe| trials.with(recipe, &Silent, |forward| Ok(forward.scores(&batch)?)).unwrap();
         let [half, double] = [0.5, 2.0].map(|alpha| Recipe::plain(Alpha::new(alpha).unwrap()));
         let first = scores(&half);

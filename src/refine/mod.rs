@@ -7,8 +7,9 @@
 mod head;
 mod recalibrate;
 mod recipe;
+mod vector;
 
-pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, LinearHead};
+pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, HeadLayer, LinearHead};
 pub use recalibrate::Recalibration;
 pub use recipe::{Head, Recipe};
 

@@ -12,10 +12,11 @@
 //! correction, Nagel et al. 2019). Where nothing is added to the outputs, they are scaled alone. Where a `BatchNormalization` reads
 //! them, its mean and variance become those of `z`, which is what it was made for (Li et al. 2017).
 
+use super::vector::{patch, values};
 use crate::evidence::{Channels, LEAST_DEVIATION, Target};
 use crate::layers::{Layer, Output, Shift};
-use crate::model::{Constant, Model, ModelError, WeightPatch};
-use ndarray::{Array1, ArrayD, Axis, Dimension, IxDyn};
+use crate::model::{Model, ModelError, WeightPatch};
+use ndarray::{Array1, ArrayD, Axis};
 
 /// The least and the largest ratio of deviations: a channel that has all but vanished is not blown up.
 const LIMITS: (f64, f64) = (0.2, 5.0);
@@ -45,7 +46,7 @@ impl<'a> Recalibration<'a> {
         let wanted = match &output.shift {
             // What it does to them stays the same if they get the statistics that it stands for.
             Shift::Normalization { mean, variance } => {
-                Channels { mean: vector(model, mean)?, deviation: vector(model, variance)?.mapv(f64::sqrt) }
+                Channels { mean: values(model, mean)?, deviation: values(model, variance)?.mapv(f64::sqrt) }
             }
             Shift::Bias(_) | Shift::Fixed => original,
         };
@@ -74,7 +75,7 @@ impl<'a> Recalibration<'a> {
         let of_layer = &mut patches[self.index];
         of_layer.values = scaled(self.layer, &of_layer.values, &ratio);
         if let Shift::Bias(bias) = &self.output.shift {
-            let moved = &ratio * &vector(model, bias)? + &self.wanted.mean - &ratio * &corrected.mean;
+            let moved = &ratio * &values(model, bias)? + &self.wanted.mean - &ratio * &corrected.mean;
             patches.push(patch(bias, &moved));
         }
         Ok(())
@@ -82,8 +83,8 @@ impl<'a> Recalibration<'a> {
 }
 
 /// A weight whose outputs are multiplied by numbers.
-fn scaled(layer: &Layer, values: &ArrayD<f64>, ratio: &Array1<f64>) -> ArrayD<f64> {
-    let mut matrices = layer.matrix.matrices(values);
+fn scaled(layer: &Layer, weight: &ArrayD<f64>, ratio: &Array1<f64>) -> ArrayD<f64> {
+    let mut matrices = layer.matrix.matrices(weight);
     let mut ratio = ratio.view();
     for matrix in &mut matrices {
         let (of_group, rest) = ratio.split_at(Axis(0), matrix.nrows());
@@ -91,14 +92,4 @@ fn scaled(layer: &Layer, values: &ArrayD<f64>, ratio: &Array1<f64>) -> ArrayD<f6
         ratio = rest;
     }
     layer.matrix.tensor(&matrices, &layer.weight.dims)
-}
-
-fn vector(model: &Model, constant: &Constant) -> Result<Array1<f64>, ModelError> {
-    Ok(model.values(constant)?.iter().copied().collect())
-}
-
-fn patch(constant: &Constant, values: &Array1<f64>) -> WeightPatch {
-    // At most one of its axes has more than one element.
-    let shaped = ArrayD::from_shape_fn(IxDyn(&constant.dims), |at| values[at.slice().iter().sum::<usize>()]);
-    WeightPatch { constant: constant.clone(), values: shaped, copies: Vec::new() }
 }

@@ -3,13 +3,17 @@
 //! Accuracy over log α rises to one broad top and falls again: too small an α removes what the network needs, too large a
 //! one nothing. So the best of three neighbours brackets the top, and each halving of the distance takes two tries at most.
 
+use super::{Candidate, Outcomes, complete, most_accurate};
+use crate::evidence::Scores;
+use crate::linalg::Alpha;
+use crate::refine::Recipe;
 use std::collections::BTreeMap;
 
 /// A value of α as the number of quarter-decades above 1.
-pub(super) type Quarters = i32;
+type Quarters = i32;
 
 /// The largest α: 10^6.
-pub(super) const LARGEST: Quarters = 24;
+const LARGEST: Quarters = 24;
 
 /// Between which the top is looked for: from 10^1.5 on.
 const RANGE: std::ops::RangeInclusive<Quarters> = 6..=LARGEST;
@@ -21,7 +25,7 @@ const START: Quarters = 14;
 const STEPS: [Quarters; 3] = [4, 2, 1];
 
 /// The next value to try, given the accuracies of those that were; nothing where the bracket is closed.
-pub(super) fn next(tried: &BTreeMap<Quarters, f64>) -> Option<Quarters> {
+fn next(tried: &BTreeMap<Quarters, f64>) -> Option<Quarters> {
     // Of equally good ones the largest α, which changes least.
     let by_accuracy = |a: &(&Quarters, &f64), b: &(&Quarters, &f64)| a.1.total_cmp(b.1);
     let Some((&best, _)) = tried.iter().max_by(by_accuracy) else { return Some(START) };
@@ -39,6 +43,61 @@ pub(super) fn next(tried: &BTreeMap<Quarters, f64>) -> Option<Quarters> {
             _ => lower.or(upper),
         }
     })
+}
+
+/// Draws a bracket around the best strength, with so many passes over the validation data. A candidate that is hopeless after
+/// a part of it costs that part only.
+pub(super) fn search<E>(
+    budget: f64,
+    recipe: impl Fn(Alpha) -> Recipe,
+    mut evaluate: impl FnMut(&Recipe, &mut dyn FnMut(&Scores) -> bool) -> Result<Scores, E>,
+) -> Result<Vec<Candidate>, E> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let mut tried: BTreeMap<i32, f64> = BTreeMap::new();
+    let mut whole = 0;
+    let mut spent = 0.0;
+    while let Some(quarters) = next(&tried).filter(|_| spent + 1.0 <= budget || tried.is_empty()) {
+        let recipe = recipe(quarter_decade(quarters));
+        let best = most_accurate(&candidates, complete(&candidates)).map(|best| &candidates[best]);
+        let scores = evaluate(&recipe, &mut |scores| best.is_some_and(|best| is_hopeless(scores, best)))?;
+        let judged = scores.samples.len() + scores.quarantined.len();
+        whole = whole.max(judged);
+        spent += judged as f64 / whole as f64;
+        let complete = judged == whole;
+        let candidate = Candidate { complete, ..Candidate::of(recipe, &scores) };
+        // What was judged on a part is compared on that part.
+        let accuracy = match best.filter(|_| !complete) {
+            Some(best) => best.validation.accuracy + candidate.outcomes.advantage(&best.outcomes).accuracy,
+            None => candidate.validation.accuracy,
+        };
+        tried.insert(quarters, accuracy);
+        candidates.push(candidate);
+    }
+    Ok(candidates)
+}
+
+/// Standard errors by which a candidate is behind before it is given up: by chance one in a thousand is.
+const HOPELESS: f64 = 3.0;
+
+/// Before so many samples nothing is given up.
+const LEAST_SAMPLES: usize = 200;
+
+fn is_hopeless(scores: &Scores, best: &Candidate) -> bool {
+    if scores.samples.len() < LEAST_SAMPLES {
+        return false;
+    }
+    let advantage = Outcomes::of(scores).advantage(&best.outcomes);
+    advantage.accuracy < -HOPELESS * advantage.standard_error
+}
+
+/// `10^(quarters / 4)`.
+fn quarter_decade(quarters: i32) -> Alpha {
+    Alpha::new(10_f64.powf(f64::from(quarters) / 4.0)).expect("a power of ten is positive")
+}
+
+/// The largest α that is tried.
+pub(super) fn largest() -> Alpha {
+    quarter_decade(LARGEST)
 }
 
 #[cfg(test)]

@@ -7,14 +7,14 @@
 
 mod bracket;
 mod outcomes;
+mod selection;
 
 pub use outcomes::{Advantage, Outcomes};
+pub use selection::{Search, Verdict};
 
 use crate::evidence::{Quality, Scores};
 use crate::linalg::Alpha;
 use crate::refine::Recipe;
-use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// Which values of α are tried.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,18 +43,12 @@ impl AlphaChoice {
     /// The largest value that may be tried.
     pub fn largest(&self) -> Alpha {
         match self {
-            Self::Auto { .. } => quarter_decade(bracket::LARGEST),
+            Self::Auto { .. } => bracket::largest(),
             Self::One(alpha) => *alpha,
-            Self::Grid(grid) => grid.iter().copied().fold(quarter_decade(0), |a, b| if a < b { b } else { a }),
-        }
-    }
-
-    /// The values that were given.
-    fn given(&self) -> Vec<Alpha> {
-        match self {
-            Self::Auto { .. } => Vec::new(),
-            Self::One(alpha) => vec![*alpha],
-            Self::Grid(grid) => grid.clone(),
+            Self::Grid(grid) => {
+                let larger = |a, b| if a < b { b } else { a };
+                grid.iter().copied().reduce(larger).unwrap_or_else(bracket::largest)
+            }
         }
     }
 }
@@ -77,99 +71,10 @@ impl Candidate {
     pub fn of(recipe: Recipe, scores: &Scores) -> Self {
         Self { recipe, validation: scores.quality(), outcomes: Outcomes::of(scores), complete: true }
     }
-}
 
-/// What the search found.
-#[derive(Clone, Debug)]
-pub struct Search {
-    /// Everything that was tried: first in the order of α, then in that of trying.
-    pub candidates: Vec<Candidate>,
-    /// The position of the chosen candidate.
-    pub chosen: usize,
-}
-
-/// Whether the chosen correction should be applied.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// It does better than the original on validation data, by more than the standard error of the difference.
-    Better,
-    /// It does not.
-    NotBetter,
-    /// The user gave one value of α, so it is applied whatever it does.
-    AsGiven,
-}
-
-impl Search {
-    /// The chosen candidate.
-    pub fn chosen(&self) -> &Candidate {
-        &self.candidates[self.chosen]
-    }
-
-    /// Takes in refinements of what is chosen, and chooses anew.
-    ///
-    /// Another strength must be clearly better. Of one strength, a correction without a new head is kept unless another one is
-    /// clearly better. A new head takes its place where it is not clearly worse than the best in accuracy: of several, the
-    /// one with the least cross-entropy, which tells closed forms apart more finely than the labels that they hit.
-    pub fn refine(&mut self, refinements: Vec<Candidate>) {
-        self.candidates.extend(refinements);
-        let alpha = self.strength();
-        let of_alpha: Vec<usize> = self.complete().filter(|&at| self.alpha(at) == alpha).collect();
-        let (refits, corrections): (Vec<usize>, Vec<usize>) =
-            of_alpha.iter().partition(|&&at| self.candidates[at].recipe.head.is_refit());
-        let best = self.best(&of_alpha).unwrap_or(self.chosen);
-        let good = refits.into_iter().filter(|&at| !self.is_clearly_better(best, at));
-        let loss = |at: usize| self.candidates[at].validation.mean_loss;
-        let refit = good.reduce(|least, at| if loss(at) < loss(least) { at } else { least });
-        let correction =
-            corrections.into_iter().reduce(|kept, at| if self.is_clearly_better(at, kept) { at } else { kept });
-        self.chosen = refit.or(correction).unwrap_or(self.chosen);
-    }
-
-    /// Takes in what must be chosen from in the place of what was tried so far: the most accurate of it.
-    pub fn replace(&mut self, candidates: Vec<Candidate>) {
-        let first = self.candidates.len();
-        self.candidates.extend(candidates);
-        let new: Vec<usize> = (first..self.candidates.len()).collect();
-        self.chosen = self.best(&new).unwrap_or(self.chosen);
-    }
-
-    /// The strength of what is chosen, unless the best of another is clearly better than the best of it.
-    fn strength(&self) -> Alpha {
-        let alpha = self.alpha(self.chosen);
-        let of_alpha: Vec<usize> = self.complete().filter(|&at| self.alpha(at) == alpha).collect();
-        let all: Vec<usize> = self.complete().collect();
-        match self.best(&all).zip(self.best(&of_alpha)) {
-            Some((best, of_alpha)) if self.is_clearly_better(best, of_alpha) => self.alpha(best),
-            _ => alpha,
-        }
-    }
-
-    fn complete(&self) -> impl Iterator<Item = usize> + '_ {
-        (0..self.candidates.len()).filter(|&at| self.candidates[at].complete)
-    }
-
-    fn alpha(&self, at: usize) -> Alpha {
-        self.candidates[at].recipe.alpha
-    }
-
-    /// Of several equally good ones the first.
-    fn best(&self, among: &[usize]) -> Option<usize> {
-        let accuracy = |at: usize| self.candidates[at].validation.accuracy;
-        among.iter().copied().reduce(|best, at| if accuracy(at) > accuracy(best) { at } else { best })
-    }
-
-    fn is_clearly_better(&self, this: usize, that: usize) -> bool {
-        self.candidates[this].outcomes.advantage(&self.candidates[that].outcomes).is_clear()
-    }
-
-    /// Whether the chosen candidate is to be applied in the place of the original.
-    pub fn verdict(&self, choice: &AlphaChoice, original: &Outcomes) -> Verdict {
-        match choice {
-            AlphaChoice::One(_) => Verdict::AsGiven,
-            _ if self.chosen().outcomes.advantage(original).is_clear() => Verdict::Better,
-            _ => Verdict::NotBetter,
-        }
+    /// Whether it is better than another by more than the standard error of the difference.
+    fn is_clearly_better_than(&self, other: &Self) -> bool {
+        self.outcomes.advantage(&other.outcomes).is_clear()
     }
 }
 
@@ -183,114 +88,42 @@ pub fn search<E>(
     recipe: impl Fn(Alpha) -> Recipe,
     mut evaluate: impl FnMut(&Recipe, &mut dyn FnMut(&Scores) -> bool) -> Result<Scores, E>,
 ) -> Result<Search, E> {
+    let given = match choice {
+        AlphaChoice::Auto { budget } => return bracket::search(*budget, recipe, evaluate).map(Search::among),
+        AlphaChoice::One(alpha) => std::slice::from_ref(alpha),
+        AlphaChoice::Grid(grid) => grid,
+    };
     let mut candidates: Vec<Candidate> = Vec::new();
-    match choice {
-        AlphaChoice::Auto { budget } => bracket(*budget, recipe, &mut evaluate, &mut candidates)?,
-        AlphaChoice::One(_) | AlphaChoice::Grid(_) => {
-            for alpha in choice.given() {
-                let recipe = recipe(alpha);
-                if candidates.iter().all(|candidate| candidate.recipe != recipe) {
-                    candidates.push(Candidate::of(recipe, &evaluate(&recipe, &mut |_| false)?));
-                }
-            }
+    for &alpha in given {
+        let recipe = recipe(alpha);
+        if candidates.iter().all(|candidate| candidate.recipe != recipe) {
+            candidates.push(Candidate::of(recipe, &evaluate(&recipe, &mut |_| false)?));
         }
     }
-    candidates.sort_by(|a, b| a.recipe.alpha.get().total_cmp(&b.recipe.alpha.get()));
-    let chosen = choose(&candidates);
-    Ok(Search { candidates, chosen })
+    Ok(Search::among(candidates))
 }
 
-/// Draws a bracket around the best strength, with so many passes over the validation data. A candidate that is hopeless after
-/// a part of it costs that part only.
-fn bracket<E>(
-    budget: f64,
-    recipe: impl Fn(Alpha) -> Recipe,
-    evaluate: &mut impl FnMut(&Recipe, &mut dyn FnMut(&Scores) -> bool) -> Result<Scores, E>,
-    candidates: &mut Vec<Candidate>,
-) -> Result<(), E> {
-    let mut tried: BTreeMap<i32, f64> = BTreeMap::new();
-    let mut whole = 0;
-    let mut spent = 0.0;
-    while let Some(quarters) = bracket::next(&tried).filter(|_| spent + 1.0 <= budget || tried.is_empty()) {
-        let recipe = recipe(quarter_decade(quarters));
-        let best = candidates.iter().filter(|candidate| candidate.complete).reduce(better);
-        let hopeless = |scores: &Scores| best.is_some_and(|best| is_hopeless(scores, best));
-        let scores = evaluate(&recipe, &mut |scores| hopeless(scores))?;
-        let judged = scores.samples.len() + scores.quarantined.len();
-        whole = whole.max(judged);
-        spent += judged as f64 / whole as f64;
-        let complete = judged == whole;
-        let candidate = Candidate { complete, ..Candidate::of(recipe, &scores) };
-        // What was judged on a part is compared on that part.
-        let accuracy = match best.filter(|_| !complete) {
-            Some(best) => best.validation.accuracy + candidate.outcomes.advantage(&best.outcomes).accuracy,
-            None => candidate.validation.accuracy,
-        };
-        tried.insert(quarters, accuracy);
-        candidates.push(candidate);
-    }
-    Ok(())
+/// The position of the most accurate of some candidates; of several the first.
+fn most_accurate(candidates: &[Candidate], among: impl IntoIterator<Item = usize>) -> Option<usize> {
+    let accuracy = |at: usize| candidates[at].validation.accuracy;
+    among.into_iter().reduce(|best, at| if accuracy(at) > accuracy(best) { at } else { best })
 }
 
-/// Standard errors by which a candidate is behind before it is given up: by chance one in a thousand is.
-const HOPELESS: f64 = 3.0;
-
-/// Before so many samples nothing is given up.
-const LEAST_SAMPLES: usize = 200;
-
-fn is_hopeless(scores: &Scores, best: &Candidate) -> bool {
-    if scores.samples.len() < LEAST_SAMPLES {
-        return false;
-    }
-    let advantage = Outcomes::of(scores).advantage(&best.outcomes);
-    advantage.accuracy < -HOPELESS * advantage.standard_error
-}
-
-fn better<'c>(a: &'c Candidate, b: &'c Candidate) -> &'c Candidate {
-    if b.validation.accuracy > a.validation.accuracy { b } else { a }
-}
-
-/// `10^(quarters / 4)`.
-fn quarter_decade(quarters: i32) -> Alpha {
-    Alpha::new(10_f64.powf(f64::from(quarters) / 4.0)).expect("a power of ten is positive")
-}
-
-/// The unbroken run of candidates around the best that are not clearly worse.
-fn plateau(candidates: &[Candidate]) -> std::ops::RangeInclusive<usize> {
-    let complete = (0..candidates.len()).filter(|&position| candidates[position].complete);
-    let accuracy = |position: usize| candidates[position].validation.accuracy;
-    let best = complete.reduce(|best, position| if accuracy(position) > accuracy(best) { position } else { best });
-    let best = best.unwrap_or(0);
-    let good = |position: &usize| {
-        let candidate = &candidates[*position];
-        candidate.complete && !candidates[best].outcomes.advantage(&candidate.outcomes).is_clear()
-    };
-    let first = (0..best).rev().take_while(good).last().unwrap_or(best);
-    let last = (best + 1..candidates.len()).take_while(good).last().unwrap_or(best);
-    first..=last
-}
-
-/// The candidate nearest the (logarithmic) middle of the plateau; of two equally near the larger α, which changes less.
-fn choose(candidates: &[Candidate]) -> usize {
-    let good = plateau(candidates);
-    let position = |index: usize| candidates[index].recipe.alpha.get().ln();
-    let middle = f64::midpoint(position(*good.start()), position(*good.end()));
-    let distance = |index: usize| (position(index) - middle).abs();
-    // Distances that differ by rounding alone are equal.
-    good.rev().reduce(|near, next| if distance(next) < distance(near) - 1e-9 { next } else { near }).unwrap_or(0)
+/// The positions of those that were judged on all of the data.
+fn complete(candidates: &[Candidate]) -> impl Iterator<Item = usize> + '_ {
+    (0..candidates.len()).filter(|&at| candidates[at].complete)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::evidence::Prediction;
-    use crate::refine::Head;
     use std::convert::Infallible;
 
     const AUTO: AlphaChoice = AlphaChoice::Auto { budget: 20.0 };
 
     /// Scores of so good a model on 2,000 samples.
-    fn scores(accuracy: f64) -> Scores {
+    pub(in crate::search) fn scores(accuracy: f64) -> Scores {
         let right = (accuracy * 2000.0).round() as usize;
         let prediction =
             |sample| Prediction { label: 0, predicted: usize::from(sample >= right), confidence: 1.0, loss: 1.0 };
@@ -377,41 +210,5 @@ mod tests {
     fn a_single_alpha_is_applied_whatever_it_does() {
         let choice = AlphaChoice::One(Alpha::new(7.0).unwrap());
         assert_eq!(verdict(&run(&choice, |_| 0.1), &choice), Verdict::AsGiven);
-    }
-
-    fn refined(plain: f64, others: &[(Recipe, f64, f64)]) -> Recipe {
-        let choice = grid(&[10.0]);
-        let mut search = run(&choice, |_| plain);
-        let candidate = |(recipe, accuracy, loss): &(Recipe, f64, f64)| {
-            let mut candidate = Candidate::of(*recipe, &scores(*accuracy));
-            candidate.validation.mean_loss = *loss;
-            candidate
-        };
-        search.refine(others.iter().map(candidate).collect());
-        search.chosen().recipe
-    }
-
-    const RIDGE: Head = Head::Refit { fit: "ridge", shrinkage: 0.1, shifted: false };
-    const LDA: Head = Head::Refit { fit: "lda", shrinkage: 0.1, shifted: false };
-
-    /// A difference of d samples that all fall one way has a standard error of √d samples.
-    #[test]
-    fn another_correction_must_be_clearly_better() {
-        let plain = Recipe::plain(Alpha::new(10.0).unwrap());
-        let kept = Recipe { head: Head::Kept, ..plain };
-        assert_eq!(refined(0.6, &[(kept, 0.6005, 1.0)]), plain);
-        assert_eq!(refined(0.6, &[(kept, 0.601, 1.0)]), kept);
-        let stronger = Recipe { recalibrated: true, ..Recipe::plain(Alpha::new(3.0).unwrap()) };
-        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger, 0.6105, 1.0)]), kept);
-        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger, 0.62, 1.0)]), stronger);
-    }
-
-    #[test]
-    fn a_new_head_is_kept_unless_it_is_clearly_worse_and_the_loss_tells_which() {
-        let plain = Recipe::plain(Alpha::new(10.0).unwrap());
-        let [ridge, lda] = [RIDGE, LDA].map(|head| Recipe { head, ..plain });
-        assert_eq!(refined(0.6, &[(ridge, 0.5995, 0.8), (lda, 0.6, 0.9)]), ridge);
-        assert_eq!(refined(0.6, &[(ridge, 0.59, 0.8), (lda, 0.6, 0.9)]), lda);
-        assert_eq!(refined(0.6, &[(ridge, 0.59, 0.8), (lda, 0.55, 0.9)]), plain);
     }
 }

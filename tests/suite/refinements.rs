@@ -1,6 +1,8 @@
 //! What follows a projection: recalibration and new heads, asked for by name or left to validation.
 
 use crate::support::{Bench, data, model, samples, small};
+use onnx_sap::model::proto::{AttributeProto, ModelProto};
+use prost::Message;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -24,6 +26,7 @@ fn what_is_asked_for_by_name_and_cannot_be_had_is_refused_with_the_reason() {
         ("fixed-batch.onnx", "--head ridge", "nothing of its own is added to the products of fc.weight"),
         ("sigmoid.onnx", "--head lda", "no logits of a softmax"),
         ("opset7-ir3.onnx", "--recalibrate on", "opset 8"),
+        ("quantised-tensor.onnx", "--head ridge --requantize", "no layer that is rewritten gives the class scores"),
         ("conv2d.onnx", "--head ridge --exclude fc", "no layer that is rewritten gives the class scores"),
     ] {
         let bench = bench(name);
@@ -31,6 +34,20 @@ fn what_is_asked_for_by_name_and_cannot_be_had_is_refused_with_the_reason() {
         assert!(ran.stderr.contains("is not possible") && ran.stderr.contains(reason), "{name}: {}", ran.stderr);
         assert!(!bench.path("out.onnx").exists());
     }
+}
+
+/// `α A B + C` is not what a head computes.
+#[test]
+fn a_gemm_with_a_factor_is_no_head() {
+    let bench = bench("conv2d.onnx");
+    let mut model = ModelProto::decode(std::fs::read(small("conv2d.onnx")).unwrap().as_slice()).unwrap();
+    let nodes = &mut model.graph.as_mut().unwrap().node;
+    let gemm = nodes.iter_mut().find(|node| node.op_type == "Gemm").unwrap();
+    gemm.attribute.push(AttributeProto { name: "alpha".to_owned(), f: 2.0, r#type: 1, ..AttributeProto::default() });
+    bench.put("in.onnx", &model.encode_to_vec());
+    let ran = bench.run(&format!("{USUAL} --alpha 30 --head ridge")).expect(2);
+    assert!(ran.stderr.contains("no layer that is rewritten gives the class scores"), "{}", ran.stderr);
+    bench.run(&format!("{USUAL} --alpha 30,300")).expect(0);
 }
 
 #[test]

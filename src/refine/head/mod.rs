@@ -6,11 +6,13 @@
 //! parameters, shrunk further, cannot memorise them again. A new head is one file here and one line in [`FITS`].
 
 mod contest;
+mod layer;
 mod lda;
 mod ridge;
 mod scale;
 
 pub use contest::{Contest, Entrant};
+pub use layer::HeadLayer;
 
 use crate::evidence::ClassMoments;
 use ndarray::{Array1, Array2, Axis};

@@ -1,0 +1,84 @@
+//! The linear layer whose outputs are the class scores: which one it is, and new values for it.
+
+use super::LinearHead;
+use crate::layers::{Layer, OutputAxis, Shift, Unfold};
+use crate::model::{Classifier, Constant, GraphIndex, Link, Model, ModelError, WeightPatch};
+use crate::refine::vector::{patch, values};
+use ndarray::ArrayD;
+
+/// Features that a head may see: their second moment takes half a gigabyte then.
+const MOST_FEATURES: usize = 8192;
+
+/// A last layer that a closed form can take the place of.
+#[derive(Clone, Copy, Debug)]
+pub struct HeadLayer<'a> {
+    /// Its place in the list of layers.
+    pub index: usize,
+    layer: &'a Layer,
+    bias: &'a Constant,
+}
+
+impl<'a> HeadLayer<'a> {
+    /// That of a model.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn find(graph: &GraphIndex<'_>, classifier: &Classifier, layers: &'a [Layer]) -> Result<Self, String> {
+        let scores = &classifier.head.value;
+        let gives = |layer: &Layer| layer.output.as_ref().is_some_and(|output| output.value.name == *scores);
+        let Some((index, layer)) = layers.iter().enumerate().find(|(_, layer)| gives(layer)) else {
+            return Err(format!("no layer that is rewritten gives the class scores {scores} as they are"));
+        };
+        if classifier.head.link.is_some_and(|link| link != Link::Softmax) {
+            return Err(format!("the class scores {scores} are no logits of a softmax"));
+        }
+        let (name, site) = (&layer.weight.name, &layer.sites[0]);
+        let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
+        let features = layer.matrix.dim();
+        match layer.output.as_ref().map(|output| (output.axis, &output.shift)) {
+            _ if features > MOST_FEATURES => Err(format!("{name} sees {features} features, more than {MOST_FEATURES}")),
+            _ if !by_row => Err(format!("{name} is not fed with a row for each sample")),
+            _ if graph.producer(&site.input.name).is_none() => Err(format!("{name} sees the samples themselves")),
+            Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias }),
+            _ => Err(format!("nothing of its own is added to the products of {name}")),
+        }
+    }
+
+    /// The value that it sees.
+    pub fn features(&self) -> &'a str {
+        &self.layer.sites[0].input.name
+    }
+
+    /// The number of classes.
+    pub fn classes(&self) -> usize {
+        self.layer.matrix.outputs.extent()
+    }
+
+    /// The head of the original model.
+    ///
+    /// # Errors
+    /// A weight that cannot be read.
+    pub fn original(&self, model: &Model) -> Result<LinearHead, ModelError> {
+        self.with_weight(model, &model.values(&self.layer.weight)?)
+    }
+
+    /// The head of a correction, whose bias is the original's.
+    ///
+    /// # Errors
+    /// A bias that cannot be read.
+    pub fn corrected(&self, model: &Model, patches: &[WeightPatch]) -> Result<LinearHead, ModelError> {
+        self.with_weight(model, &patches[self.index].values)
+    }
+
+    fn with_weight(&self, model: &Model, weight: &ArrayD<f64>) -> Result<LinearHead, ModelError> {
+        let weight = self.layer.matrix.matrices(weight).swap_remove(0);
+        Ok(LinearHead { weight, bias: values(model, self.bias)? })
+    }
+
+    /// Puts a head into a correction.
+    pub fn replace(&self, head: &LinearHead, patches: &mut Vec<WeightPatch>) {
+        let layer = self.layer;
+        patches[self.index].values = layer.matrix.tensor(std::slice::from_ref(&head.weight), &layer.weight.dims);
+        patches.push(patch(self.bias, &head.bias));
+    }
+}

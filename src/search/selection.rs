@@ -1,0 +1,170 @@
+//! Which of the candidates: by accuracy on validation labels, as far as the standard error of a difference tells.
+
+use super::{AlphaChoice, Candidate, Outcomes, complete, most_accurate};
+use crate::evidence::Scores;
+use crate::linalg::Alpha;
+use serde::Serialize;
+
+/// What the search found.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Everything that was tried: first in the order of α, then in that of trying.
+    pub candidates: Vec<Candidate>,
+    /// The position of the chosen candidate.
+    pub chosen: usize,
+}
+
+/// Whether the chosen correction should be applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// It does better than the original on validation data, by more than the standard error of the difference.
+    Better,
+    /// It does not.
+    NotBetter,
+    /// The user gave one value of α, so it is applied whatever it does.
+    AsGiven,
+}
+
+impl Search {
+    /// Of candidates that differ in strength, at least one: the one nearest the middle of those that are as good as the best.
+    pub(super) fn among(mut candidates: Vec<Candidate>) -> Self {
+        candidates.sort_by(|a, b| a.recipe.alpha.get().total_cmp(&b.recipe.alpha.get()));
+        let chosen = nearest_the_middle(&candidates);
+        Self { candidates, chosen }
+    }
+
+    /// The chosen candidate.
+    pub fn chosen(&self) -> &Candidate {
+        &self.candidates[self.chosen]
+    }
+
+    /// Takes in how the chosen candidate does once it is made as it will be written.
+    pub fn judge_anew(&mut self, scores: &Scores) {
+        let chosen = &mut self.candidates[self.chosen];
+        *chosen = Candidate::of(chosen.recipe, scores);
+    }
+
+    /// Takes in refinements of what is chosen, and chooses anew.
+    ///
+    /// Another strength must be clearly better. Of one strength, a correction without a new head is kept unless another one is
+    /// clearly better. A new head takes its place where it is not clearly worse than the best in accuracy: of several, the
+    /// one with the least cross-entropy, which tells closed forms apart more finely than the labels that they hit.
+    pub fn refine(&mut self, refinements: Vec<Candidate>) {
+        self.candidates.extend(refinements);
+        let alpha = self.strength();
+        let all = &self.candidates;
+        let of_alpha: Vec<usize> = complete(all).filter(|&at| all[at].recipe.alpha == alpha).collect();
+        let (refits, corrections): (Vec<usize>, Vec<usize>) =
+            of_alpha.iter().partition(|&&at| all[at].recipe.head.is_refit());
+        let best = most_accurate(all, of_alpha).unwrap_or(self.chosen);
+        let good = refits.into_iter().filter(|&at| !all[best].is_clearly_better_than(&all[at]));
+        let loss = |at: usize| all[at].validation.mean_loss;
+        let refit = good.reduce(|least, at| if loss(at) < loss(least) { at } else { least });
+        let better = |kept: usize, at: usize| if all[at].is_clearly_better_than(&all[kept]) { at } else { kept };
+        self.chosen = refit.or(corrections.into_iter().reduce(better)).unwrap_or(self.chosen);
+    }
+
+    /// Takes in what must be chosen from in the place of what was tried so far: the most accurate of it.
+    pub fn replace(&mut self, candidates: Vec<Candidate>) {
+        let first = self.candidates.len();
+        self.candidates.extend(candidates);
+        self.chosen = most_accurate(&self.candidates, first..self.candidates.len()).unwrap_or(self.chosen);
+    }
+
+    /// The strength of what is chosen, unless the best of another is clearly better than the best of it.
+    fn strength(&self) -> Alpha {
+        let all = &self.candidates;
+        let alpha = self.chosen().recipe.alpha;
+        let of_alpha = complete(all).filter(|&at| all[at].recipe.alpha == alpha);
+        match most_accurate(all, complete(all)).zip(most_accurate(all, of_alpha)) {
+            Some((best, ours)) if all[best].is_clearly_better_than(&all[ours]) => all[best].recipe.alpha,
+            _ => alpha,
+        }
+    }
+
+    /// Whether the chosen candidate is to be applied in the place of the original.
+    pub fn verdict(&self, choice: &AlphaChoice, original: &Outcomes) -> Verdict {
+        match choice {
+            AlphaChoice::One(_) => Verdict::AsGiven,
+            _ if self.chosen().outcomes.advantage(original).is_clear() => Verdict::Better,
+            _ => Verdict::NotBetter,
+        }
+    }
+}
+
+/// The unbroken run of candidates around the best that are not clearly worse.
+fn plateau(candidates: &[Candidate]) -> std::ops::RangeInclusive<usize> {
+    let best = most_accurate(candidates, complete(candidates)).unwrap_or(0);
+    let good = |&at: &usize| candidates[at].complete && !candidates[best].is_clearly_better_than(&candidates[at]);
+    let first = (0..best).rev().take_while(good).last().unwrap_or(best);
+    let last = (best + 1..candidates.len()).take_while(good).last().unwrap_or(best);
+    first..=last
+}
+
+/// The candidate nearest the (logarithmic) middle of the plateau; of two equally near the larger α, which changes less.
+fn nearest_the_middle(candidates: &[Candidate]) -> usize {
+    let good = plateau(candidates);
+    let position = |index: usize| candidates[index].recipe.alpha.get().ln();
+    let middle = f64::midpoint(position(*good.start()), position(*good.end()));
+    let distance = |index: usize| (position(index) - middle).abs();
+    // Distances that differ by rounding alone are equal.
+    good.rev().reduce(|near, next| if distance(next) < distance(near) - 1e-9 { next } else { near }).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::scores;
+    use super::*;
+    use crate::refine::{Head, Recipe};
+
+    /// A search over one strength.
+    fn found(accuracy: f64) -> Search {
+        Search::among(vec![Candidate::of(Recipe::plain(Alpha::new(10.0).unwrap()), &scores(accuracy))])
+    }
+
+    fn refined(plain: f64, others: &[(Recipe, f64, f64)]) -> Recipe {
+        let mut search = found(plain);
+        let candidate = |(recipe, accuracy, loss): &(Recipe, f64, f64)| {
+            let mut candidate = Candidate::of(*recipe, &scores(*accuracy));
+            candidate.validation.mean_loss = *loss;
+            candidate
+        };
+        search.refine(others.iter().map(candidate).collect());
+        search.chosen().recipe
+    }
+
+    const RIDGE: Head = Head::Refit { fit: "ridge", shrinkage: 0.1, shifted: false };
+    const LDA: Head = Head::Refit { fit: "lda", shrinkage: 0.1, shifted: false };
+
+    /// A difference of d samples that all fall one way has a standard error of √d samples.
+    #[test]
+    fn another_correction_must_be_clearly_better() {
+        let plain = Recipe::plain(Alpha::new(10.0).unwrap());
+        let kept = Recipe { head: Head::Kept, ..plain };
+        assert_eq!(refined(0.6, &[(kept, 0.6005, 1.0)]), plain);
+        assert_eq!(refined(0.6, &[(kept, 0.601, 1.0)]), kept);
+        let stronger = Recipe { recalibrated: true, ..Recipe::plain(Alpha::new(3.0).unwrap()) };
+        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger, 0.6105, 1.0)]), kept);
+        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger, 0.62, 1.0)]), stronger);
+    }
+
+    #[test]
+    fn a_new_head_is_kept_unless_it_is_clearly_worse_and_the_loss_tells_which() {
+        let plain = Recipe::plain(Alpha::new(10.0).unwrap());
+        let [ridge, lda] = [RIDGE, LDA].map(|head| Recipe { head, ..plain });
+        assert_eq!(refined(0.6, &[(ridge, 0.5995, 0.8), (lda, 0.6, 0.9)]), ridge);
+        assert_eq!(refined(0.6, &[(ridge, 0.59, 0.8), (lda, 0.6, 0.9)]), lda);
+        assert_eq!(refined(0.6, &[(ridge, 0.59, 0.8), (lda, 0.55, 0.9)]), plain);
+    }
+
+    #[test]
+    fn what_the_written_model_does_counts_and_not_what_its_head_did_beside_it() {
+        let original = Outcomes::of(&scores(0.55));
+        let mut search = found(0.6);
+        assert_eq!(search.verdict(&AlphaChoice::Grid(Vec::new()), &original), Verdict::Better);
+        search.judge_anew(&scores(0.5));
+        assert_eq!(search.chosen().validation.accuracy, 0.5);
+        assert_eq!(search.verdict(&AlphaChoice::Grid(Vec::new()), &original), Verdict::NotBetter);
+    }
+}
