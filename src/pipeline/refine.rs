@@ -30,7 +30,9 @@ impl Refinements {
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<Self, Error> {
-        let refused = |option: &str, why: &str| Err(Error::Usage(format!("{option} is not possible: {why}; leave the option out")));
+        let refused = |option: &str, why: &str| {
+            Err(Error::Usage(format!("{option} is not possible: {why}; leave the option out")))
+        };
         let recalibrated = match (job.recalibrate, refinery.cannot_recalibrate()) {
             (Recalibrate::On, Some(why)) => return refused("--recalibrate on", &why),
             (Recalibrate::On, None) => vec![true],
