@@ -11,8 +11,8 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
-use ndarray::ArrayD;
-use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
+use noise::Noise;
+use onnx_sap::data::{DataSet, Preprocessing, Route, Stream};
 use onnx_sap::engine::{Device, EngineName};
 use onnx_sap::error::Error;
 use onnx_sap::evidence::{EvidenceError, Inputs, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
@@ -24,46 +24,8 @@ use onnx_sap::progress::Silent;
 use std::path::Path;
 use std::time::Instant;
 
-/// Samples of noise, which repeat themselves: making them must not take time.
-struct Noise {
-    images: Vec<ArrayD<f32>>,
-    samples: usize,
-}
-
-impl Noise {
-    fn new(shape: &[usize], samples: usize) -> Self {
-        let image = |seed: u32| {
-            let mut state = seed;
-            ArrayD::from_shape_simple_fn(shape, || {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-            })
-        };
-        Self { images: (0..16).map(image).collect(), samples }
-    }
-}
-
-impl DataSet for Noise {
-    fn len(&self) -> usize {
-        self.samples
-    }
-
-    fn class_names(&self) -> Option<&[String]> {
-        None
-    }
-
-    fn id(&self, index: usize) -> SampleId {
-        SampleId(index.to_string())
-    }
-
-    fn label(&self, _: usize) -> usize {
-        0
-    }
-
-    fn content(&self, index: usize) -> Result<Content, DataError> {
-        Ok(Content::Values(self.images[index % self.images.len()].clone()))
-    }
-}
+#[path = "shared/noise.rs"]
+mod noise;
 
 fn main() -> Result<(), Error> {
     // As the program does it.

@@ -13,7 +13,7 @@ use crate::pipeline::{
     self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, PRESETS, Preset, Recalibrate, Validation,
 };
 use crate::refine::Recipe;
-use crate::report::{CandidateReport, LayerStatus, Report};
+use crate::report::{CandidateReport, EngineReport, LayerStatus, Report};
 use crate::search::AlphaChoice;
 use crate::store::Location;
 use crate::verify::AgreementStatus;
@@ -211,6 +211,14 @@ impl CorrectArgs {
     }
 }
 
+/// What ran the model, and what of it ran elsewhere.
+fn engine(EngineReport { info, nodes_on_cpu }: &EngineReport) -> String {
+    let elsewhere = nodes_on_cpu.iter().flatten().filter(|(_, count)| **count > 0);
+    let elsewhere: Vec<String> = elsewhere.map(|(operator, count)| format!("{count} {operator}")).collect();
+    let elsewhere = if elsewhere.is_empty() { String::new() } else { format!("; on the CPU {}", elsewhere.join(", ")) };
+    format!("{} {}, {} on {}{elsewhere}", info.name, info.version, info.provider, info.device)
+}
+
 /// What a person sees at the end.
 fn summary(job: &Job, outcome: &Outcome) -> String {
     let report = &outcome.report;
@@ -224,13 +232,7 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
         "trusted",
         format!("{} of {} samples, {}", report.trusted.count, report.data.samples, report.trusted.selection),
     );
-    fact(
-        "engine",
-        format!(
-            "{} {}, {} on {}",
-            report.engine.name, report.engine.version, report.engine.provider, report.engine.device
-        ),
-    );
+    fact("engine", engine(&report.engine));
     if let Some(limit) = job.max_memory {
         let passes = if report.moments_passes == 1 { "1 pass" } else { &format!("{} passes", report.moments_passes) };
         let peak =

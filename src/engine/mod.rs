@@ -7,10 +7,12 @@ pub mod ort;
 pub mod runtime;
 pub mod tract;
 
+mod carried;
 mod choose;
 mod error;
 mod names;
 
+pub use carried::Carried;
 pub(crate) use choose::may_fall_back;
 pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
 pub use error::EngineError;
@@ -18,6 +20,7 @@ pub use error::EngineError;
 use crate::tensor::Tensor;
 use bytes::Bytes;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// What runs the model: it stands in the report, so it says what really ran, not what was asked for.
@@ -33,6 +36,9 @@ pub struct EngineInfo {
     pub device: String,
     /// The shared library that was loaded, where there is one.
     pub library: Option<PathBuf>,
+    /// The bytes that were free on the device when it was opened, where it has memory of its own and that is known.
+    #[serde(skip)]
+    pub free_memory: Option<u64>,
 }
 
 impl EngineInfo {
@@ -82,7 +88,23 @@ pub trait Session: Send {
     /// the engine. [`EngineError::Unsupported`], on the first run with new shapes, from an engine that plans for them.
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError>;
 
-    /// The same, but shows the outputs all at once to `look`, where they lie: large ones need not be copied.
+    /// How many nodes of each operator the first run computed on the CPU though the session is one of another device; nothing
+    /// where the CPU is the device, before the first run, and where the engine does not tell.
+    fn on_cpu(&self) -> Option<&BTreeMap<String, usize>> {
+        None
+    }
+
+    /// From the next run on, these inputs are not fed and these outputs not asked for: what the outputs give is carried from
+    /// run to run inside the session, beginning with zeros.
+    fn carry(&mut self, carried: Vec<Carried>);
+
+    /// What is carried, in the order of [`carry`](Self::carry). The next run begins with zeros again.
+    ///
+    /// # Errors
+    /// [`EngineError::Run`] where it cannot be fetched.
+    fn take_carried(&mut self) -> Result<Vec<Tensor>, EngineError>;
+
+    /// The same as [`run`](Self::run), but shows the outputs all at once to `look`, where they lie: large ones need not be copied.
     ///
     /// # Errors
     /// Those of [`run`](Self::run).

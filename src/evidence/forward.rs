@@ -8,6 +8,7 @@ use crate::progress::Observer;
 use crate::tensor::{ElementType, NamedTensor, Tensor};
 use bytes::Bytes;
 use ndarray::{Array2, s};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// A loaded classifier.
@@ -64,6 +65,11 @@ impl Forward {
     pub fn prepare(&mut self, batch: &[NamedTensor]) -> Result<(), EvidenceError> {
         let feed = Feed::new(&self.classifier, batch)?;
         Ok(self.session.prepare(&feed.inputs(), &[self.classifier.head.value.as_str()])?)
+    }
+
+    /// What of it the first batch left to the CPU, by operator, where another device was to run it and the engine tells.
+    pub fn nodes_on_cpu(&self) -> Option<&BTreeMap<String, usize>> {
+        self.session.on_cpu()
     }
 
     /// How the model is fed and read; once samples were scored, its link is known.

@@ -27,4 +27,4 @@ pub use quarantine::BadLimit;
 pub(crate) use quarantine::Quarantine;
 pub use scores::{Journal, Meaning, NoJournal, Quality, ScoredBatch, Scores, Scoring, predict, score};
 pub use shard::Shard;
-pub use trusted::{Ranking, Trusted};
+pub use trusted::{Ranking, TIED, Trusted};

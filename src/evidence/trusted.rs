@@ -44,31 +44,41 @@ impl FromStr for Ranking {
     }
 }
 
+/// How far a loss may be from that of the last chosen one, as a share of it, to count as equal: about what devices differ in.
+/// A small loss is as wrong as a score is, as a share of itself, and scores in float32 are sums of that precision.
+pub const TIED: f64 = 1e-4;
+
 /// The trusted samples.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trusted {
     /// Their indices, in the order in which they are used.
     pub samples: Vec<usize>,
+    /// Those, trusted or not, whose losses are as good as equal to that of the last chosen one, where they are not all trusted:
+    /// on another device some might be ranked otherwise.
+    pub near_cut: Vec<usize>,
 }
 
 impl Trusted {
-    /// The `count` samples of lowest loss. Equal losses are ranked by index, so the choice is always the same.
+    /// The `count` samples of lowest loss. Losses that are [`TIED`] with the last one are ranked by index, so that the choice is
+    /// the same where engines differ in the last digits.
     ///
     /// # Errors
     /// [`EvidenceError::NoneTrusted`] where `count` is 0.
     pub fn lowest(scores: &Scores, count: usize, ranking: Ranking) -> Result<Self, EvidenceError> {
         let mut order: Vec<usize> = (0..scores.predictions.len()).collect();
         order.sort_by(|&a, &b| scores.predictions[a].loss.total_cmp(&scores.predictions[b].loss).then(a.cmp(&b)));
-        let chosen = match ranking {
-            Ranking::Global => order.into_iter().take(count).collect(),
+        let cuts = match ranking {
+            Ranking::Global => vec![Cut::of(&order, &scores.predictions, count)],
             Ranking::Balanced => balanced(&order, &scores.predictions, count),
         };
-        let mut samples: Vec<usize> = chosen.into_iter().map(|position| scores.samples[position]).collect();
-        if samples.is_empty() {
-            return Err(EvidenceError::NoneTrusted);
-        }
-        samples.sort_unstable();
-        Ok(Self { samples })
+        let sorted = |of_cut: fn(&Cut) -> &Vec<usize>| {
+            let mut samples: Vec<usize> =
+                cuts.iter().flat_map(of_cut).map(|&position| scores.samples[position]).collect();
+            samples.sort_unstable();
+            samples
+        };
+        let (samples, near_cut) = (sorted(|cut| &cut.chosen), sorted(|cut| &cut.near));
+        if samples.is_empty() { Err(EvidenceError::NoneTrusted) } else { Ok(Self { samples, near_cut }) }
     }
 
     /// Exactly the samples with these ids, in that order.
@@ -97,7 +107,7 @@ impl Trusted {
         let known =
             |(index, id): (Option<usize>, &SampleId)| index.ok_or_else(|| EvidenceError::UnknownId(id.0.clone()));
         let samples = found.into_iter().zip(ids).map(known).collect::<Result<_, _>>()?;
-        Ok(Self { samples })
+        Ok(Self { samples, near_cut: Vec::new() })
     }
 
     /// How many samples of each class are trusted.
@@ -121,8 +131,37 @@ impl Trusted {
     }
 }
 
+/// The lowest losses of some samples, by position.
+struct Cut {
+    chosen: Vec<usize>,
+    /// Those tied with the last of them, where not all are chosen.
+    near: Vec<usize>,
+}
+
+impl Cut {
+    /// The first `count` in the order of losses.
+    fn of(order: &[usize], predictions: &[Prediction], count: usize) -> Self {
+        let loss = |position: &usize| predictions[*position].loss;
+        let last = count.checked_sub(1).and_then(|last| order.get(last)).map(loss).filter(|last| last.is_finite());
+        let (first, end) = match last {
+            Some(last) => {
+                let reach = TIED * last.abs();
+                (
+                    order.partition_point(|at| loss(at) < last - reach),
+                    order.partition_point(|at| loss(at) <= last + reach),
+                )
+            }
+            None => (count.min(order.len()), count.min(order.len())),
+        };
+        let mut tied = order[first..end].to_vec();
+        tied.sort_unstable();
+        let chosen = order[..first].iter().chain(&tied).copied().take(count).collect();
+        Self { chosen, near: if end > count { tied } else { Vec::new() } }
+    }
+}
+
 /// Deals `count` places to the classes as evenly as their sizes allow, and fills them in the order of losses.
-fn balanced(order: &[usize], predictions: &[Prediction], count: usize) -> Vec<usize> {
+fn balanced(order: &[usize], predictions: &[Prediction], count: usize) -> Vec<Cut> {
     let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &sample in order {
         by_class.entry(predictions[sample].label).or_default().push(sample);
@@ -138,7 +177,7 @@ fn balanced(order: &[usize], predictions: &[Prediction], count: usize) -> Vec<us
             left -= more;
         }
     }
-    by_class.iter().flat_map(|(class, samples)| samples[..places[class]].iter().copied()).collect()
+    by_class.iter().map(|(class, samples)| Cut::of(samples, predictions, places[class])).collect()
 }
 
 #[cfg(test)]
@@ -171,6 +210,23 @@ mod tests {
     fn equal_losses_are_ranked_by_index() {
         let scores = scores(&[(0, 1.0), (0, 1.0), (0, 1.0)]);
         assert_eq!(Trusted::lowest(&scores, 2, Ranking::Global).unwrap().samples, [0, 1]);
+    }
+
+    #[test]
+    fn losses_as_good_as_equal_to_the_last_are_ranked_by_index_and_told() {
+        let nearly = 1.0 + TIED / 2.0;
+        let trusted = |losses: &[f64], count| {
+            let samples: Vec<(usize, f64)> = losses.iter().map(|&loss| (0, loss)).collect();
+            Trusted::lowest(&scores(&samples), count, Ranking::Global).unwrap()
+        };
+        // Whichever of the two a device finds lower.
+        for losses in [[nearly, 1.0, 0.5, 2.0], [1.0, nearly, 0.5, 2.0]] {
+            let trusted = trusted(&losses, 2);
+            assert_eq!((trusted.samples, trusted.near_cut), (vec![0, 2], vec![0, 1]));
+        }
+        assert_eq!(trusted(&[nearly, 1.0, 0.5, 2.0], 3).near_cut, [0; 0]);
+        assert_eq!(trusted(&[1.0 + 2.0 * TIED, 1.0, 0.5], 2), Trusted { samples: vec![1, 2], near_cut: vec![] });
+        assert_eq!(trusted(&[f64::INFINITY, 1.0, f64::INFINITY], 2).samples, [0, 1]);
     }
 
     #[test]

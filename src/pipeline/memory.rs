@@ -117,7 +117,7 @@ impl Subject<'_> {
             TrustedChoice::Lowest { count, .. } => (self.data.trusted(*count), self.data.set.len()),
             TrustedChoice::Given(ids) => (ids.len(), ids.len()),
         };
-        let one = Trusted { samples: self.data.first_usable()?.into_iter().collect() };
+        let one = Trusted { samples: self.data.first_usable()?.into_iter().collect(), ..Trusted::default() };
         let (shard, precision) = (Shard::WHOLE, job.precision());
         let measurement = Measurement { layers, trusted: &one, shard, rows: job.rows, precision, seed: job.seed };
         let needs = self.needs(classifier, &measurement, count.min(of_all))?;

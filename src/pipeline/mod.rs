@@ -117,6 +117,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let validation = held_out.validate(&mut original, observer)?;
     let test = held_out.test(&mut original, observer)?;
     observer.end();
+    let nodes_on_cpu = original.nodes_on_cpu().cloned();
     drop(original);
     clock.lap("before");
 
@@ -183,6 +184,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
         moments_passes,
+        nodes_on_cpu,
     };
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);

@@ -12,8 +12,8 @@ use crate::methods::LayerFacts;
 use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
 use crate::refine::Recipe;
 use crate::report::{
-    CandidateReport, Chosen, DataReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport, Report,
-    SCHEMA_VERSION, TrustedReport, peak_resident_bytes,
+    CandidateReport, Chosen, DataReport, EngineReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport,
+    Report, SCHEMA_VERSION, TrustedReport, peak_resident_bytes,
 };
 use crate::search::{Search, Verdict};
 use crate::verify::Verification;
@@ -41,6 +41,7 @@ pub(super) struct Findings {
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
+    pub(super) nodes_on_cpu: Option<BTreeMap<String, usize>>,
 }
 
 impl Record<'_> {
@@ -117,7 +118,7 @@ impl Record<'_> {
                 ("onnx-sap", env!("CARGO_PKG_VERSION").to_owned()),
                 (self.engine.name, self.engine.version.clone()),
             ]),
-            engine: self.engine.clone(),
+            engine: EngineReport { info: self.engine.clone(), nodes_on_cpu: result.nodes_on_cpu },
             model: ModelReport::of(self.model),
             data: DataReport {
                 spec: self.data.spec.to_string(),
@@ -135,6 +136,7 @@ impl Record<'_> {
                 count: self.trusted.samples.len(),
                 selection: self.settled.selection.to_owned(),
                 ids: self.trusted.samples.iter().map(|&sample| set.id(sample)).collect(),
+                near_cut: self.trusted.near_cut.iter().map(|&sample| set.id(sample)).collect(),
                 per_class: self.trusted.per_class(set, self.scores.meaning.classes),
             },
             layers: result.layers,

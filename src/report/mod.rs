@@ -28,7 +28,7 @@ pub struct Report {
     /// Of this program and the libraries that computed.
     pub versions: BTreeMap<&'static str, String>,
     /// What ran the model.
-    pub engine: EngineInfo,
+    pub engine: EngineReport,
     /// The input model.
     pub model: ModelReport,
     /// The training data.
@@ -62,6 +62,17 @@ pub struct Report {
     pub moments_passes: usize,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
+}
+
+/// What ran the model.
+#[derive(Clone, Debug, Serialize)]
+pub struct EngineReport {
+    /// The engine and its device.
+    #[serde(flatten)]
+    pub info: EngineInfo,
+    /// How many nodes of each operator were left to the CPU, where another device was to run them and the engine tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes_on_cpu: Option<BTreeMap<String, usize>>,
 }
 
 /// The input model.
@@ -137,6 +148,9 @@ pub struct TrustedReport {
     pub ids: Vec<SampleId>,
     /// How many of each class.
     pub per_class: Vec<usize>,
+    /// Those, trusted or not, whose losses are as good as equal to that of the last chosen one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub near_cut: Vec<SampleId>,
 }
 
 /// What became of a weight: its line in the ledger, and what was measured.

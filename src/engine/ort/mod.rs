@@ -4,13 +4,15 @@
 //! the crate's one piece of global state, because the thing it stands for is global itself. Any number of engines and
 //! sessions share it; a second library in the same process is refused.
 
+mod bound;
 mod library;
+mod placement;
 mod values;
 
 pub(super) use library::{Refusal, version};
 
 use super::names::{self, one_line};
-use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session, Shown, runtime};
+use super::{Carried, Device, Engine, EngineError, EngineInfo, Runnable, Session, Shown, runtime};
 use crate::panics;
 use crate::tensor::Tensor;
 use ::ort::environment::Environment;
@@ -18,7 +20,10 @@ use ::ort::ep::{self, ExecutionProvider, ExecutionProviderDispatch};
 use ::ort::logging::LogLevel;
 use ::ort::session::{OutputSelector, RunOptions, Session as OrtSession, builder::SessionBuilder};
 use ::ort::value::DynValue;
+use bound::Bound;
 use bytes::Bytes;
+use placement::Watch;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
@@ -139,9 +144,16 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, model: Runnable<'_>) -> Result<Box<dyn Session>, EngineError> {
-        let work = || self.builder(model.folder)?.commit_from_memory(&model.bytes).map_err(|error| error.to_string());
+        let watch = self.device.and_then(|_| Watch::new());
+        let work = || {
+            let mut builder = self.builder(model.folder)?;
+            if let Some(watch) = &watch {
+                builder = builder.with_profiling(watch.prefix()).map_err(|error| error.to_string())?;
+            }
+            builder.commit_from_memory(&model.bytes).map_err(|error| error.to_string())
+        };
         match panics::catch(work).unwrap_or_else(Err) {
-            Ok(session) => Ok(Box::new(Running { session })),
+            Ok(session) => Ok(Box::new(Running { session, bound: Bound::nothing(self.device), watch, on_cpu: None })),
             Err(reason) => Err(EngineError::Unsupported { engine: NAME, reason: plain(&reason) }),
         }
     }
@@ -150,6 +162,11 @@ impl Engine for OrtEngine {
 /// A model in ONNX Runtime.
 struct Running {
     session: OrtSession,
+    bound: Bound,
+    /// Until the first run of a session on a device.
+    watch: Option<Watch>,
+    /// What the watch has seen.
+    on_cpu: Option<BTreeMap<String, usize>>,
 }
 
 impl Session for Running {
@@ -177,6 +194,18 @@ impl Session for Running {
             Ok(())
         })
     }
+
+    fn carry(&mut self, carried: Vec<Carried>) {
+        self.bound.carry(carried);
+    }
+
+    fn on_cpu(&self) -> Option<&BTreeMap<String, usize>> {
+        self.on_cpu.as_ref()
+    }
+
+    fn take_carried(&mut self) -> Result<Vec<Tensor>, EngineError> {
+        panics::catch(|| self.bound.take()).unwrap_or_else(Err).map_err(failed)
+    }
 }
 
 impl Running {
@@ -188,14 +217,22 @@ impl Running {
         then: impl FnOnce(&[(&str, &DynValue)]) -> Result<R, String>,
     ) -> Result<R, EngineError> {
         let takes = self.session.inputs().iter().map(::ort::value::Outlet::name);
+        let takes = takes.filter(|name| !self.bound.feeds(name));
         let gives = self.session.outputs().iter().map(::ort::value::Outlet::name);
         names::check(NAME, takes, gives, inputs, wanted)?;
-        if wanted.is_empty() {
+        let Self { session, bound, watch, on_cpu } = self;
+        if wanted.is_empty() && bound.is_empty() {
             return Ok(R::default());
         }
-        panics::catch(|| run(&mut self.session, inputs, wanted, then))
-            .unwrap_or_else(Err)
-            .map_err(|reason| EngineError::Run { engine: NAME, reason: plain(&reason) })
+        let work = || match bound.is_empty() {
+            true => run(session, inputs, wanted, then),
+            false => bound.run(session, inputs, wanted, then),
+        };
+        let result = panics::catch(work).unwrap_or_else(Err).map_err(failed)?;
+        if let Some(watch) = watch.take() {
+            *on_cpu = panics::catch(|| watch.read(session)).ok().flatten();
+        }
+        Ok(result)
     }
 }
 
@@ -211,13 +248,12 @@ fn run<R>(
     }
     let options = RunOptions::new().map_err(|error| error.to_string())?.with_outputs(selector(wanted));
     let outputs = session.run_with_options(fed, &options).map_err(|error| error.to_string())?;
-    let named: Result<Vec<_>, String> = wanted
-        .iter()
-        .map(|&name| {
-            outputs.get(name).map(|value| (name, value)).ok_or_else(|| format!("output `{name}` did not come back"))
-        })
-        .collect();
-    then(&named?)
+    then(&bound::named(&outputs, wanted)?)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in map_err")]
+fn failed(reason: String) -> EngineError {
+    EngineError::Run { engine: NAME, reason: plain(&reason) }
 }
 
 /// Selects exactly the wanted outputs, each once, so that nothing else is copied back.
@@ -246,6 +282,7 @@ fn providers(device: Option<u32>) -> Vec<ExecutionProviderDispatch> {
 }
 
 fn describe(loaded: &Loaded, device: Option<u32>) -> EngineInfo {
+    let free_memory = device.and_then(runtime::free_memory_of_cuda);
     let (provider, device) = match device {
         Some(number) => (ep::CUDA::NAME, Device::Cuda(number)),
         None => (ep::CPU::NAME, Device::Cpu),
@@ -256,6 +293,7 @@ fn describe(loaded: &Loaded, device: Option<u32>) -> EngineInfo {
         provider: provider.into(),
         device: device.to_string(),
         library: Some(loaded.library.clone()),
+        free_memory,
     }
 }
 

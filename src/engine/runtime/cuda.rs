@@ -65,6 +65,19 @@ pub(in crate::engine) fn missing(library: &Path) -> String {
     missing.join(", ")
 }
 
+/// The bytes that are free on a CUDA device, as the driver's own program tells.
+pub(in crate::engine) fn free_memory(device: u32) -> Option<u64> {
+    // The program numbers all devices; CUDA those that the variable leaves visible, by number or identity.
+    let id = match env::var("CUDA_VISIBLE_DEVICES") {
+        Ok(visible) => visible.split(',').nth(device as usize)?.trim().to_owned(),
+        Err(_) => device.to_string(),
+    };
+    let query = ["--query-gpu=memory.free", "--format=csv,noheader,nounits", &format!("--id={id}")];
+    let output = Command::new("nvidia-smi").args(query).stdin(Stdio::null()).output().ok()?;
+    let mebibytes: u64 = String::from_utf8(output.stdout).ok()?.trim().parse().ok()?;
+    Some(mebibytes << 20)
+}
+
 /// The CUDA provider beside an ONNX Runtime library.
 pub(super) fn provider_beside(library: &Path) -> Option<PathBuf> {
     let name = if cfg!(windows) { "onnxruntime_providers_cuda.dll" } else { "libonnxruntime_providers_cuda.so" };

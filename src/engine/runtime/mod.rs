@@ -10,7 +10,7 @@ mod wheel;
 pub use cuda::{CudaLibrary, cuda_libraries};
 pub use wheel::VERSION;
 
-pub(super) use cuda::{missing as missing_for_cuda, preload as preload_cuda};
+pub(super) use cuda::{free_memory as free_memory_of_cuda, missing as missing_for_cuda, preload as preload_cuda};
 
 use super::{Device, EngineError, ort};
 use crate::progress::Observer;

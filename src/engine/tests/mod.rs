@@ -1,5 +1,6 @@
 //! One suite over every engine: what a graph gives, and how each wrong input is answered.
 
+mod carried;
 mod graph;
 mod moments;
 mod names;

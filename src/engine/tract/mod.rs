@@ -9,7 +9,7 @@ mod values;
 mod weights;
 
 use super::names::{self, one_line};
-use super::{Device, Engine, EngineError, EngineInfo, Runnable, Session};
+use super::{Carried, Device, Engine, EngineError, EngineInfo, Runnable, Session};
 use crate::model::inlined;
 use crate::panics;
 use crate::tensor::Tensor;
@@ -50,6 +50,7 @@ impl TractEngine {
             provider: NAME.into(),
             device: Device::Cpu.to_string(),
             library: None,
+            free_memory: None,
         };
         Self { info }
     }
@@ -80,6 +81,8 @@ struct Running {
     inputs: Vec<Input>,
     outputs: Vec<(String, OutletId)>,
     plans: VecDeque<Plan>,
+    /// What goes from run to run, and its present values.
+    carried: Vec<(Carried, Tensor)>,
 }
 
 /// An input of the model, as the model declares it.
@@ -128,7 +131,7 @@ impl Running {
         let graph = proto.graph.as_ref().ok_or("the model has no graph")?;
         let outlet = |name: &String| parsed.outlets_by_name.get(name).map(|outlet| (name.clone(), *outlet));
         let outputs = graph.output.iter().filter_map(|output| outlet(&output.name)).collect();
-        Ok(Self { model: parsed_model, inputs, outputs, plans: VecDeque::new() })
+        Ok(Self { model: parsed_model, inputs, outputs, plans: VecDeque::new(), carried: Vec::new() })
     }
 
     /// The tensors in the model's order of inputs, each checked against what the model declares.
@@ -171,6 +174,35 @@ impl Running {
         Ok(Ready { plan, tensors, outlets })
     }
 
+    /// Runs once, and puts the new values in the place of those that were carried.
+    fn run_carrying(
+        &mut self,
+        carried: &mut [(Carried, Tensor)],
+        inputs: &[(&str, &Tensor)],
+        wanted: &[&str],
+    ) -> Result<Vec<Tensor>, EngineError> {
+        let fed: Vec<_> = carried.iter().map(|(carried, value)| (carried.input.as_str(), value)).collect();
+        let asked: Vec<_> = carried.iter().map(|(carried, _)| carried.output.as_str()).collect();
+        let mut outputs = self.run_once(&[inputs, &fed].concat(), &[wanted, &asked].concat())?;
+        let values = outputs.split_off(wanted.len());
+        carried.iter_mut().zip(values).for_each(|((_, value), new)| *value = new);
+        Ok(outputs)
+    }
+
+    fn run_once(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError> {
+        self.check_names(inputs, wanted)?;
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let Ready { plan, tensors, outlets } = self.ready(inputs, wanted)?;
+        let results = panics::catch(|| run(&plan, &tensors)).unwrap_or_else(Err).map_err(failed)?;
+        let result = |outlet: OutletId| outlets.binary_search(&outlet).ok().and_then(|at| results.get(at)).cloned();
+        self.outlets(wanted)
+            .into_iter()
+            .map(|outlet| result(outlet).ok_or_else(|| failed("an output did not come back".into())))
+            .collect()
+    }
+
     fn optimise(&self, tensors: &[&Tensor], wanted: &[OutletId]) -> Result<Arc<TypedRunnableModel>, String> {
         let mut model = self.model.clone();
         for (position, tensor) in tensors.iter().enumerate() {
@@ -194,17 +226,24 @@ impl Session for Running {
     }
 
     fn run(&mut self, inputs: &[(&str, &Tensor)], wanted: &[&str]) -> Result<Vec<Tensor>, EngineError> {
-        self.check_names(inputs, wanted)?;
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let Ready { plan, tensors, outlets } = self.ready(inputs, wanted)?;
-        let results = panics::catch(|| run(&plan, &tensors)).unwrap_or_else(Err).map_err(failed)?;
-        let result = |outlet: OutletId| outlets.binary_search(&outlet).ok().and_then(|at| results.get(at)).cloned();
-        self.outlets(wanted)
+        let mut carried = std::mem::take(&mut self.carried);
+        let result = self.run_carrying(&mut carried, inputs, wanted);
+        self.carried = carried;
+        result
+    }
+
+    fn carry(&mut self, carried: Vec<Carried>) {
+        self.carried = carried
             .into_iter()
-            .map(|outlet| result(outlet).ok_or_else(|| failed("an output did not come back".into())))
-            .collect()
+            .map(|carried| {
+                let zeros = carried.zeros();
+                (carried, zeros)
+            })
+            .collect();
+    }
+
+    fn take_carried(&mut self) -> Result<Vec<Tensor>, EngineError> {
+        Ok(self.carried.iter_mut().map(|(carried, value)| std::mem::replace(value, carried.zeros())).collect())
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::Inputs;
 use super::products::Products;
+use crate::engine::Carried;
 use crate::layers::{Padding, Unfold, Vectors, Window};
 use crate::model::fragment::{int, ints, string};
 use crate::model::proto::AttributeProto;
@@ -40,10 +41,10 @@ impl Source {
 /// How the moment of a source comes out of the instrumented model.
 #[derive(Debug)]
 pub(super) enum Measured {
-    /// The engine computes it.
+    /// The engine computes it and adds it up from run to run.
     Inside {
-        /// The output that holds `Σ aᵢaᵢᵀ`, float64 `[groups, d, d]`.
-        moment: String,
+        /// The sum, float64 `[groups, d, d]`.
+        sum: RunningSum,
         /// The input that weighs each row of the batch, float64, where rows are drawn.
         mask: Option<String>,
         /// The output that holds the number of rows, float64 `[1]`, where it is not known beforehand.
@@ -56,6 +57,13 @@ pub(super) enum Measured {
         /// What multiplies them.
         products: Products,
     },
+}
+
+/// A sum over the runs of a session, which is its value and what rounding this has lost (see `tiles.rs`).
+#[derive(Debug)]
+pub(super) struct RunningSum {
+    pub(super) value: Carried,
+    pub(super) rest: Carried,
 }
 
 /// What is known of a source before its moment is taken.
@@ -171,9 +179,29 @@ fn compute_inside(additions: &mut Additions<'_>, source: &Source, known: &Known)
         moment = fragment.node("Expand", &[&moment, &all], vec![]);
     }
     let count = source.is_in_body().then(|| number_of_rows(fragment, &columns));
-    let moment = additions.bring_out(source.scope, moment, &[groups, dim, dim], ElementType::Float64);
+    let term = additions.bring_out(source.scope, moment, &[groups, dim, dim], ElementType::Float64);
+    let shape = [source.unfold.groups(), source.unfold.dim(), source.unfold.dim()];
+    let sum = add_up(additions.to(MAIN), &term, &shape);
     let rows = count.map(|count| additions.bring_out(source.scope, count, &[1], ElementType::Float64));
-    Measured::Inside { moment, mask, rows }
+    Measured::Inside { sum, mask, rows }
+}
+
+/// Adds a term to a sum over the runs, exactly but for what the rest of it loses (Knuth, "The Art of Computer Programming",
+/// vol. 2, 4.2.2, theorem B): sums of any batches are then the same.
+fn add_up(fragment: &mut Fragment, term: &str, shape: &[usize]) -> RunningSum {
+    let [value, rest] = [(); 2].map(|()| fragment.input(ElementType::Float64, shape.len()));
+    let sum = fragment.node("Add", &[&value, term], vec![]);
+    let of_term = fragment.node("Sub", &[&sum, &value], vec![]);
+    let of_value = fragment.node("Sub", &[&sum, &of_term], vec![]);
+    let lost_of_value = fragment.node("Sub", &[&value, &of_value], vec![]);
+    let lost_of_term = fragment.node("Sub", &[term, &of_term], vec![]);
+    let lost = fragment.node("Add", &[&lost_of_value, &lost_of_term], vec![]);
+    let new_rest = fragment.node("Add", &[&rest, &lost], vec![]);
+    let mut carried = |input, output: String| {
+        fragment.output(&output, ElementType::Float64);
+        Carried { input, output, shape: shape.to_vec() }
+    };
+    RunningSum { value: carried(value, sum), rest: carried(rest, new_rest) }
 }
 
 /// The last extent of `[groups, d, rows]`.

@@ -146,18 +146,18 @@ pub fn collect(
     let mut run = Run::new(session, classifier, taken, total);
     pass.stream.for_each(rest, batch, |batch: Batch| {
         if let Some(signal) = observer.stopped() {
-            keeper.keep(run.total())?;
+            keeper.keep(run.total()?)?;
             return Err(EvidenceError::Stopped(signal));
         }
         run.add(&batch)?;
         if keeper.is_due() {
-            keeper.keep(run.total())?;
+            keeper.keep(run.total()?)?;
         }
         observer.advance(batch.indices.len());
         Ok::<(), EvidenceError>(())
     })?;
     observer.end();
-    Ok(run.finish())
+    run.finish()
 }
 
 fn known(probe: &Probe, drawn: &[Option<Vec<usize>>]) -> Vec<Known> {

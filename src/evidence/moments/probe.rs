@@ -12,6 +12,10 @@ use crate::model::{Classifier, GraphIndex};
 /// What the activations of a batch may take by default, in bytes: about what the engine itself needs for a large model.
 const MEMORY_BUDGET: usize = 3 << 28;
 
+/// The share of a device's free memory that the activations of a batch and the sums may take by default: kernels need room to
+/// work in, and what is freed is not always of the size that is needed next.
+const SHARE_OF_DEVICE: f64 = 0.5;
+
 /// No larger batch is chosen by default: beyond, nothing gets faster.
 const LARGEST_BATCH: usize = 128;
 
@@ -21,12 +25,14 @@ pub(super) struct Probe {
     pub(super) rows_per_sample: Vec<Option<usize>>,
     /// About what the activations of a sample take.
     pub(super) bytes_per_sample: usize,
+    /// What those of a batch may take by default.
+    pub(super) budget: usize,
 }
 
 impl Probe {
     /// How many samples run at once: the model's own number, the user's, or what fits, and no more than there are.
     pub(super) fn batch(&self, classifier: &Classifier, asked: Option<usize>, samples: usize) -> usize {
-        let fits = (MEMORY_BUDGET / self.bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);
+        let fits = (self.budget / self.bytes_per_sample.max(1)).clamp(1, LARGEST_BATCH);
         classifier.batch.unwrap_or_else(|| asked.unwrap_or(fits).min(samples))
     }
 }
@@ -54,7 +60,17 @@ impl Probing<'_> {
             rows_per_sample.push(rows);
         }
         let bytes_per_sample = self.bytes(&shapes, &rows_per_sample, batch);
-        Ok(Probe { shapes, rows_per_sample, bytes_per_sample })
+        Ok(Probe { shapes, rows_per_sample, bytes_per_sample, budget: self.budget() })
+    }
+
+    /// What the activations of a batch may take by default. A device of its own holds the sums, too: their values and rests
+    /// before and after a run, and a term and what was lost while they are added.
+    fn budget(&self) -> usize {
+        let Some(free) = self.engine.info().free_memory else { return MEMORY_BUDGET };
+        let entries = |source: &Source| source.unfold.groups() * source.unfold.dim().pow(2);
+        let sums: usize = self.sources.iter().map(entries).sum();
+        let largest = self.sources.iter().map(entries).max().unwrap_or(0);
+        ((free as f64 * SHARE_OF_DEVICE) as usize).saturating_sub((4 * sums + 5 * largest) * size_of::<f64>())
     }
 
     /// About what the activations of a sample take while its moments are taken. They all stay alive until then; in an engine,

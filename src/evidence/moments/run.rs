@@ -2,7 +2,7 @@
 
 use super::SymmetricSum;
 use super::draw::picks;
-use super::instrument::{Measured, Source};
+use super::instrument::{Measured, RunningSum, Source};
 use super::products::Buffers;
 use super::side_by_side::side_by_side;
 use super::sums::MomentSums;
@@ -41,12 +41,14 @@ pub(super) struct Taken<'a> {
 
 impl<'a> Run<'a> {
     pub(super) fn new(
-        session: Box<dyn Session>,
+        mut session: Box<dyn Session>,
         classifier: &'a Classifier,
         sources: Vec<Taken<'a>>,
         total: MomentSums,
     ) -> Self {
         let wanted = wanted(&sources);
+        let sums = sources.iter().filter_map(Taken::running_sum);
+        session.carry(sums.flat_map(|sum| [sum.value.clone(), sum.rest.clone()]).collect());
         let lost_before = total.losses.clone();
         Self { session, classifier, sources, wanted, buffers: Buffers::default(), total, lost_before }
     }
@@ -60,12 +62,14 @@ impl<'a> Run<'a> {
         let (samples, size) = (feed.samples, feed.size);
         let counts = self.feed(&feed, samples, 1.0)?;
         if size > samples {
+            self.fetch(1.0)?;
             // The padding repeats the first sample, and a batch of nothing else tells what its rows add.
             let first: Vec<NamedTensor> = batch.inputs.iter().map(first_sample).collect();
             let surplus = -((size - samples) as f64 / size as f64);
             if self.feed(&Feed::new(self.classifier, &first)?, 0, surplus)? != counts {
                 return Err(EvidenceError::Path { batch: size });
             }
+            self.fetch(surplus)?;
         }
         self.total.range.end += samples;
         self.total.digest.add(&DataDigest::sum(&batch.digests));
@@ -73,23 +77,45 @@ impl<'a> Run<'a> {
     }
 
     /// Everything that was added so far.
-    pub(super) fn total(&mut self) -> &MomentSums {
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub(super) fn total(&mut self) -> Result<&MomentSums, EvidenceError> {
+        self.fetch(1.0)?;
         let MomentSums { sums, losses, .. } = &mut self.total;
         for (((taken, sum), loss), before) in self.sources.iter_mut().zip(sums).zip(losses).zip(&self.lost_before) {
             *loss = before + taken.settle(sum);
         }
-        &self.total
+        Ok(&self.total)
     }
 
     /// Everything. What a source's products keep goes before the next one's are moved.
-    pub(super) fn finish(self) -> MomentSums {
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub(super) fn finish(mut self) -> Result<MomentSums, EvidenceError> {
+        self.fetch(1.0)?;
         let Self { session, sources, buffers, mut total, lost_before, .. } = self;
         drop((session, buffers));
         let sums = total.sums.iter_mut().zip(&mut total.losses).zip(lost_before);
         for (mut taken, ((sum, loss), before)) in sources.into_iter().zip(sums) {
             *loss = before + taken.settle(sum);
         }
-        total
+        Ok(total)
+    }
+
+    /// Moves what the engine has added up into the sums, times `weight`.
+    fn fetch(&mut self, weight: f64) -> Result<(), EvidenceError> {
+        let parts = self.session.take_carried()?;
+        let inside = self.sources.iter().zip(&mut self.total.sums).filter(|(taken, _)| taken.running_sum().is_some());
+        for ((taken, sum), parts) in inside.zip(parts.chunks(2)) {
+            for part in parts {
+                let found = matrices(part, sum.shape());
+                let found = found.ok_or_else(|| wrong(taken.source, part.shape().to_vec(), sum.shape()))?;
+                sum.add_scaled(weight, &found);
+            }
+        }
+        Ok(())
     }
 
     /// Adds the moments of one run, times `weight`. Where rows are drawn, only those of the first `samples` count. Returns
@@ -138,11 +164,11 @@ struct EngineRun {
 fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
     let mut wanted: Vec<String> = Vec::new();
     for taken in sources {
-        let names = match &taken.measured {
-            Measured::Inside { moment, rows, .. } => [Some(moment), rows.as_ref()],
-            Measured::Rows { output, .. } => [Some(output), None],
+        let name = match &taken.measured {
+            Measured::Inside { rows, .. } => rows.as_ref(),
+            Measured::Rows { output, .. } => Some(output),
         };
-        for name in names.into_iter().flatten() {
+        if let Some(name) = name {
             if !wanted.contains(name) {
                 wanted.push(name.clone());
             }
@@ -152,6 +178,14 @@ fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
 }
 
 impl Taken<'_> {
+    /// Where the engine adds the moment up.
+    fn running_sum(&self) -> Option<&RunningSum> {
+        match &self.measured {
+            Measured::Inside { sum, .. } => Some(sum),
+            Measured::Rows { .. } => None,
+        }
+    }
+
     /// Moves what products keep into the sum, and tells what it has lost to float32 in this run.
     fn settle(&mut self, sum: &mut SymmetricSum) -> f64 {
         let Measured::Rows { products, .. } = &mut self.measured else { return 0.0 };
@@ -196,10 +230,7 @@ impl Taken<'_> {
     ) -> Result<Option<f64>, EvidenceError> {
         let drawn = self.drawn_of(run.done, run.samples);
         match &mut self.measured {
-            Measured::Inside { moment, rows, .. } => {
-                let value = output(moment).and_then(|shown| matrices(shown, sum.shape()));
-                let found = || output(moment).map(|shown| shown.shape.clone()).unwrap_or_default();
-                sum.add_scaled(run.weight, &value.ok_or_else(|| wrong(self.source, found(), sum.shape()))?);
+            Measured::Inside { rows, .. } => {
                 Ok(rows.as_deref().and_then(output).and_then(|shown| match shown.values {
                     Numbers::Float64(values) => Some(values.iter().sum()),
                     _ => None,
@@ -230,12 +261,12 @@ fn first_sample(input: &NamedTensor) -> NamedTensor {
     NamedTensor { name: input.name.clone(), tensor: input.tensor.first_entry() }
 }
 
-fn matrices<'s>(shown: &Shown<'s>, expected: &[usize]) -> Option<ArrayView3<'s, f64>> {
-    let (Numbers::Float64(values), &[groups, rows, columns]) = (shown.values, expected) else { return None };
-    if shown.shape != expected {
+fn matrices<'t>(tensor: &'t Tensor, expected: &[usize]) -> Option<ArrayView3<'t, f64>> {
+    let Tensor::Float64(values) = tensor else { return None };
+    if values.shape() != expected {
         return None;
     }
-    ArrayView3::from_shape((groups, rows, columns), values).ok()
+    values.view().into_dimensionality().ok()
 }
 
 fn wrong(source: &Source, found: Vec<usize>, expected: &[usize]) -> EvidenceError {
