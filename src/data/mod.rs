@@ -14,6 +14,7 @@ mod error;
 mod perturb;
 mod preprocess;
 mod readers;
+mod relabelled;
 mod route;
 mod spec;
 mod storage;
@@ -25,6 +26,7 @@ pub use error::DataError;
 pub use perturb::Perturbation;
 pub use preprocess::{Channels, ImageSize, InputLayout, Interpolation, Preprocessing, Resize, SampleValues, Transform};
 pub use readers::READERS;
+pub use relabelled::Relabelled;
 pub use route::Route;
 pub use spec::Spec;
 

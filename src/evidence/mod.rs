@@ -1,6 +1,7 @@
 //! What the data says about the model: the loss of every sample, which samples to trust, and the second moments of
 //! every layer's inputs over those.
 
+mod beliefs;
 mod channels;
 mod class_moments;
 mod error;
@@ -14,6 +15,7 @@ mod scores;
 mod shard;
 mod trusted;
 
+pub use beliefs::Beliefs;
 pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};
 pub use class_moments::{ClassMoments, class_moments, for_each_features};
 pub use error::EvidenceError;

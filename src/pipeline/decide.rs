@@ -9,15 +9,21 @@ use super::refinery::{Place, Refinery};
 use super::trials::Trials;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::Scores;
+use crate::evidence::{Beliefs, Forward, Quality, Scores};
 use crate::layers::Layer;
 use crate::methods::Family;
 use crate::model::{Classifier, GraphIndex, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{HeadLayer, Recipe};
-use crate::search::{Outcomes, Search, Verdict, search};
+use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search};
 
-/// What candidates are made from, and what they are compared on.
+/// Passes over perturbed images that finding corrections to doubt their labels by may take.
+const BELIEF_PASSES: f64 = 4.0;
+
+/// By how much less accurate than the best a correction may be to be among those.
+const COMMITTEE: f64 = 0.03;
+
+/// What candidates are made from.
 pub(super) struct Decision<'a> {
     pub(super) job: &'a Job,
     pub(super) graph: &'a GraphIndex<'a>,
@@ -27,7 +33,6 @@ pub(super) struct Decision<'a> {
     pub(super) data: &'a Prepared,
     /// The training samples that can be used.
     pub(super) usable: &'a [usize],
-    pub(super) held_out: &'a HeldOut<'a>,
     pub(super) family: &'a dyn Family,
 }
 
@@ -38,6 +43,10 @@ pub(super) struct Decided {
     pub(super) patches: Vec<WeightPatch>,
     /// On the test data, where there is any.
     pub(super) tested: Option<Scores>,
+    /// How the original does on what candidates were compared on in the end.
+    pub(super) original: Quality,
+    /// Of the chosen candidate over the original.
+    pub(super) advantage: Advantage,
 }
 
 impl Decided {
@@ -55,14 +64,22 @@ impl Decision<'_> {
     pub(super) fn decide(
         &self,
         original: &Scores,
+        held_out: &mut HeldOut<'_>,
         clock: &mut Clock,
         observer: &dyn Observer,
     ) -> Result<Decided, Error> {
-        let Self { job, classifier, layers, held_out, .. } = *self;
+        let Self { job, classifier, layers, .. } = *self;
         let head = HeadLayer::find(self.graph, classifier, layers);
         let refinery = Refinery::new(self.place(), head.as_ref().ok().copied());
         let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), held_out, observer)?;
         let mut trials = Trials::new(self.family, refinery, clock);
+        let believed = match job.alpha {
+            AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) if held_out.is_perturbed() => {
+                Some(self.believe(original, &refinements, held_out, &mut trials, observer)?)
+            }
+            _ => None,
+        };
+        let (original, held_out) = (believed.as_ref().unwrap_or(original), &*held_out);
         observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
         let mut found = search(&job.alpha, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {
             trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
@@ -87,8 +104,51 @@ impl Decision<'_> {
             })?,
         };
         let patches = trials.into_patches(&recipe, observer)?;
-        let verdict = found.verdict(&job.alpha, &Outcomes::of(original));
-        Ok(Decided { found, verdict, patches, tested })
+        let (outcomes, original) = (Outcomes::of(original), original.quality());
+        let verdict = found.verdict(&job.alpha, &outcomes);
+        let advantage = found.chosen().outcomes.advantage(&outcomes);
+        Ok(Decided { found, verdict, patches, tested, original, advantage })
+    }
+
+    /// Settles which labels of perturbed training images to believe, by corrections that are as good as the best as far as given
+    /// labels tell, and returns how the original does on them.
+    fn believe(
+        &self,
+        original: &Scores,
+        refinements: &Refinements,
+        held_out: &mut HeldOut<'_>,
+        trials: &mut Trials<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Scores, Error> {
+        let Self { job, graph, classifier, engine, .. } = *self;
+        let choice = match &job.alpha {
+            AlphaChoice::Auto { .. } => AlphaChoice::Auto { budget: BELIEF_PASSES },
+            given => given.clone(),
+        };
+        let samples = held_out.validation_samples();
+        observer.begin("labels to believe", choice.expected() * samples, "samples");
+        let found = search(&choice, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {
+            trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
+        })?;
+        observer.end();
+        let committee = found.near_the_best(COMMITTEE);
+        observer.begin("labels to believe", (committee.len() + 1) * samples, "samples");
+        let mut corrections = Vec::new();
+        for recipe in &committee {
+            corrections.push(trials.with(recipe, observer, |forward| held_out.unperturbed(forward, observer))?);
+        }
+        let beliefs = Beliefs::of(&corrections, original, job.seed);
+        observer.note(&format!(
+            "corrections do not predict {} of {samples} labels; {:.0} % of those are taken for wrong",
+            beliefs.doubted,
+            100.0 * beliefs.wrong
+        ));
+        held_out.believe(beliefs);
+        let model = graph.model();
+        let mut forward = Forward::load(engine, classifier, model.bytes(), model.folder())?;
+        let original = held_out.validate(&mut forward, observer)?;
+        observer.end();
+        Ok(original)
     }
 
     fn place(&self) -> Place<'_> {

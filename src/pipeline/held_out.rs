@@ -2,9 +2,9 @@
 
 use super::job::{Job, Validation};
 use super::prepared::Prepared;
-use crate::data::{Batch, Perturbation, Quarantined, Spec};
+use crate::data::{Batch, Perturbation, Quarantined, Relabelled, Spec, Stream};
 use crate::error::Error;
-use crate::evidence::{BadLimit, Forward, Scores, for_each_features, predict};
+use crate::evidence::{BadLimit, Beliefs, Forward, Scores, for_each_features, predict};
 use crate::model::Classifier;
 use crate::progress::Observer;
 use ndarray::Array2;
@@ -27,8 +27,8 @@ pub(super) struct HeldOut<'a> {
 enum ValidationData<'a> {
     /// Held out from training.
     Separate(Box<Prepared>),
-    /// Training images, flipped and shifted.
-    Perturbed { training: &'a Prepared, perturbation: Perturbation },
+    /// Training images, perturbed, and which of their labels are not believed.
+    Perturbed { training: &'a Prepared, perturbation: Perturbation, beliefs: Beliefs },
 }
 
 impl<'a> HeldOut<'a> {
@@ -53,7 +53,7 @@ impl<'a> HeldOut<'a> {
         } else {
             Perturbation::check(&training.routes)?;
             let perturbation = Perturbation::flip_and_shift(job.seed);
-            ValidationData::Perturbed { training, perturbation }
+            ValidationData::Perturbed { training, perturbation, beliefs: Beliefs::default() }
         };
         let test = job.test.as_ref().map(open).transpose()?;
         let order = match &validation {
@@ -95,7 +95,10 @@ impl<'a> HeldOut<'a> {
     pub(super) fn describe(&self) -> String {
         match &self.validation {
             ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
-            ValidationData::Perturbed { .. } => format!("{} perturbed training images", self.order.len()),
+            ValidationData::Perturbed { beliefs, .. } => {
+                let (images, replaced) = (self.order.len(), beliefs.replaced.len());
+                format!("{images} perturbed training images, {replaced} labels not believed")
+            }
         }
     }
 
@@ -145,14 +148,40 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         enough: &mut dyn FnMut(&Scores) -> bool,
     ) -> Result<Scores, Error> {
+        let labels = self.replaced_labels();
         let (data, perturbation) = self.of_validation();
-        self.predict((data, &self.order, perturbation), forward, observer, enough)
+        let stream = data.stream(perturbation);
+        let set = Relabelled::new(stream.set, &labels);
+        let stream = Stream { set: &set, ..stream };
+        Ok(predict(forward, &stream, (&self.order, data.batch(self.batch)), self.limit, observer, enough)?)
+    }
+
+    /// How a model predicts the given labels of the training images that are perturbed for validation, as they are.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn unperturbed(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Scores, Error> {
+        self.predict(self.of_validation().0, &self.order, forward, observer)
+    }
+
+    /// From now on compares models on training images that are only shifted, and by these labels.
+    pub(super) fn believe(&mut self, found: Beliefs) {
+        if let ValidationData::Perturbed { perturbation, beliefs, .. } = &mut self.validation {
+            (*perturbation, *beliefs) = (Perturbation::shift(self.seed), found);
+        }
     }
 
     fn of_validation(&self) -> (&Prepared, Option<Perturbation>) {
         match &self.validation {
             ValidationData::Separate(data) => (data, None),
-            ValidationData::Perturbed { training, perturbation } => (training, Some(*perturbation)),
+            ValidationData::Perturbed { training, perturbation, .. } => (training, Some(*perturbation)),
+        }
+    }
+
+    fn replaced_labels(&self) -> BTreeMap<usize, usize> {
+        match &self.validation {
+            ValidationData::Separate(_) => BTreeMap::new(),
+            ValidationData::Perturbed { beliefs, .. } => beliefs.replaced.clone(),
         }
     }
 
@@ -166,9 +195,12 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         each: impl FnMut(&Batch, &Array2<f64>),
     ) -> Result<(), Error> {
+        let labels = self.replaced_labels();
         let (data, perturbation) = self.of_validation();
-        let (stream, batch) = (data.stream(perturbation), data.batch(self.batch));
-        Ok(for_each_features(forward, &stream, (&self.order, batch), observer, each)?)
+        let stream = data.stream(perturbation);
+        let set = Relabelled::new(stream.set, &labels);
+        let stream = Stream { set: &set, ..stream };
+        Ok(for_each_features(forward, &stream, (&self.order, data.batch(self.batch)), observer, each)?)
     }
 
     /// How a model predicts the test labels, where there is test data.
@@ -176,19 +208,19 @@ impl<'a> HeldOut<'a> {
     /// # Errors
     /// Those of data and engine.
     pub(super) fn test(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Option<Scores>, Error> {
-        let predict = |data: &Prepared| self.predict((data, &data.all(), None), forward, observer, &mut |_| false);
+        let predict = |data: &Prepared| self.predict(data, &data.all(), forward, observer);
         self.test.as_ref().map(predict).transpose()
     }
 
     fn predict(
         &self,
-        (data, samples, perturbation): (&Prepared, &[usize], Option<Perturbation>),
+        data: &Prepared,
+        samples: &[usize],
         forward: &mut Forward,
         observer: &dyn Observer,
-        enough: &mut dyn FnMut(&Scores) -> bool,
     ) -> Result<Scores, Error> {
-        let (stream, batch) = (data.stream(perturbation), data.batch(self.batch));
-        Ok(predict(forward, &stream, (samples, batch), self.limit, observer, enough)?)
+        let (stream, batch) = (data.stream(None), data.batch(self.batch));
+        Ok(predict(forward, &stream, (samples, batch), self.limit, observer, &mut |_| false)?)
     }
 }
 

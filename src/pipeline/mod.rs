@@ -141,14 +141,13 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         layers,
         data: &data,
         usable: &choice.usable,
-        held_out: &held_out,
         family: family.as_ref(),
     };
-    let decided = decision.decide(&validation, &mut clock, observer)?;
+    let decided = decision.decide(&validation, &mut held_out, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);
     let quality = |scores: &Option<Scores>| scores.as_ref().map(Scores::quality);
-    let before = Held { validation: validation.quality(), test: quality(&test) };
+    let before = Held { validation: decided.original, test: quality(&test) };
     let after = Held { validation: decided.found.chosen().validation, test: quality(&decided.tested) };
     clock.lap("search");
 
@@ -184,6 +183,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
         moments_passes,
+        advantage: decided.advantage,
         nodes_on_cpu,
     };
     let report = record.report(&decided.found, decided.verdict, findings);

@@ -15,7 +15,7 @@ use crate::report::{
     CandidateReport, Chosen, DataReport, EngineReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport,
     Report, SCHEMA_VERSION, TrustedReport, peak_resident_bytes,
 };
-use crate::search::{Search, Verdict};
+use crate::search::{Advantage, Search, Verdict};
 use crate::verify::Verification;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
@@ -41,6 +41,8 @@ pub(super) struct Findings {
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
+    /// Of the chosen candidate over the original.
+    pub(super) advantage: Advantage,
     pub(super) nodes_on_cpu: Option<BTreeMap<String, usize>>,
 }
 
@@ -141,7 +143,12 @@ impl Record<'_> {
             },
             layers: result.layers,
             candidates: found.candidates.iter().map(CandidateReport::from).collect(),
-            chosen: Chosen { recipe: found.chosen().recipe, verdict },
+            chosen: Chosen {
+                recipe: found.chosen().recipe,
+                verdict,
+                advantage: result.advantage,
+                runner_up: found.runner_up(),
+            },
             before: result.before,
             after: result.after,
             held_out_quarantined: result.held_out_quarantined,

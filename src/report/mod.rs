@@ -11,7 +11,7 @@ use crate::evidence::Quality;
 use crate::layers::Entry;
 use crate::model::{Model, Port};
 use crate::refine::Recipe;
-use crate::search::{Candidate, Verdict};
+use crate::search::{Advantage, Candidate, RunnerUp, Verdict};
 use crate::verify::Verification;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -219,6 +219,11 @@ pub struct Chosen {
     pub recipe: Recipe,
     /// Whether it does better than the original on validation data.
     pub verdict: Verdict,
+    /// By how much.
+    pub advantage: Advantage,
+    /// The next best, where there were several.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runner_up: Option<RunnerUp>,
 }
 
 /// A model on held-out data.

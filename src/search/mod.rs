@@ -10,7 +10,7 @@ mod outcomes;
 mod selection;
 
 pub use outcomes::{Advantage, Outcomes};
-pub use selection::{Search, Verdict};
+pub use selection::{RunnerUp, Search, Verdict};
 
 use crate::evidence::{Quality, Scores};
 use crate::linalg::Alpha;

@@ -1,8 +1,9 @@
 //! Which of the candidates: by accuracy on validation labels, as far as the standard error of a difference tells.
 
-use super::{AlphaChoice, Candidate, Outcomes, complete, most_accurate};
+use super::{Advantage, AlphaChoice, Candidate, Outcomes, complete, most_accurate};
 use crate::evidence::Scores;
 use crate::linalg::Alpha;
+use crate::refine::Recipe;
 use serde::Serialize;
 
 /// What the search found.
@@ -12,6 +13,16 @@ pub struct Search {
     pub candidates: Vec<Candidate>,
     /// The position of the chosen candidate.
     pub chosen: usize,
+}
+
+/// The most accurate of those that were not chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct RunnerUp {
+    /// What it is made of.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// By how much the chosen one is better.
+    pub advantage: Advantage,
 }
 
 /// Whether the chosen correction should be applied.
@@ -37,6 +48,21 @@ impl Search {
     /// The chosen candidate.
     pub fn chosen(&self) -> &Candidate {
         &self.candidates[self.chosen]
+    }
+
+    /// The recipes of those that are at most so much less accurate than the best.
+    pub fn near_the_best(&self, less: f64) -> Vec<Recipe> {
+        let all = &self.candidates;
+        let best = complete(all).map(|at| all[at].validation.accuracy).fold(0.0, f64::max);
+        complete(all).filter(|&at| all[at].validation.accuracy >= best - less).map(|at| all[at].recipe).collect()
+    }
+
+    /// The most accurate of the others, and by how much the chosen one is better.
+    pub fn runner_up(&self) -> Option<RunnerUp> {
+        let all = &self.candidates;
+        let other = most_accurate(all, complete(all).filter(|&at| at != self.chosen))?;
+        let advantage = self.chosen().outcomes.advantage(&all[other].outcomes);
+        Some(RunnerUp { recipe: all[other].recipe, advantage })
     }
 
     /// Takes in how the chosen candidate does once it is made as it will be written.
@@ -116,7 +142,7 @@ fn nearest_the_middle(candidates: &[Candidate]) -> usize {
 mod tests {
     use super::super::tests::scores;
     use super::*;
-    use crate::refine::{Head, Recipe};
+    use crate::refine::Head;
 
     /// A search over one strength.
     fn found(accuracy: f64) -> Search {

@@ -90,7 +90,7 @@ fn lost(output: &str) -> String {
 }
 
 fn bind(binding: &mut IoBinding, name: &str, tensor: &Tensor) -> Result<(), String> {
-    let value = values::input(tensor).map_err(|error| format!("input `{name}`: {error}"))?;
+    let value = values::owned(tensor).map_err(|error| format!("input `{name}`: {error}"))?;
     binding.bind_input(name, &value).map_err(|error| format!("input `{name}`: {error}"))
 }
 
@@ -104,7 +104,10 @@ fn memory(device: Option<u32>) -> Result<MemoryInfo<'static>, String> {
 
 /// A value in the program's own memory.
 fn fetched(value: DynValue) -> Result<Tensor, String> {
-    let on_device = value.downcast::<TensorValueType<f64>>().map_err(|error| error.to_string())?;
-    let here = on_device.to(AllocationDevice::CPU, 0).map_err(|error| error.to_string())?;
+    let value = value.downcast::<TensorValueType<f64>>().map_err(|error| error.to_string())?;
+    if value.memory_info().allocation_device() == AllocationDevice::CPU {
+        return values::output(&value.into_dyn());
+    }
+    let here = value.to(AllocationDevice::CPU, 0).map_err(|error| error.to_string())?;
     values::output(&here.into_dyn())
 }

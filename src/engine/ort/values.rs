@@ -24,11 +24,28 @@ pub(super) fn input(tensor: &Tensor) -> ort::Result<SessionInputValue<'_>> {
 fn view<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
     array: &ArrayD<T>,
 ) -> ort::Result<SessionInputValue<'_>> {
-    if array.is_standard_layout() {
-        Ok(TensorRef::from_array_view(array)?.into())
-    } else {
-        Ok(Value::from_array(array.as_standard_layout().into_owned())?.into())
+    if array.is_standard_layout() { Ok(TensorRef::from_array_view(array)?.into()) } else { copied(array) }
+}
+
+/// A copy of `tensor` as an input that is bound. Binding one that is only borrowed, ort 2.0.0-rc.15 copies it by a session that it
+/// locks for the same copy: it waits for itself.
+pub(super) fn owned(tensor: &Tensor) -> ort::Result<SessionInputValue<'static>> {
+    match tensor {
+        Tensor::Float32(array) => copied(array),
+        Tensor::Uint8(array) => copied(array),
+        Tensor::Int32(array) => copied(array),
+        Tensor::Int64(array) => copied(array),
+        Tensor::Bool(array) => copied(array),
+        Tensor::Float16(array) => copied(array),
+        Tensor::Float64(array) => copied(array),
+        Tensor::Bfloat16(array) => copied(array),
     }
+}
+
+fn copied<T: PrimitiveTensorElementType + Clone + Debug + 'static>(
+    array: &ArrayD<T>,
+) -> ort::Result<SessionInputValue<'static>> {
+    Ok(Value::from_array(array.as_standard_layout().into_owned())?.into())
 }
 
 /// An output as a tensor: one copy, because ONNX Runtime owns what it returns.
