@@ -4,7 +4,7 @@ against the same network trained on the correctly labelled part alone.
 
     pip install -r benches/requirements.txt
     cargo build --release
-    accuracy.py NETS [--arch lenet,mlp,resnet,vgg,vit] [--noise sym:0.25,…] [--seed 1,2,3] [--data DIR] [--only train|measure]
+    accuracy.py NETS [--arch lenet,mlp,resnet,vgg,vit] [--noise sym:0.25,…] [--seed 1,2,3] [--data DIR] [--device cuda] [--only train|measure]
     accuracy.py --table
 
 Trains what is not in the folder NETS yet (`fixtures/oracle/train.py`, minutes a network, one thread each), corrects every network
@@ -36,12 +36,12 @@ SETTINGS = {
 COLUMNS = ["arch", "noise", "seed", "original", *SETTINGS, "ceiling", "recipe", "perturb_recipe"]
 
 
-def train(nets, arch, noise, seed, data):
+def train(nets, arch, noise, seed, data, device):
     """The folder of a network and its data, trained if it is not there, and the network trained on the clean part."""
     folder = nets / f"{noise}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     script = [sys.executable, str(ROOT / "fixtures/oracle/train.py"), arch, str(folder), "--noise", noise]
-    script += ["--seed", str(seed)] + (["--data", data] if data else [])
+    script += ["--seed", str(seed), "--device", device] + (["--data", data] if data else [])
     for suffix, option in (("", []), ("-retrain", ["--clean-part"])):
         # Without noise the clean part is all of it.
         if noise == "clean" and option or (folder / f"fashion-{arch}{suffix}.onnx").exists():
@@ -154,6 +154,7 @@ def main():
     parser.add_argument("--noise", default=",".join(NOISES))
     parser.add_argument("--seed", default="1,2,3")
     parser.add_argument("--data", help="Fashion-MNIST as four IDX .gz files")
+    parser.add_argument("--device", default="cpu", help="what networks are trained on")
     parser.add_argument("--tool", default=ROOT / "target/release/onnx-sap")
     parser.add_argument("--only", choices=["train", "measure"])
     parser.add_argument("--table", action="store_true")
@@ -167,7 +168,7 @@ def main():
             for arch in options.arch.split(","):
                 folder = options.nets / f"{noise}-{seed}"
                 if options.only != "measure":
-                    folder = train(options.nets, arch, noise, seed, options.data)
+                    folder = train(options.nets, arch, noise, seed, options.data, options.device)
                 known = any((line["arch"], line["noise"], line["seed"]) == (arch, noise, seed) for line in read_results())
                 if options.only != "train" and not known and (folder / f"fashion-{arch}.onnx").exists():
                     line = measure(options.tool, folder, arch, noise, seed)
