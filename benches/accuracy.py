@@ -4,12 +4,13 @@ against the same network trained on the correctly labelled part alone.
 
     pip install -r benches/requirements.txt
     cargo build --release
-    accuracy.py NETS [--arch lenet,mlp,resnet,vgg,vit] [--noise sym:0.25,…] [--seed 1,2,3] [--data DIR] [--device cuda] [--only train|measure]
+    accuracy.py NETS [--set NAME --train N] [--arch lenet,mlp,resnet,vgg,vit] [--noise sym:0.25,…] [--seed 1,2,3] [--data DIR] [--device cuda] [--only train|measure]
     accuracy.py --table
 
 Trains what is not in the folder NETS yet (`fixtures/oracle/train.py`, minutes a network, one thread each), corrects every network
 with each of SETTINGS, and adds a line a network to RESULTS; a line that is there is not measured again. `--table` prints the
-means and standard deviations over the seeds as docs/accuracy.md has them. Every choice is made on noisy labels; clean ones are
+means and standard deviations over the seeds as docs/accuracy.md has them. `--set` only names what lies in --data, Fashion-MNIST by
+default; `benches/other_sets.py` makes others. Every choice is made on noisy labels; clean ones are
 only counted.
 """
 
@@ -33,15 +34,16 @@ SETTINGS = {
     "best": ["--preset", "best"],
     "perturb": ["--preset", "best", "--val", "perturb"],
 }
-COLUMNS = ["arch", "noise", "seed", "original", *SETTINGS, "ceiling", "recipe", "perturb_recipe"]
+COLUMNS = ["set", "arch", "noise", "seed", "original", *SETTINGS, "ceiling", "recipe", "perturb_recipe"]
 
 
-def train(nets, arch, noise, seed, data, device):
+def train(nets, arch, noise, seed, options):
     """The folder of a network and its data, trained if it is not there, and the network trained on the clean part."""
     folder = nets / f"{noise}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
     script = [sys.executable, str(ROOT / "fixtures/oracle/train.py"), arch, str(folder), "--noise", noise]
-    script += ["--seed", str(seed), "--device", device] + (["--data", data] if data else [])
+    script += ["--seed", str(seed), "--train", str(options.train), "--device", options.device]
+    script += ["--data", options.data] if options.data else []
     for suffix, option in (("", []), ("-retrain", ["--clean-part"])):
         # Without noise the clean part is all of it.
         if noise == "clean" and option or (folder / f"fashion-{arch}{suffix}.onnx").exists():
@@ -90,11 +92,12 @@ def accuracy(model, folder):
     return float((numpy.concatenate(parts) == values("t10k-labels-idx1")).mean())
 
 
-def measure(tool, folder, arch, noise, seed):
+def measure(tool, folder, name, arch, noise, seed):
     model = folder / f"fashion-{arch}.onnx"
     reports = {name: correct(tool, model, folder, options) for name, options in SETTINGS.items()}
     ceiling = folder / f"fashion-{arch}-retrain.onnx"
     line = {
+        "set": name,
         "arch": arch,
         "noise": noise,
         "seed": seed,
@@ -132,10 +135,11 @@ def points(values):
 def table():
     lines = read_results()
     names = ["original", *SETTINGS, "ceiling"]
-    print("| noise | network | seeds | " + " | ".join(names) + " | gap closed |")
+    print("| labels | network | seeds | " + " | ".join(names) + " | gap closed |")
     print("| --- | --- | --- |" + " --- |" * (len(names) + 1))
-    for noise in NOISES:
-        of_noise = [line for line in lines if line["noise"] == noise]
+    sets = dict.fromkeys(line["set"] for line in lines)
+    for name, noise in [(name, noise) for name in sets for noise in NOISES]:
+        of_noise = [line for line in lines if (line["set"], line["noise"]) == (name, noise)]
         groups = [(arch, [line for line in of_noise if line["arch"] == arch]) for arch in ARCHITECTURES]
         for arch, group in [*groups, ("**all**", of_noise)]:
             if group:
@@ -144,7 +148,7 @@ def table():
                 gap = mean["ceiling"] - mean["original"]
                 closed = f"{100 * (mean['best'] - mean['original']) / gap:.0f} %" if gap > 0.005 else ""
                 cells = [points(column) if arch != "**all**" else f"{100 * statistics.mean(column):.1f}" for column in columns]
-                print(f"| {noise} | {arch} | {len(group)} | " + " | ".join(cells) + f" | {closed} |")
+                print(f"| {name}, {noise} | {arch} | {len(group)} | " + " | ".join(cells) + f" | {closed} |")
 
 
 def main():
@@ -153,7 +157,9 @@ def main():
     parser.add_argument("--arch", default=",".join(ARCHITECTURES))
     parser.add_argument("--noise", default=",".join(NOISES))
     parser.add_argument("--seed", default="1,2,3")
-    parser.add_argument("--data", help="Fashion-MNIST as four IDX .gz files")
+    parser.add_argument("--set", default="fashion-mnist", help="what the data is called")
+    parser.add_argument("--train", type=int, default=10000, help="images that networks are trained on")
+    parser.add_argument("--data", help="four IDX .gz files, those of Fashion-MNIST by default")
     parser.add_argument("--device", default="cpu", help="what networks are trained on")
     parser.add_argument("--tool", default=ROOT / "target/release/onnx-sap")
     parser.add_argument("--only", choices=["train", "measure"])
@@ -168,10 +174,11 @@ def main():
             for arch in options.arch.split(","):
                 folder = options.nets / f"{noise}-{seed}"
                 if options.only != "measure":
-                    folder = train(options.nets, arch, noise, seed, options.data, options.device)
-                known = any((line["arch"], line["noise"], line["seed"]) == (arch, noise, seed) for line in read_results())
+                    folder = train(options.nets, arch, noise, seed, options)
+                key = {"set": options.set, "arch": arch, "noise": noise, "seed": seed}
+                known = any(key.items() <= line.items() for line in read_results())
                 if options.only != "train" and not known and (folder / f"fashion-{arch}.onnx").exists():
-                    line = measure(options.tool, folder, arch, noise, seed)
+                    line = measure(options.tool, folder, options.set, arch, noise, seed)
                     add(line)
                     print(line, flush=True)
 

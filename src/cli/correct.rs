@@ -42,6 +42,9 @@ pub(super) struct CorrectArgs {
     /// Data on which before and after are only reported
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     test: Option<String>,
+    /// Data whose samples are measured in the place of trusted ones: its labels, which formats ask for, are not looked at
+    #[arg(long, value_name = "SPEC", conflicts_with = "evidence", help_heading = "Data")]
+    unlabeled: Option<String>,
     /// The correction
     #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| m.name())), help_heading = "Correction")]
     method: String,
@@ -187,6 +190,7 @@ impl CorrectArgs {
             data: self.data.data()?,
             validation,
             test: self.test.as_deref().map(|spec| self.data.spec(spec)).transpose()?,
+            unlabeled: self.unlabeled.as_deref().map(|spec| self.data.spec(spec)).transpose()?,
             preprocessing: self.data.preprocessing(),
             preset: preset.name,
             method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
@@ -232,6 +236,9 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
         "trusted",
         format!("{} of {} samples, {}", report.trusted.count, report.data.samples, report.trusted.selection),
     );
+    if let Some(unlabeled) = &report.unlabeled {
+        fact("measured", format!("{} samples of {}, without their labels", unlabeled.samples, unlabeled.spec));
+    }
     fact("engine", engine(&report.engine));
     if let Some(limit) = job.max_memory {
         let passes = if report.moments_passes == 1 { "1 pass" } else { &format!("{} passes", report.moments_passes) };

@@ -97,7 +97,8 @@ impl<'a> HeldOut<'a> {
             ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
             ValidationData::Perturbed { beliefs, .. } => {
                 let (images, replaced) = (self.order.len(), beliefs.replaced.len());
-                format!("{images} perturbed training images, {replaced} labels not believed")
+                let labels = if replaced > 0 { format!(", {replaced} labels not believed") } else { String::new() };
+                format!("{images} perturbed training images{labels}")
             }
         }
     }

@@ -31,6 +31,8 @@ pub struct Job {
     pub validation: Validation,
     /// On what before and after are only reported.
     pub test: Option<Spec>,
+    /// What is measured in the place of trusted samples.
+    pub unlabeled: Option<Spec>,
     /// The user's preprocessing; the presets of the data sets fill what it leaves open.
     pub preprocessing: Preprocessing,
     /// What the options that are not given follow from.
@@ -317,6 +319,7 @@ impl Job {
             ("input", json!(self.interface.constants.iter().map(ToString::to_string).collect::<Vec<_>>())),
             ("val", json!(settled.validation)),
             ("test", json!(self.test.as_ref().map(text))),
+            ("unlabeled", json!(self.unlabeled.as_ref().map(text))),
             ("trusted", json!(trusted)),
             ("selection", json!(settled.selection)),
             ("evidence", json!(self.evidence.as_ref().map(ToString::to_string))),

@@ -19,6 +19,7 @@ mod start;
 mod subject;
 mod summary;
 mod trials;
+mod unlabeled;
 
 pub use choose::Choice;
 pub use job::{Arithmetic, HeadOption, Job, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
@@ -47,6 +48,7 @@ use held_out::HeldOut;
 use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
+use unlabeled::Unlabeled;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,7 +92,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let ledger = survey(job, &graph)?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
-    for set in held_out.sets().chain([&data]) {
+    let unlabeled = Unlabeled::open(job, &classifier, observer)?;
+    for set in held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)) {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
     }
@@ -100,7 +103,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let work = job.work.as_deref().map(WorkFolder::open).transpose()?;
     let (limit, work) = (job.limit, work.as_ref());
     let subject = Subject { graph: &graph, data: &data, engine, batch: job.runner.batch, limit, work };
-    let plan = subject.plan(job, &classifier, &ledger.layers, threads)?;
+    let measured = Subject { data: unlabeled.as_ref().map_or(&data, |unlabeled| &unlabeled.data), ..subject };
+    let plan = measured.plan(job, &classifier, &ledger.layers, threads)?;
     clock.lap("load");
 
     let evidence = job.evidence.as_ref().map(read_evidence).transpose()?;
@@ -121,10 +125,12 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     drop(original);
     clock.lap("before");
 
+    let of_moments = unlabeled.as_ref().map_or(trusted, |unlabeled| &unlabeled.samples);
     let (shard, precision, solver) = (Shard::WHOLE, job.precision(), job.solver());
-    let measurement = Measurement { layers: &ledger.layers, trusted, shard, rows: job.rows, precision, seed: job.seed };
+    let measurement =
+        Measurement { layers: &ledger.layers, trusted: of_moments, shard, rows: job.rows, precision, seed: job.seed };
     let moments_passes = plan.as_ref().map_or(usize::from(evidence.is_none()), |plan| plan.passes.len());
-    let moments = subject.moments(&classifier, &measurement, evidence, plan.as_ref(), observer)?;
+    let moments = measured.moments(&classifier, &measurement, evidence, plan.as_ref(), observer)?;
     clock.lap("moments");
 
     let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
@@ -183,6 +189,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
         moments_passes,
+        unlabeled: unlabeled.as_ref().map(Unlabeled::report),
         advantage: decided.advantage,
         nodes_on_cpu,
     };

@@ -13,7 +13,7 @@ use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
 use crate::refine::Recipe;
 use crate::report::{
     CandidateReport, Chosen, DataReport, EngineReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport,
-    Report, SCHEMA_VERSION, TrustedReport, peak_resident_bytes,
+    Report, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
 };
 use crate::search::{Advantage, Search, Verdict};
 use crate::verify::Verification;
@@ -41,6 +41,7 @@ pub(super) struct Findings {
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
+    pub(super) unlabeled: Option<UnlabeledReport>,
     /// Of the chosen candidate over the original.
     pub(super) advantage: Advantage,
     pub(super) nodes_on_cpu: Option<BTreeMap<String, usize>>,
@@ -141,6 +142,7 @@ impl Record<'_> {
                 near_cut: self.trusted.near_cut.iter().map(|&sample| set.id(sample)).collect(),
                 per_class: self.trusted.per_class(set, self.scores.meaning.classes),
             },
+            unlabeled: result.unlabeled,
             layers: result.layers,
             candidates: found.candidates.iter().map(CandidateReport::from).collect(),
             chosen: Chosen {

@@ -16,6 +16,7 @@ use crate::progress::Observer;
 use sha2::{Digest, Sha256};
 
 /// A model, the data that it was trained on, and what runs it.
+#[derive(Clone, Copy)]
 pub struct Subject<'a> {
     /// The model's graph.
     pub graph: &'a GraphIndex<'a>,

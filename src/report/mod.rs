@@ -39,6 +39,9 @@ pub struct Report {
     pub scores: Quality,
     /// The trusted samples.
     pub trusted: TrustedReport,
+    /// What was measured in the place of trusted samples.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unlabeled: Option<UnlabeledReport>,
     /// Every weight: rewritten or skipped.
     pub layers: Vec<LayerReport>,
     /// What was tried.
@@ -151,6 +154,17 @@ pub struct TrustedReport {
     /// Those, trusted or not, whose losses are as good as equal to that of the last chosen one.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub near_cut: Vec<SampleId>,
+}
+
+/// Samples whose labels were not looked at.
+#[derive(Clone, Debug, Serialize)]
+pub struct UnlabeledReport {
+    /// As the data was named.
+    pub spec: String,
+    /// How many of its samples were measured.
+    pub samples: usize,
+    /// SHA-256 over their ids, each with a line feed, in order.
+    pub ids_sha256: String,
 }
 
 /// What became of a weight: its line in the ledger, and what was measured.
