@@ -125,11 +125,14 @@ def add(line):
         writer.writerow(line)
 
 
-def points(values):
-    """In per cent, with the standard deviation where there are several."""
+def points(values, seeds):
+    """In per cent; of so many seeds with their standard deviation, and with their number where some were not measured."""
     values = [100 * value for value in values]
-    spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
-    return f"{statistics.mean(values):.1f}{spread}"
+    if not values:
+        return ""
+    spread = f" ± {statistics.stdev(values):.1f}" if seeds and len(values) > 1 else ""
+    some = f" ({len(values)})" if seeds and len(values) < seeds else ""
+    return f"{statistics.mean(values):.1f}{spread}{some}"
 
 
 def table():
@@ -143,11 +146,14 @@ def table():
         groups = [(arch, [line for line in of_noise if line["arch"] == arch]) for arch in ARCHITECTURES]
         for arch, group in [*groups, ("**all**", of_noise)]:
             if group:
-                columns = [[float(line[name]) for line in group] for name in names]
-                mean = {name: statistics.mean(column) for name, column in zip(names, columns)}
+                # What is empty was not measured.
+                columns = [[float(line[name]) for line in group if line[name]] for name in names]
+                mean = {name: statistics.mean(column) for name, column in zip(names, columns) if column}
                 gap = mean["ceiling"] - mean["original"]
                 closed = f"{100 * (mean['best'] - mean['original']) / gap:.0f} %" if gap > 0.005 else ""
-                cells = [points(column) if arch != "**all**" else f"{100 * statistics.mean(column):.1f}" for column in columns]
+                # Averages over networks are of all of them or they cannot be compared.
+                shown = [column if arch != "**all**" or len(column) == len(group) else [] for column in columns]
+                cells = [points(column, 0 if arch == "**all**" else len(group)) for column in shown]
                 print(f"| {name}, {noise} | {arch} | {len(group)} | " + " | ".join(cells) + f" | {closed} |")
 
 

@@ -112,7 +112,9 @@ mod tests {
         let mut sure = scores(&[2]);
         sure.predictions[0].confidence = 1.0;
         let mut two = [scores(&[1]), scores(&[1])];
-        two.iter_mut().for_each(|unsure| unsure.predictions[0].confidence = 0.4);
+        for unsure in &mut two {
+            unsure.predictions[0].confidence = 0.4;
+        }
         let beliefs = Beliefs::of(&[sure, two[0].clone(), two[1].clone()], &scores(&[2]), 0);
         assert_eq!(beliefs.replaced, BTreeMap::from([(0, 2)]));
     }

@@ -48,6 +48,7 @@ use held_out::HeldOut;
 use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
+use std::collections::BTreeMap;
 use unlabeled::Unlabeled;
 
 /// How a run ended.
@@ -93,10 +94,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
-    for set in held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)) {
-        set.check_output(&job.output)?;
-        set.check_output(&job.report)?;
-    }
+    check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
     let (engine, mut original) = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     let threads = rayon::current_num_threads();
@@ -117,12 +115,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     held_out.settle(&choice.usable);
     let trusted = &choice.trusted;
     clock.lap("score");
-    observer.begin("original", held_out.validation_samples() + held_out.test_samples(), "samples");
-    let validation = held_out.validate(&mut original, observer)?;
-    let test = held_out.test(&mut original, observer)?;
-    observer.end();
-    let nodes_on_cpu = original.nodes_on_cpu().cloned();
-    drop(original);
+    let Before { validation, test, nodes_on_cpu } = Before::of(original, &held_out, observer)?;
     clock.lap("before");
 
     let of_moments = unlabeled.as_ref().map_or(trusted, |unlabeled| &unlabeled.samples);
@@ -197,6 +190,31 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+}
+
+/// The original on held-out data, and what of it the first batch left to the CPU.
+struct Before {
+    validation: Scores,
+    test: Option<Scores>,
+    nodes_on_cpu: Option<BTreeMap<String, usize>>,
+}
+
+impl Before {
+    fn of(mut original: Forward, held_out: &HeldOut<'_>, observer: &dyn Observer) -> Result<Self, Error> {
+        observer.begin("original", held_out.validation_samples() + held_out.test_samples(), "samples");
+        let validation = held_out.validate(&mut original, observer)?;
+        let test = held_out.test(&mut original, observer)?;
+        observer.end();
+        Ok(Self { validation, test, nodes_on_cpu: original.nodes_on_cpu().cloned() })
+    }
+}
+
+/// Refuses outputs that are files of data sets.
+fn check_sets<'a>(job: &Job, mut sets: impl Iterator<Item = &'a Prepared>) -> Result<(), Error> {
+    sets.try_for_each(|set| {
+        set.check_output(&job.output)?;
+        set.check_output(&job.report)
+    })
 }
 
 /// Says so where more memory was taken than was estimated.

@@ -22,4 +22,5 @@ mod refinements;
 mod resources;
 mod selection;
 mod support;
+mod unlabeled;
 mod weights_everywhere;

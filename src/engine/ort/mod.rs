@@ -224,9 +224,8 @@ impl Running {
         if wanted.is_empty() && bound.is_empty() {
             return Ok(R::default());
         }
-        let work = || match bound.is_empty() {
-            true => run(session, inputs, wanted, then),
-            false => bound.run(session, inputs, wanted, then),
+        let work = || {
+            if bound.is_empty() { run(session, inputs, wanted, then) } else { bound.run(session, inputs, wanted, then) }
         };
         let result = panics::catch(work).unwrap_or_else(Err).map_err(failed)?;
         if let Some(watch) = watch.take() {

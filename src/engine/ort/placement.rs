@@ -39,8 +39,8 @@ impl Watch {
     /// How many nodes of each operator ran on the CPU, in one run since the session began; nothing where the profile cannot be
     /// read.
     pub(super) fn read(self, session: &mut Session) -> Option<BTreeMap<String, usize>> {
-        let path = session.end_profiling().ok()?;
-        on_cpu(&fs::read_to_string(path).ok()?)
+        let written = PathBuf::from(session.end_profiling().ok()?);
+        on_cpu(&fs::read_to_string(self.0.path().join(written.file_name()?)).ok()?)
     }
 }
 

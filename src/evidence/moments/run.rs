@@ -168,10 +168,10 @@ fn wanted(sources: &[Taken<'_>]) -> Vec<String> {
             Measured::Inside { rows, .. } => rows.as_ref(),
             Measured::Rows { output, .. } => Some(output),
         };
-        if let Some(name) = name {
-            if !wanted.contains(name) {
-                wanted.push(name.clone());
-            }
+        if let Some(name) = name
+            && !wanted.contains(name)
+        {
+            wanted.push(name.clone());
         }
     }
     wanted
