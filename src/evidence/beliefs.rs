@@ -12,7 +12,7 @@ use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 
 /// Of doubted samples that it predicts as either class, the share that the original gives to the class of the corrections
-/// where all labels are right: 0.38 to 0.56 on clean data (`docs/accuracy.md`).
+/// where all labels are right, about (`docs/design.md`).
 const SHARE_WHERE_RIGHT: f64 = 0.55;
 
 /// The share of wrong labels grows so many times as fast as that share above it.
