@@ -49,7 +49,9 @@ impl Beliefs {
         let mut doubted = Vec::new();
         let (mut as_labelled, mut as_corrected) = (0_usize, 0_usize);
         let mut transitions: BTreeMap<(usize, usize), usize> = BTreeMap::new();
-        for (sample, original) in predictions(original) {
+        let original = predictions(original);
+        let samples = original.len();
+        for (sample, original) in original {
             let Some(class) = vote(corrections.iter().filter_map(|of| of.get(&sample))) else { continue };
             if class != original.label {
                 doubted.push((sample, class));
@@ -61,7 +63,8 @@ impl Beliefs {
         let share = as_corrected as f64 / (as_labelled + as_corrected).max(1) as f64;
         let by_memory = SLOPE * (share - SHARE_WHERE_RIGHT);
         let by_pattern = ONE_SIDED_SLOPE * (one_sided(&transitions) - ONE_SIDED_WHERE_RIGHT);
-        let wrong = by_memory.max(by_pattern).clamp(0.0, 1.0);
+        // Corrections that doubt most labels are at fault themselves.
+        let wrong = if 2 * doubted.len() > samples { 0.0 } else { by_memory.max(by_pattern).clamp(0.0, 1.0) };
         let is_replaced = |(sample, _): &(usize, usize)| {
             let mut random = ChaCha8Rng::seed_from_u64(seed);
             random.set_stream(*sample as u64);
@@ -107,11 +110,12 @@ mod tests {
         labelled(&vec![0; predicted.len()], predicted)
     }
 
-    /// Classes 0 and 1 are labelled as each other, equally often.
+    /// Classes 0 and 1 are labelled as each other, equally often, in the first half of the samples.
     fn mutual(original: impl Fn(usize) -> bool) -> Beliefs {
-        let labels: Vec<usize> = (0..3000).map(|at| at % 2).collect();
-        let classes: Vec<usize> = labels.iter().map(|label| 1 - label).collect();
-        let still: Vec<usize> = (0..3000).map(|at| if original(at) { labels[at] } else { classes[at] }).collect();
+        let labels: Vec<usize> = (0..6000).map(|at| at % 2).collect();
+        let class = |at: usize| if at < 3000 { 1 - labels[at] } else { labels[at] };
+        let classes: Vec<usize> = (0..6000).map(class).collect();
+        let still: Vec<usize> = (0..6000).map(|at| if original(at) { labels[at] } else { classes[at] }).collect();
         Beliefs::of(&[labelled(&labels, &classes)], &labelled(&labels, &still), 1)
     }
 
@@ -140,19 +144,21 @@ mod tests {
     #[test]
     fn doubts_that_go_one_way_only_are_a_pattern_of_wrong_labels() {
         // The original predicts the labels still, and yet: class 1 is labelled 0, and never the other way round.
-        let (corrected, original) = (vec![1; 50], vec![0; 50]);
+        let (corrected, original) = ([vec![1; 50], vec![0; 50]].concat(), vec![0; 100]);
         assert_eq!(Beliefs::of(&[scores(&corrected)], &scores(&original), 0).replaced.len(), 50);
+        // Corrections that give everything to one class do not tell of labels.
+        assert_eq!(Beliefs::of(&[scores(&[1; 100])], &scores(&original), 0).replaced.len(), 0);
     }
 
     #[test]
     fn corrections_vote_with_their_confidence() {
-        let mut sure = scores(&[2]);
+        let mut sure = scores(&[2, 0]);
         sure.predictions[0].confidence = 1.0;
-        let mut two = [scores(&[1]), scores(&[1])];
+        let mut two = [scores(&[1, 0]), scores(&[1, 0])];
         for unsure in &mut two {
             unsure.predictions[0].confidence = 0.4;
         }
-        let beliefs = Beliefs::of(&[sure, two[0].clone(), two[1].clone()], &scores(&[2]), 0);
+        let beliefs = Beliefs::of(&[sure, two[0].clone(), two[1].clone()], &scores(&[2, 0]), 0);
         assert_eq!(beliefs.replaced, BTreeMap::from([(0, 2)]));
     }
 
