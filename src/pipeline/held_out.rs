@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 /// Validation and test data of a run.
 pub(super) struct HeldOut<'a> {
     validation: ValidationData<'a>,
+    /// Which labels of the validation data are not believed.
+    beliefs: Beliefs,
     test: Option<Prepared>,
     batch: Option<usize>,
     limit: BadLimit,
@@ -27,8 +29,8 @@ pub(super) struct HeldOut<'a> {
 enum ValidationData<'a> {
     /// Held out from training.
     Separate(Box<Prepared>),
-    /// Training images, perturbed, and which of their labels are not believed.
-    Perturbed { training: &'a Prepared, perturbation: Perturbation, beliefs: Beliefs },
+    /// Training images, perturbed.
+    Perturbed { training: &'a Prepared, perturbation: Perturbation },
 }
 
 impl<'a> HeldOut<'a> {
@@ -53,14 +55,15 @@ impl<'a> HeldOut<'a> {
         } else {
             Perturbation::check(&training.routes)?;
             let perturbation = Perturbation::flip_and_shift(job.seed);
-            ValidationData::Perturbed { training, perturbation, beliefs: Beliefs::default() }
+            ValidationData::Perturbed { training, perturbation }
         };
         let test = job.test.as_ref().map(open).transpose()?;
         let order = match &validation {
             ValidationData::Separate(data) => in_parts(data.all(), job.seed),
             ValidationData::Perturbed { .. } => Vec::new(),
         };
-        Ok(Self { validation, test, batch: job.runner.batch, limit: job.limit, order, seed: job.seed })
+        let (beliefs, batch) = (Beliefs::default(), job.runner.batch);
+        Ok(Self { validation, beliefs, test, batch, limit: job.limit, order, seed: job.seed })
     }
 
     /// Settles which training images are perturbed, if any are, once it is known which of them are usable.
@@ -95,8 +98,8 @@ impl<'a> HeldOut<'a> {
     pub(super) fn describe(&self) -> String {
         match &self.validation {
             ValidationData::Separate(data) => format!("{} ({} samples)", data.spec, data.set.len()),
-            ValidationData::Perturbed { beliefs, .. } => {
-                let (images, replaced) = (self.order.len(), beliefs.replaced.len());
+            ValidationData::Perturbed { .. } => {
+                let (images, replaced) = (self.order.len(), self.beliefs.replaced.len());
                 let labels = if replaced > 0 { format!(", {replaced} labels not believed") } else { String::new() };
                 format!("{images} perturbed training images{labels}")
             }
@@ -149,10 +152,8 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         enough: &mut dyn FnMut(&Scores) -> bool,
     ) -> Result<Scores, Error> {
-        let labels = self.replaced_labels();
-        let (data, perturbation) = self.of_validation();
-        let stream = data.stream(perturbation);
-        let set = Relabelled::new(stream.set, &labels);
+        let (data, stream) = self.of_validation();
+        let set = Relabelled::new(stream.set, &self.beliefs.replaced);
         let stream = Stream { set: &set, ..stream };
         Ok(predict(forward, &stream, (&self.order, data.batch(self.batch)), self.limit, observer, enough)?)
     }
@@ -167,22 +168,17 @@ impl<'a> HeldOut<'a> {
 
     /// From now on compares models on training images that are only shifted, and by these labels.
     pub(super) fn believe(&mut self, found: Beliefs) {
-        if let ValidationData::Perturbed { perturbation, beliefs, .. } = &mut self.validation {
-            (*perturbation, *beliefs) = (Perturbation::shift(self.seed), found);
+        if let ValidationData::Perturbed { perturbation, .. } = &mut self.validation {
+            *perturbation = Perturbation::shift(self.seed);
+            self.beliefs = found;
         }
     }
 
-    fn of_validation(&self) -> (&Prepared, Option<Perturbation>) {
+    /// The data, and its samples as models are shown them, with the labels that were given.
+    fn of_validation(&self) -> (&Prepared, Stream<'_>) {
         match &self.validation {
-            ValidationData::Separate(data) => (data, None),
-            ValidationData::Perturbed { training, perturbation, .. } => (training, Some(*perturbation)),
-        }
-    }
-
-    fn replaced_labels(&self) -> BTreeMap<usize, usize> {
-        match &self.validation {
-            ValidationData::Separate(_) => BTreeMap::new(),
-            ValidationData::Perturbed { beliefs, .. } => beliefs.replaced.clone(),
+            ValidationData::Separate(data) => (data, data.stream(None)),
+            ValidationData::Perturbed { training, perturbation } => (training, training.stream(Some(*perturbation))),
         }
     }
 
@@ -196,10 +192,8 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         each: impl FnMut(&Batch, &Array2<f64>),
     ) -> Result<(), Error> {
-        let labels = self.replaced_labels();
-        let (data, perturbation) = self.of_validation();
-        let stream = data.stream(perturbation);
-        let set = Relabelled::new(stream.set, &labels);
+        let (data, stream) = self.of_validation();
+        let set = Relabelled::new(stream.set, &self.beliefs.replaced);
         let stream = Stream { set: &set, ..stream };
         Ok(for_each_features(forward, &stream, (&self.order, data.batch(self.batch)), observer, each)?)
     }
