@@ -36,7 +36,7 @@ pub(super) struct CorrectArgs {
     #[command(flatten)]
     data: DataArgs,
     /// On what candidates are compared: held-out data (labels may be noisy), or `perturb` [default: the set's own
-    /// validation split, else `perturb`: flipped and shifted training images]
+    /// validation split, else `perturb`: training images, shifted a little]
     #[arg(long, value_name = "SPEC|perturb", help_heading = "Data")]
     val: Option<String>,
     /// Data on which before and after are only reported
