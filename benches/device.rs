@@ -26,7 +26,7 @@ use onnx_sap::evidence::{
 };
 use onnx_sap::layers::{Layer, Ledger, Selection};
 use onnx_sap::linalg::{Alpha, cheapest};
-use onnx_sap::methods::{Evidence, METHODS, Strengths};
+use onnx_sap::methods::{Evidence, METHODS};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::pipeline::Runner;
 use onnx_sap::progress::Silent;
@@ -221,7 +221,7 @@ impl Phases<'_> {
             observer: &Silent,
         };
         let family = METHODS[0].prepare(evidence)?;
-        family.correction(&Strengths::uniform(alpha, self.layers.len()))?;
+        family.correction(&self.layers.iter().map(|_| alpha).collect())?;
         Ok(())
     }
 }

@@ -54,6 +54,9 @@ pub(super) struct CorrectArgs {
     /// The scaling coefficient: auto, one value (applied as it is), or a grid [default: by the preset]
     #[arg(long, value_name = "auto|A|A,B,C", value_parser = alpha_choice, allow_hyphen_values = true, help_heading = "Correction")]
     alpha: Option<AlphaValues>,
+    /// Then try other strengths of single layers, too: two passes over the validation data or more for each
+    #[arg(long, help_heading = "Correction")]
+    alpha_per_layer: bool,
     /// How many passes over the validation data --alpha auto may take, one at least; candidates that a part of the data shows
     /// to be hopeless take that part [default: by the preset]
     #[arg(long, value_name = "N", value_parser = budget, help_heading = "Correction")]
@@ -174,6 +177,10 @@ impl CorrectArgs {
         let trusted = self.trust.choice(&[&self.output, &self.report()], preset)?;
         let alpha = self.alpha(preset)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
+        if self.alpha_per_layer && !chosen {
+            let reason = "--alpha-per-layer chooses strengths, and one value of --alpha is applied as it is; give one of them only";
+            return Err(Error::Usage(reason.to_owned()));
+        }
         let head = match &self.head {
             None if chosen => preset.head,
             None => HeadOption::Project,
@@ -197,6 +204,7 @@ impl CorrectArgs {
             recalibrate: self.recalibrate.unwrap_or(if chosen { preset.recalibrate } else { Recalibrate::Off }),
             head,
             alpha,
+            alpha_per_layer: self.alpha_per_layer,
             trusted,
             evidence: self.evidence.clone(),
             rows: self.trust.rows(preset),
@@ -262,10 +270,11 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
 }
 
 fn layers(report: &Report) -> String {
+    let of_weights = &report.chosen.recipe.strength.of_weights;
     let row = |layer: &crate::report::LayerReport| {
         let number =
             |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
-        vec![
+        let mut cells = vec![
             layer.entry.weight.clone().unwrap_or_default(),
             layer.entry.op.clone(),
             layer.entry.shape.as_ref().map_or(String::new(), |shape| shape_text(shape)),
@@ -273,12 +282,19 @@ fn layers(report: &Report) -> String {
             layer.rows.map_or(String::new(), |rows| rows.to_string()),
             number(layer.effective_rank, 1),
             number(layer.relative_change, 3),
-            layer.entry.reason.clone().unwrap_or_default(),
-        ]
+        ];
+        if !of_weights.is_empty() {
+            let own = layer.entry.weight.as_ref().and_then(|weight| of_weights.get(weight));
+            cells.push(own.map_or(String::new(), Alpha::to_string));
+        }
+        cells.push(layer.entry.reason.clone().unwrap_or_default());
+        cells
     };
     let rewritten = report.layers.iter().filter(|layer| layer.status == LayerStatus::Rewritten);
-    let header = ["layer", "op", "shape", "d", "rows", "eff. rank", "change", ""];
-    let mut text = table(&header, &[3, 4, 5, 6], rewritten.map(row));
+    let own = (!of_weights.is_empty()).then_some("own α");
+    let columns = ["layer", "op", "shape", "d", "rows", "eff. rank", "change"];
+    let header: Vec<&str> = columns.into_iter().chain(own).chain([""]).collect();
+    let mut text = table(&header, &[3, 4, 5, 6, 7][..header.len() - 4], rewritten.map(row));
     let skipped = report.layers.iter().filter(|layer| layer.status == LayerStatus::Skipped).count();
     if skipped > 0 {
         let _ = writeln!(
@@ -300,7 +316,7 @@ const SHOWN_REFINEMENTS: usize = 5;
 fn candidates(report: &Report) -> String {
     let tried = &report.candidates;
     let (plain, refined): (Vec<&CandidateReport>, Vec<&CandidateReport>) =
-        tried.iter().partition(|candidate| candidate.recipe == Recipe::plain(candidate.recipe.alpha));
+        tried.iter().partition(|candidate| candidate.recipe.is_plain());
     let is_chosen = |candidate: &CandidateReport| candidate.recipe == report.chosen.recipe;
     let mut best = refined.clone();
     best.sort_by(|a, b| b.val_accuracy.total_cmp(&a.val_accuracy));
@@ -309,10 +325,10 @@ fn candidates(report: &Report) -> String {
         |candidate: &&CandidateReport| is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe);
     let refined_shown: Vec<&CandidateReport> = refined.iter().copied().filter(shown).collect();
     let row = |candidate: &CandidateReport| {
-        let Recipe { alpha, recalibrated, head } = candidate.recipe;
-        let mut cells = vec![alpha.to_string()];
+        let Recipe { strength, recalibrated, head } = &candidate.recipe;
+        let mut cells = vec![strength.to_string()];
         if !refined.is_empty() {
-            cells.extend([if recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
+            cells.extend([if *recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
         }
         let mark = match candidate {
             chosen if is_chosen(chosen) => "chosen".to_owned(),

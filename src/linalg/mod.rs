@@ -49,6 +49,12 @@ impl Alpha {
     pub fn get(self) -> f64 {
         self.0
     }
+
+    /// So many half-decades above this one; this one where there is no such number.
+    #[must_use]
+    pub fn raised(self, half_decades: i32) -> Self {
+        Self::new(self.0 * 10_f64.powf(f64::from(half_decades) / 2.0)).unwrap_or(self)
+    }
 }
 
 impl fmt::Display for Alpha {

@@ -15,7 +15,7 @@ use crate::methods::Family;
 use crate::model::{Classifier, GraphIndex, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{HeadLayer, Recipe};
-use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search};
+use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search, search_by_layer};
 
 /// Passes over perturbed images that finding corrections to doubt their labels by may take.
 const BELIEF_PASSES: f64 = 4.0;
@@ -85,8 +85,16 @@ impl Decision<'_> {
             trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
         })?;
         observer.end();
+        if job.alpha_per_layer {
+            let weights: Vec<&str> = layers.iter().map(|layer| layer.weight.name.as_str()).collect();
+            observer.begin("layers", 2 * weights.len() * held_out.validation_samples(), "samples");
+            search_by_layer(&mut found, &weights, |recipe, enough| -> Result<Scores, Error> {
+                trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
+            })?;
+            observer.end();
+        }
         refinements.apply(job, &mut found, &mut trials, held_out, observer)?;
-        let recipe = found.chosen().recipe;
+        let recipe = found.chosen().recipe.clone();
         if recipe.head.is_refit() {
             // Its head was judged beside the model, in float64: what counts is the model with what it can hold of it.
             observer.begin("chosen head", held_out.validation_samples(), "samples");

@@ -41,6 +41,8 @@ pub struct Job {
     pub method: &'static dyn Method,
     /// Its strengths.
     pub alpha: AlphaChoice,
+    /// Whether layers may differ in strength.
+    pub alpha_per_layer: bool,
     /// Whether layers get back the mean and the deviation of their outputs.
     pub recalibrate: Recalibrate,
     /// What the last layer becomes.
@@ -271,14 +273,18 @@ pub(super) struct Settled<'a> {
 impl Job {
     /// How projections are computed.
     pub(super) fn solver(&self) -> &'static dyn Solver {
-        self.solver.unwrap_or_else(|| cheapest(self.alpha.expected()))
+        // Layer by layer, there are more strengths than a factorisation costs.
+        let alphas = if self.alpha_per_layer { usize::MAX } else { self.alpha.expected() };
+        self.solver.unwrap_or_else(|| cheapest(alphas))
     }
 
     /// How precise moments must be. Evidence that is there already is float64.
     pub(super) fn precision(&self) -> Precision {
         match self.arithmetic {
             Arithmetic::Float32 if self.evidence.is_none() && self.solver().bounds_rounding() => {
-                Precision::SufficientFor(self.alpha.largest())
+                let anywhere = AlphaChoice::Auto { budget: 1.0 };
+                let alpha = if self.alpha_per_layer { &anywhere } else { &self.alpha };
+                Precision::SufficientFor(alpha.largest())
             }
             _ => Precision::Float64,
         }
@@ -311,6 +317,7 @@ impl Job {
             ("preset", json!(self.preset)),
             ("method", json!(self.method.name())),
             ("alpha", alpha),
+            ("alpha_per_layer", json!(self.alpha_per_layer)),
             ("budget", json!(budget)),
             ("recalibrate", json!(self.recalibrate.to_string())),
             ("head", json!(self.head.to_string())),

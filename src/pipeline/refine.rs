@@ -8,7 +8,7 @@ use super::trials::Trials;
 use crate::error::Error;
 use crate::linalg::Alpha;
 use crate::progress::Observer;
-use crate::refine::{FITS, Head, Recipe};
+use crate::refine::{FITS, Head, Recipe, Strength};
 use crate::search::{AlphaChoice, Candidate, Search};
 
 /// The refinements that a run may use.
@@ -74,7 +74,7 @@ impl Refinements {
     pub(super) fn plainest(&self) -> impl Fn(Alpha) -> Recipe + use<> {
         let recalibrated = self.recalibrated == [true];
         let head = self.heads.first().copied().filter(|head| *head == Head::Kept).unwrap_or(Head::Projected);
-        move |alpha| Recipe { alpha, recalibrated, head }
+        move |alpha| Recipe { recalibrated, head, ..Recipe::plain(alpha) }
     }
 
     /// Tries them, and chooses.
@@ -89,15 +89,12 @@ impl Refinements {
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let chosen = found.chosen().recipe.alpha;
-        let alphas = match job.alpha {
-            AlphaChoice::One(alpha) => vec![alpha],
-            AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) => vec![chosen, half_a_decade_below(chosen, found)],
-        };
+        let chosen = found.chosen().recipe.strength.clone();
+        let stronger = (!matches!(job.alpha, AlphaChoice::One(_))).then(|| half_a_decade_below(&chosen, found));
         let mut candidates = Vec::new();
-        for alpha in alphas {
+        for strength in [chosen].into_iter().chain(stronger) {
             for &recalibrated in &self.recalibrated {
-                let base = Recipe { alpha, recalibrated, head: Head::Projected };
+                let base = Recipe { strength: strength.clone(), recalibrated, head: Head::Projected };
                 candidates.extend(self.of_base(&base, found, trials, held_out, observer)?);
             }
         }
@@ -118,7 +115,7 @@ impl Refinements {
         observer: &dyn Observer,
     ) -> Result<Vec<Candidate>, Error> {
         let known = |head: &&Head| {
-            let recipe = Recipe { head: **head, ..*base };
+            let recipe = Recipe { head: **head, ..base.clone() };
             found.candidates.iter().all(|candidate| candidate.recipe != recipe)
         };
         let heads: Vec<Head> = self.heads.iter().filter(known).copied().collect();
@@ -126,7 +123,7 @@ impl Refinements {
         let judged = match heads[..] {
             [] => Vec::new(),
             [head @ (Head::Projected | Head::Kept)] => {
-                let recipe = Recipe { head, ..*base };
+                let recipe = Recipe { head, ..base.clone() };
                 let scores = trials.with(&recipe, observer, |forward| {
                     observer.begin("refining", samples, "samples");
                     let scores = held_out.validate(forward, observer);
@@ -139,13 +136,13 @@ impl Refinements {
                 refinery.compete(base, &heads, patches, held_out, observer)
             })?,
         };
-        Ok(judged.iter().map(|(recipe, scores)| Candidate::of(*recipe, scores)).collect())
+        Ok(judged.into_iter().map(|(recipe, scores)| Candidate::of(recipe, &scores)).collect())
     }
 }
 
 /// A stronger correction: the one that was tried already, where it differs by rounding alone.
-fn half_a_decade_below(alpha: Alpha, found: &Search) -> Alpha {
-    let below = Alpha::new(alpha.get() / 10_f64.sqrt()).unwrap_or(alpha);
-    let tried = found.candidates.iter().map(|candidate| candidate.recipe.alpha);
-    tried.into_iter().find(|tried| (tried.get() / below.get() - 1.0).abs() < 1e-9).unwrap_or(below)
+fn half_a_decade_below(strength: &Strength, found: &Search) -> Strength {
+    let below = strength.clone().raised(-1);
+    let mut tried = found.candidates.iter().map(|candidate| &candidate.recipe.strength);
+    tried.find(|tried| tried.is_close_to(&below)).cloned().unwrap_or(below)
 }

@@ -196,8 +196,8 @@ impl<'a> Refinery<'a> {
         observer.end();
         let mut judged = Vec::new();
         for (head, Entrant { head: fitted, scores, .. }) in entered.into_iter().zip(contest.finish()) {
-            let recipe = Recipe { head, ..*base };
-            self.fitted.push((recipe, fitted));
+            let recipe = Recipe { head, ..base.clone() };
+            self.fitted.push((recipe.clone(), fitted));
             judged.push((recipe, scores));
         }
         Ok(judged)

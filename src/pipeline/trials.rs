@@ -71,7 +71,7 @@ impl<'a> Trials<'a> {
         judge: impl FnOnce(&mut Refinery<'a>, &[WeightPatch]) -> Result<T, Error>,
     ) -> Result<T, Error> {
         self.latest = None;
-        let patches = self.correction(&Recipe { head: Head::Projected, ..*base }, observer)?;
+        let patches = self.correction(&Recipe { head: Head::Projected, ..base.clone() }, observer)?;
         let judged = judge(&mut self.refinery, &patches)?;
         self.clock.lap("refine");
         Ok(judged)
@@ -80,12 +80,13 @@ impl<'a> Trials<'a> {
     fn make(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Trial, Error> {
         let patches = self.correction(recipe, observer)?;
         let candidate = self.refinery.candidates.load(&patches, self.clock)?;
-        Ok(Trial { recipe: *recipe, patches, candidate })
+        Ok(Trial { recipe: recipe.clone(), patches, candidate })
     }
 
     fn correction(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Vec<WeightPatch>, Error> {
         self.clock.lap("search");
-        let all = Strengths::uniform(recipe.alpha, self.refinery.layers().len());
+        let all: Strengths =
+            self.refinery.layers().iter().map(|layer| recipe.strength.of(&layer.weight.name)).collect();
         let strengths = match (recipe.head, self.refinery.head.as_ref()) {
             (Head::Kept | Head::Refit { .. }, Some(head)) => all.keeping(head.index),
             _ => all,
@@ -181,8 +182,8 @@ mod tests {
         assert_eq!(family.made.load(Ordering::Relaxed), 1, "it was at hand");
         assert_ne!(scores(&double), first);
         assert_eq!(scores(&half), first);
-        assert_ne!(scores(&Recipe { head: Head::Kept, ..half }), first);
-        assert_ne!(scores(&Recipe { recalibrated: true, ..half }), first);
+        assert_ne!(scores(&Recipe { head: Head::Kept, ..half.clone() }), first);
+        assert_ne!(scores(&Recipe { recalibrated: true, ..half.clone() }), first);
         assert_eq!(family.made.load(Ordering::Relaxed), 5);
         let kept = trials.into_patches(&Recipe { head: Head::Kept, ..double }, &Silent).unwrap();
         assert_eq!(family.made.load(Ordering::Relaxed), 6);

@@ -11,7 +11,7 @@ mod vector;
 
 pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, HeadLayer, LinearHead};
 pub use recalibrate::Recalibration;
-pub use recipe::{Head, Recipe};
+pub use recipe::{Head, Recipe, Strength};
 
 /// The closed form of that name.
 pub fn head_fit(name: &str) -> Option<&'static dyn HeadFit> {

@@ -2,17 +2,29 @@
 
 use crate::linalg::Alpha;
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::fmt;
 
 /// How a candidate follows from the original.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recipe {
-    /// The strength of the correction.
-    pub alpha: Alpha,
+    /// How strong the correction is.
+    #[serde(flatten)]
+    pub strength: Strength,
     /// Whether the outputs of its layers got back their mean and deviation.
     pub recalibrated: bool,
     /// What its last layer is.
     pub head: Head,
+}
+
+/// How strong a correction is.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Strength {
+    /// For all layers but those that have their own.
+    pub alpha: Alpha,
+    /// The layers that have their own, by the name of their weight.
+    #[serde(rename = "alpha_of", skip_serializing_if = "BTreeMap::is_empty")]
+    pub of_weights: BTreeMap<String, Alpha>,
 }
 
 /// The last layer of a candidate.
@@ -36,7 +48,56 @@ pub enum Head {
 impl Recipe {
     /// The correction alone.
     pub fn plain(alpha: Alpha) -> Self {
-        Self { alpha, recalibrated: false, head: Head::Projected }
+        Self { strength: Strength::uniform(alpha), recalibrated: false, head: Head::Projected }
+    }
+
+    /// Whether it is the correction alone.
+    pub fn is_plain(&self) -> bool {
+        !self.recalibrated && self.head == Head::Projected
+    }
+}
+
+impl Strength {
+    /// The same for all layers.
+    pub fn uniform(alpha: Alpha) -> Self {
+        Self { alpha, of_weights: BTreeMap::new() }
+    }
+
+    /// That of a layer, by its weight.
+    pub fn of(&self, weight: &str) -> Alpha {
+        self.of_weights.get(weight).copied().unwrap_or(self.alpha)
+    }
+
+    /// This, but another α for one layer.
+    #[must_use]
+    pub fn with(mut self, weight: &str, alpha: Alpha) -> Self {
+        self.of_weights.insert(weight.to_owned(), alpha);
+        self
+    }
+
+    /// So many half-decades above this.
+    #[must_use]
+    pub fn raised(mut self, half_decades: i32) -> Self {
+        self.alpha = self.alpha.raised(half_decades);
+        self.of_weights.values_mut().for_each(|alpha| *alpha = alpha.raised(half_decades));
+        self
+    }
+
+    /// Whether they differ by rounding alone.
+    pub fn is_close_to(&self, other: &Self) -> bool {
+        let close = |a: Alpha, b: Alpha| (a.get() / b.get() - 1.0).abs() < 1e-9;
+        close(self.alpha, other.alpha)
+            && self.of_weights.keys().eq(other.of_weights.keys())
+            && self.of_weights.values().zip(other.of_weights.values()).all(|(&a, &b)| close(a, b))
+    }
+}
+
+impl fmt::Display for Strength {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.of_weights.len() {
+            0 => self.alpha.fmt(f),
+            own => write!(f, "{}, {own} own", self.alpha),
+        }
     }
 }
 

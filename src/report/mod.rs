@@ -197,7 +197,7 @@ pub enum LayerStatus {
 }
 
 /// A correction that was tried.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct CandidateReport {
     /// What it is made of.
     #[serde(flatten)]
@@ -216,7 +216,7 @@ impl From<&Candidate> for CandidateReport {
     fn from(candidate: &Candidate) -> Self {
         let Quality { accuracy, mean_loss, samples } = candidate.validation;
         Self {
-            recipe: candidate.recipe,
+            recipe: candidate.recipe.clone(),
             val_accuracy: accuracy,
             val_loss: mean_loss,
             val_samples: samples,
@@ -226,7 +226,7 @@ impl From<&Candidate> for CandidateReport {
 }
 
 /// The chosen correction.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Chosen {
     /// What it is made of.
     #[serde(flatten)]

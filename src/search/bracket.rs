@@ -82,7 +82,8 @@ const HOPELESS: f64 = 3.0;
 /// Before so many samples nothing is given up.
 const LEAST_SAMPLES: usize = 200;
 
-fn is_hopeless(scores: &Scores, best: &Candidate) -> bool {
+/// Whether a part of the scores shows that a candidate is worse than another.
+pub(super) fn is_hopeless(scores: &Scores, best: &Candidate) -> bool {
     if scores.samples.len() < LEAST_SAMPLES {
         return false;
     }
@@ -93,6 +94,11 @@ fn is_hopeless(scores: &Scores, best: &Candidate) -> bool {
 /// `10^(quarters / 4)`.
 fn quarter_decade(quarters: i32) -> Alpha {
     Alpha::new(10_f64.powf(f64::from(quarters) / 4.0)).expect("a power of ten is positive")
+}
+
+/// The smallest α that is tried.
+pub(super) fn smallest() -> Alpha {
+    quarter_decade(*RANGE.start())
 }
 
 /// The largest α that is tried.

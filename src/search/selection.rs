@@ -2,8 +2,7 @@
 
 use super::{Advantage, AlphaChoice, Candidate, Outcomes, complete, most_accurate};
 use crate::evidence::Scores;
-use crate::linalg::Alpha;
-use crate::refine::Recipe;
+use crate::refine::{Recipe, Strength};
 use serde::Serialize;
 
 /// What the search found.
@@ -16,7 +15,7 @@ pub struct Search {
 }
 
 /// The most accurate of those that were not chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct RunnerUp {
     /// What it is made of.
     #[serde(flatten)]
@@ -40,7 +39,8 @@ pub enum Verdict {
 impl Search {
     /// Of candidates that differ in strength, at least one: the one nearest the middle of those that are as good as the best.
     pub(super) fn among(mut candidates: Vec<Candidate>) -> Self {
-        candidates.sort_by(|a, b| a.recipe.alpha.get().total_cmp(&b.recipe.alpha.get()));
+        let alpha = |candidate: &Candidate| candidate.recipe.strength.alpha.get();
+        candidates.sort_by(|a, b| alpha(a).total_cmp(&alpha(b)));
         let chosen = nearest_the_middle(&candidates);
         Self { candidates, chosen }
     }
@@ -54,7 +54,10 @@ impl Search {
     pub fn near_the_best(&self, less: f64) -> Vec<Recipe> {
         let all = &self.candidates;
         let best = complete(all).map(|at| all[at].validation.accuracy).fold(0.0, f64::max);
-        complete(all).filter(|&at| all[at].validation.accuracy >= best - less).map(|at| all[at].recipe).collect()
+        complete(all)
+            .filter(|&at| all[at].validation.accuracy >= best - less)
+            .map(|at| all[at].recipe.clone())
+            .collect()
     }
 
     /// The most accurate of the others, and by how much the chosen one is better.
@@ -62,13 +65,13 @@ impl Search {
         let all = &self.candidates;
         let other = most_accurate(all, complete(all).filter(|&at| at != self.chosen))?;
         let advantage = self.chosen().outcomes.advantage(&all[other].outcomes);
-        Some(RunnerUp { recipe: all[other].recipe, advantage })
+        Some(RunnerUp { recipe: all[other].recipe.clone(), advantage })
     }
 
     /// Takes in how the chosen candidate does once it is made as it will be written.
     pub fn judge_anew(&mut self, scores: &Scores) {
         let chosen = &mut self.candidates[self.chosen];
-        *chosen = Candidate::of(chosen.recipe, scores);
+        *chosen = Candidate::of(chosen.recipe.clone(), scores);
     }
 
     /// Takes in refinements of what is chosen, and chooses anew.
@@ -78,12 +81,12 @@ impl Search {
     /// one with the least cross-entropy, which tells closed forms apart more finely than the labels that they hit.
     pub fn refine(&mut self, refinements: Vec<Candidate>) {
         self.candidates.extend(refinements);
-        let alpha = self.strength();
+        let strength = self.strength();
         let all = &self.candidates;
-        let of_alpha: Vec<usize> = complete(all).filter(|&at| all[at].recipe.alpha == alpha).collect();
+        let as_strong: Vec<usize> = complete(all).filter(|&at| all[at].recipe.strength == *strength).collect();
         let (refits, corrections): (Vec<usize>, Vec<usize>) =
-            of_alpha.iter().partition(|&&at| all[at].recipe.head.is_refit());
-        let best = most_accurate(all, of_alpha).unwrap_or(self.chosen);
+            as_strong.iter().partition(|&&at| all[at].recipe.head.is_refit());
+        let best = most_accurate(all, as_strong).unwrap_or(self.chosen);
         let good = refits.into_iter().filter(|&at| !all[best].is_clearly_better_than(&all[at]));
         let loss = |at: usize| all[at].validation.mean_loss;
         let refit = good.reduce(|least, at| if loss(at) < loss(least) { at } else { least });
@@ -99,13 +102,13 @@ impl Search {
     }
 
     /// The strength of what is chosen, unless the best of another is clearly better than the best of it.
-    fn strength(&self) -> Alpha {
+    fn strength(&self) -> &Strength {
         let all = &self.candidates;
-        let alpha = self.chosen().recipe.alpha;
-        let of_alpha = complete(all).filter(|&at| all[at].recipe.alpha == alpha);
-        match most_accurate(all, complete(all)).zip(most_accurate(all, of_alpha)) {
-            Some((best, ours)) if all[best].is_clearly_better_than(&all[ours]) => all[best].recipe.alpha,
-            _ => alpha,
+        let strength = &self.chosen().recipe.strength;
+        let as_strong = complete(all).filter(|&at| all[at].recipe.strength == *strength);
+        match most_accurate(all, complete(all)).zip(most_accurate(all, as_strong)) {
+            Some((best, ours)) if all[best].is_clearly_better_than(&all[ours]) => &all[best].recipe.strength,
+            _ => strength,
         }
     }
 
@@ -131,7 +134,7 @@ fn plateau(candidates: &[Candidate]) -> std::ops::RangeInclusive<usize> {
 /// The candidate nearest the (logarithmic) middle of the plateau; of two equally near the larger α, which changes less.
 fn nearest_the_middle(candidates: &[Candidate]) -> usize {
     let good = plateau(candidates);
-    let position = |index: usize| candidates[index].recipe.alpha.get().ln();
+    let position = |index: usize| candidates[index].recipe.strength.alpha.get().ln();
     let middle = f64::midpoint(position(*good.start()), position(*good.end()));
     let distance = |index: usize| (position(index) - middle).abs();
     // Distances that differ by rounding alone are equal.
@@ -142,6 +145,7 @@ fn nearest_the_middle(candidates: &[Candidate]) -> usize {
 mod tests {
     use super::super::tests::scores;
     use super::*;
+    use crate::linalg::Alpha;
     use crate::refine::Head;
 
     /// A search over one strength.
@@ -152,12 +156,12 @@ mod tests {
     fn refined(plain: f64, others: &[(Recipe, f64, f64)]) -> Recipe {
         let mut search = found(plain);
         let candidate = |(recipe, accuracy, loss): &(Recipe, f64, f64)| {
-            let mut candidate = Candidate::of(*recipe, &scores(*accuracy));
+            let mut candidate = Candidate::of(recipe.clone(), &scores(*accuracy));
             candidate.validation.mean_loss = *loss;
             candidate
         };
         search.refine(others.iter().map(candidate).collect());
-        search.chosen().recipe
+        search.chosen().recipe.clone()
     }
 
     const RIDGE: Head = Head::Refit { fit: "ridge", shrinkage: 0.1, shifted: false };
@@ -167,21 +171,21 @@ mod tests {
     #[test]
     fn another_correction_must_be_clearly_better() {
         let plain = Recipe::plain(Alpha::new(10.0).unwrap());
-        let kept = Recipe { head: Head::Kept, ..plain };
-        assert_eq!(refined(0.6, &[(kept, 0.6005, 1.0)]), plain);
-        assert_eq!(refined(0.6, &[(kept, 0.601, 1.0)]), kept);
+        let kept = Recipe { head: Head::Kept, ..plain.clone() };
+        assert_eq!(refined(0.6, &[(kept.clone(), 0.6005, 1.0)]), plain);
+        assert_eq!(refined(0.6, &[(kept.clone(), 0.601, 1.0)]), kept);
         let stronger = Recipe { recalibrated: true, ..Recipe::plain(Alpha::new(3.0).unwrap()) };
-        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger, 0.6105, 1.0)]), kept);
-        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger, 0.62, 1.0)]), stronger);
+        assert_eq!(refined(0.6, &[(kept.clone(), 0.61, 1.0), (stronger.clone(), 0.6105, 1.0)]), kept);
+        assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger.clone(), 0.62, 1.0)]), stronger);
     }
 
     #[test]
     fn a_new_head_is_kept_unless_it_is_clearly_worse_and_the_loss_tells_which() {
         let plain = Recipe::plain(Alpha::new(10.0).unwrap());
-        let [ridge, lda] = [RIDGE, LDA].map(|head| Recipe { head, ..plain });
-        assert_eq!(refined(0.6, &[(ridge, 0.5995, 0.8), (lda, 0.6, 0.9)]), ridge);
-        assert_eq!(refined(0.6, &[(ridge, 0.59, 0.8), (lda, 0.6, 0.9)]), lda);
-        assert_eq!(refined(0.6, &[(ridge, 0.59, 0.8), (lda, 0.55, 0.9)]), plain);
+        let [ridge, lda] = [RIDGE, LDA].map(|head| Recipe { head, ..plain.clone() });
+        assert_eq!(refined(0.6, &[(ridge.clone(), 0.5995, 0.8), (lda.clone(), 0.6, 0.9)]), ridge);
+        assert_eq!(refined(0.6, &[(ridge.clone(), 0.59, 0.8), (lda.clone(), 0.6, 0.9)]), lda);
+        assert_eq!(refined(0.6, &[(ridge.clone(), 0.59, 0.8), (lda.clone(), 0.55, 0.9)]), plain);
     }
 
     #[test]

@@ -103,6 +103,35 @@ fn what_is_asked_for_by_name_is_what_comes_out() {
     assert!(change(&plain) > 0.0);
 }
 
+#[test]
+fn layers_may_have_strengths_of_their_own_where_validation_says_so() {
+    let run = |option: &str| {
+        let bench = Bench::new();
+        let arguments = format!("{} out.onnx --data {} --val {}", model("lenet").display(), data("train"), data("val"));
+        let ran = bench.run(&format!("{arguments} --preset fast --alpha 30,100 --force {option}")).expect(0);
+        (ran.stdout, bench.report())
+    };
+    let (table, one) = run("");
+    assert!(one["chosen"].get("alpha_of").is_none() && !table.contains("own α"));
+    let (table, own) = run("--alpha-per-layer");
+    let layers = own["layers"].as_array().unwrap();
+    let weights: BTreeSet<&str> = layers.iter().filter_map(|layer| layer["weight"].as_str()).collect();
+    let own_alphas = own["chosen"]["alpha_of"].as_object().expect("some layer has its own");
+    assert!(own_alphas.keys().all(|weight| weights.contains(weight.as_str())), "{own_alphas:?}");
+    assert!(table.contains("own α"), "{table}");
+    let accuracy = |report: &Value| report["chosen"]["advantage"]["accuracy"].as_f64().unwrap();
+    assert!(accuracy(&own) > accuracy(&one));
+    // Every layer was tried in both directions, unless the first was better.
+    let tried = own["candidates"].as_array().unwrap().len() - one["candidates"].as_array().unwrap().len();
+    assert!(tried >= 2 * layers.iter().filter(|layer| layer["status"] == "rewritten").count(), "{tried}");
+}
+
+#[test]
+fn one_strength_for_all_layers_and_one_for_each_exclude_each_other() {
+    let ran = bench("conv2d.onnx").run(&format!("{USUAL} --alpha 30 --alpha-per-layer")).expect(2);
+    assert!(ran.stderr.contains("give one of them only"), "{}", ran.stderr);
+}
+
 /// A refined model is made of three passes over the data, on two engines; none of them depends on chance.
 #[test]
 fn a_refined_model_is_the_same_whatever_the_number_of_threads() {
