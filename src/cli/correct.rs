@@ -36,7 +36,8 @@ pub(super) struct CorrectArgs {
     #[command(flatten)]
     data: DataArgs,
     /// On what candidates are compared: held-out data (labels may be noisy), or `perturb` [default: the set's own
-    /// validation split, else `perturb`: training images, shifted a little]
+    /// validation split, else `perturb`: training images, shifted a little; where samples are no images nothing, and one
+    /// correction is applied as it is]
     #[arg(long, value_name = "SPEC|perturb", help_heading = "Data")]
     val: Option<String>,
     /// Data on which before and after are only reported
@@ -318,8 +319,9 @@ fn candidates(report: &Report) -> String {
     let (plain, refined): (Vec<&CandidateReport>, Vec<&CandidateReport>) =
         tried.iter().partition(|candidate| candidate.recipe.is_plain());
     let is_chosen = |candidate: &CandidateReport| candidate.recipe == report.chosen.recipe;
+    let accuracy = |candidate: &CandidateReport| candidate.val_accuracy.unwrap_or_default();
     let mut best = refined.clone();
-    best.sort_by(|a, b| b.val_accuracy.total_cmp(&a.val_accuracy));
+    best.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
     best.truncate(SHOWN_REFINEMENTS);
     let shown =
         |candidate: &&CandidateReport| is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe);
@@ -335,7 +337,8 @@ fn candidates(report: &Report) -> String {
             CandidateReport { complete: false, val_samples, .. } => format!("given up after {val_samples} samples"),
             _ => String::new(),
         };
-        cells.extend([percent(candidate.val_accuracy), format!("{:.3}", candidate.val_loss), mark]);
+        let loss = candidate.val_loss.map_or(String::new(), |loss| format!("{loss:.3}"));
+        cells.extend([candidate.val_accuracy.map_or(String::new(), percent), loss, mark]);
         cells
     };
     let rows = plain.iter().chain(&refined_shown).map(|candidate| row(candidate));
@@ -352,13 +355,18 @@ fn candidates(report: &Report) -> String {
 
 fn before_and_after(outcome: &Outcome) -> String {
     let (before, after) = (&outcome.report.before, &outcome.report.after);
-    let row = |name: String, before: Quality, after: Quality| {
+    let row = |name: &String, before: Quality, after: Quality| {
         let change = 100.0 * (after.accuracy - before.accuracy);
-        vec![name, percent(before.accuracy), percent(after.accuracy), format!("{change:+.1}")]
+        vec![name.clone(), percent(before.accuracy), percent(after.accuracy), format!("{change:+.1}")]
     };
-    let mut rows = vec![row(outcome.validation.clone(), before.validation, after.validation)];
-    if let (Some(name), Some(before), Some(after)) = (&outcome.test, before.test, after.test) {
-        rows.push(row(name.clone(), before, after));
+    let judged = [
+        (Some(&outcome.validation), before.validation, after.validation),
+        (outcome.test.as_ref(), before.test, after.test),
+    ];
+    let rows: Vec<_> =
+        judged.into_iter().filter_map(|(name, before, after)| Some(row(name?, before?, after?))).collect();
+    if rows.is_empty() {
+        return String::new();
     }
     table(&["accuracy on", "before", "after", "points"], &[1, 2, 3], rows)
 }

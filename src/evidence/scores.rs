@@ -19,12 +19,17 @@ pub struct Quality {
 }
 
 impl Quality {
-    /// Over a set of predictions, which must not be empty.
+    /// Over a set of predictions; of none it says nothing, see [`Self::judged`].
     pub fn of(predictions: &[Prediction]) -> Self {
         let samples = predictions.len();
         let right = predictions.iter().filter(|prediction| prediction.label == prediction.predicted).count();
         let loss: f64 = predictions.iter().map(|prediction| prediction.loss).sum();
         Self { accuracy: right as f64 / samples as f64, mean_loss: loss / samples as f64, samples }
+    }
+
+    /// This, where there were samples.
+    pub fn judged(self) -> Option<Self> {
+        (self.samples > 0).then_some(self)
     }
 
     /// The standard error of the accuracy, that of a binomial share.

@@ -15,7 +15,7 @@ use crate::methods::Family;
 use crate::model::{Classifier, GraphIndex, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{HeadLayer, Recipe};
-use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search, search_by_layer};
+use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search, search_by_layer, usual_strength};
 
 /// Passes over perturbed images that finding corrections to doubt their labels by may take.
 const BELIEF_PASSES: f64 = 4.0;
@@ -73,15 +73,16 @@ impl Decision<'_> {
         let refinery = Refinery::new(self.place(), head.as_ref().ok().copied());
         let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), held_out, observer)?;
         let mut trials = Trials::new(self.family, refinery, clock);
-        let believed = match job.alpha {
+        let alpha = if held_out.is_missing() { self.unjudged(observer) } else { job.alpha.clone() };
+        let believed = match alpha {
             AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) if held_out.is_perturbed() => {
                 Some(self.believe(original, &refinements, held_out, &mut trials, observer)?)
             }
             _ => None,
         };
         let (original, held_out) = (believed.as_ref().unwrap_or(original), &*held_out);
-        observer.begin("candidates", job.alpha.expected() * held_out.validation_samples(), "samples");
-        let mut found = search(&job.alpha, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {
+        observer.begin("candidates", alpha.expected() * held_out.validation_samples(), "samples");
+        let mut found = search(&alpha, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {
             trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
         })?;
         observer.end();
@@ -93,7 +94,7 @@ impl Decision<'_> {
             })?;
             observer.end();
         }
-        refinements.apply(job, &mut found, &mut trials, held_out, observer)?;
+        refinements.apply(&alpha, &mut found, &mut trials, held_out, observer)?;
         let recipe = found.chosen().recipe.clone();
         if recipe.head.is_refit() {
             // Its head was judged beside the model, in float64: what counts is the model with what it can hold of it.
@@ -113,9 +114,22 @@ impl Decision<'_> {
         };
         let patches = trials.into_patches(&recipe, observer)?;
         let (outcomes, original) = (Outcomes::of(original), original.quality());
-        let verdict = found.verdict(&job.alpha, &outcomes);
+        let verdict = if held_out.is_missing() { Verdict::Unjudged } else { found.verdict(&alpha, &outcomes) };
         let advantage = found.chosen().outcomes.advantage(&outcomes);
         Ok(Decided { found, verdict, patches, tested, original, advantage })
+    }
+
+    /// What is applied where there is nothing to compare candidates on.
+    fn unjudged(&self, observer: &dyn Observer) -> AlphaChoice {
+        let alpha = match self.job.alpha {
+            AlphaChoice::One(alpha) => alpha,
+            AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) => usual_strength(),
+        };
+        observer.warn(&format!(
+            "there is nothing to compare models on: a correction of α = {alpha} is applied unjudged, and the result may be worse \
+             than the original; give held-out data with --val SPEC, or --layout where samples are images"
+        ));
+        AlphaChoice::One(alpha)
     }
 
     /// Settles which labels of perturbed training images to believe, by corrections that are as good as the best as far as given

@@ -31,13 +31,15 @@ enum ValidationData<'a> {
     Separate(Box<Prepared>),
     /// Training images, perturbed.
     Perturbed { training: &'a Prepared, perturbation: Perturbation },
+    /// There is none: training samples that are no images cannot be perturbed, and as they are they tell nothing of accuracy.
+    Missing { training: &'a Prepared },
 }
 
 impl<'a> HeldOut<'a> {
-    /// Opens what the job names; without a name the training set's own validation split, else perturbed images.
+    /// Opens what the job names; without a name the training set's own validation split, else perturbed images, else nothing.
     ///
     /// # Errors
-    /// Those of opening a data set; training data that are no images and have no validation split.
+    /// Those of opening a data set; training data that are no images, and were to be perturbed.
     pub(super) fn open(
         job: &Job,
         training: &'a Prepared,
@@ -53,14 +55,16 @@ impl<'a> HeldOut<'a> {
         let validation = if let Some(spec) = separate {
             ValidationData::Separate(Box::new(open(&spec)?))
         } else {
-            Perturbation::check(&training.routes)?;
-            let perturbation = Perturbation::flip_and_shift(job.seed);
-            ValidationData::Perturbed { training, perturbation }
+            match Perturbation::check(&training.routes) {
+                Ok(()) => ValidationData::Perturbed { training, perturbation: Perturbation::flip_and_shift(job.seed) },
+                Err(_) if job.needs_no_validation() => ValidationData::Missing { training },
+                Err(error) => return Err(error.into()),
+            }
         };
         let test = job.test.as_ref().map(open).transpose()?;
         let order = match &validation {
             ValidationData::Separate(data) => in_parts(data.all(), job.seed),
-            ValidationData::Perturbed { .. } => Vec::new(),
+            ValidationData::Perturbed { .. } | ValidationData::Missing { .. } => Vec::new(),
         };
         let (beliefs, batch) = (Beliefs::default(), job.runner.batch);
         Ok(Self { validation, beliefs, test, batch, limit: job.limit, order, seed: job.seed })
@@ -77,7 +81,7 @@ impl<'a> HeldOut<'a> {
     pub(super) fn sets(&self) -> impl Iterator<Item = &Prepared> {
         let validation = match &self.validation {
             ValidationData::Separate(data) => Some(data.as_ref()),
-            ValidationData::Perturbed { .. } => None,
+            ValidationData::Perturbed { .. } | ValidationData::Missing { .. } => None,
         };
         validation.into_iter().chain(&self.test)
     }
@@ -87,7 +91,7 @@ impl<'a> HeldOut<'a> {
     pub(super) fn quarantined(&self, validation: Scores, test: Option<Scores>) -> BTreeMap<String, Vec<Quarantined>> {
         let validation = match &self.validation {
             ValidationData::Separate(data) => Some((data.as_ref(), validation)),
-            ValidationData::Perturbed { .. } => None,
+            ValidationData::Perturbed { .. } | ValidationData::Missing { .. } => None,
         };
         let sets = validation.into_iter().chain(self.test.as_ref().zip(test));
         let bad = sets.map(|(data, scores)| (data.spec.to_string(), scores.quarantined));
@@ -103,20 +107,27 @@ impl<'a> HeldOut<'a> {
                 let labels = if replaced > 0 { format!(", {replaced} labels not believed") } else { String::new() };
                 format!("{images} perturbed training images{labels}")
             }
+            ValidationData::Missing { .. } => "no validation data".to_owned(),
         }
     }
 
-    /// The validation data as the command line names it.
-    pub(super) fn spec(&self) -> String {
+    /// The validation data as the command line names it, where there is any.
+    pub(super) fn spec(&self) -> Option<String> {
         match &self.validation {
-            ValidationData::Separate(data) => data.spec.to_string(),
-            ValidationData::Perturbed { .. } => "perturb".to_owned(),
+            ValidationData::Separate(data) => Some(data.spec.to_string()),
+            ValidationData::Perturbed { .. } => Some("perturb".to_owned()),
+            ValidationData::Missing { .. } => None,
         }
     }
 
     /// Whether candidates are compared on perturbed training images.
     pub(super) fn is_perturbed(&self) -> bool {
         matches!(self.validation, ValidationData::Perturbed { .. })
+    }
+
+    /// Whether there is nothing to compare candidates on.
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self.validation, ValidationData::Missing { .. })
     }
 
     /// What the table calls the test data.
@@ -152,6 +163,9 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         enough: &mut dyn FnMut(&Scores) -> bool,
     ) -> Result<Scores, Error> {
+        if self.is_missing() {
+            return Ok(Scores::default());
+        }
         let (data, stream) = self.of_validation();
         let set = Relabelled::new(stream.set, &self.beliefs.replaced);
         let stream = Stream { set: &set, ..stream };
@@ -179,6 +193,7 @@ impl<'a> HeldOut<'a> {
         match &self.validation {
             ValidationData::Separate(data) => (data, data.stream(None)),
             ValidationData::Perturbed { training, perturbation } => (training, training.stream(Some(*perturbation))),
+            ValidationData::Missing { training } => (training, training.stream(None)),
         }
     }
 
@@ -192,6 +207,9 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         each: impl FnMut(&Batch, &Array2<f64>),
     ) -> Result<(), Error> {
+        if self.is_missing() {
+            return Ok(());
+        }
         let (data, stream) = self.of_validation();
         let set = Relabelled::new(stream.set, &self.beliefs.replaced);
         let stream = Stream { set: &set, ..stream };

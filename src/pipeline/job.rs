@@ -187,7 +187,8 @@ pub struct Runner {
 /// On what candidates are compared.
 #[derive(Clone, Debug)]
 pub enum Validation {
-    /// The set's own validation split; else as [`Validation::Perturb`].
+    /// The set's own validation split; else as [`Validation::Perturb`] where samples are images; else there is none, and one
+    /// correction is applied as it is.
     Own,
     /// This data.
     Given(Spec),
@@ -258,8 +259,8 @@ pub(super) struct Settled<'a> {
     pub(super) solver: &'a dyn Solver,
     /// Where the class scores are.
     pub(super) head: &'a Head,
-    /// The specification of the validation data, or `perturb`.
-    pub(super) validation: String,
+    /// The specification of the validation data, or `perturb`, where there is any.
+    pub(super) validation: Option<String>,
     /// Samples that are scored at once.
     pub(super) batch: usize,
     /// Threads that compute.
@@ -271,6 +272,12 @@ pub(super) struct Settled<'a> {
 }
 
 impl Job {
+    /// Whether the run goes on where there is nothing to compare candidates on: unless such data or a choice was asked for.
+    pub(super) fn needs_no_validation(&self) -> bool {
+        let chooses = matches!(self.alpha, AlphaChoice::Grid(_)) || self.alpha_per_layer;
+        matches!(self.validation, Validation::Own) && !chooses
+    }
+
     /// How projections are computed.
     pub(super) fn solver(&self) -> &'static dyn Solver {
         // Layer by layer, there are more strengths than a factorisation costs.

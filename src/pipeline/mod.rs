@@ -146,8 +146,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let facts = family.facts().to_vec();
     drop(family);
     let quality = |scores: &Option<Scores>| scores.as_ref().map(Scores::quality);
-    let before = Held { validation: decided.original, test: quality(&test) };
-    let after = Held { validation: decided.found.chosen().validation, test: quality(&decided.tested) };
+    let before = Held { validation: decided.original.judged(), test: quality(&test) };
+    let after = Held { validation: decided.found.chosen().validation.judged(), test: quality(&decided.tested) };
     clock.lap("search");
 
     let settled = Settled {

@@ -8,7 +8,7 @@ use super::trials::Trials;
 use crate::error::Error;
 use crate::linalg::Alpha;
 use crate::progress::Observer;
-use crate::refine::{FITS, Head, Recipe, Strength};
+use crate::refine::{FITS, Head, HeadFit, Recipe, Strength};
 use crate::search::{AlphaChoice, Candidate, Search};
 
 /// The refinements that a run may use.
@@ -30,41 +30,28 @@ impl Refinements {
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<Self, Error> {
-        let refused = |option: &str, why: &str| {
-            Err(Error::Usage(format!("{option} is not possible: {why}; leave the option out")))
-        };
-        let recalibrated = match (job.recalibrate, refinery.cannot_recalibrate()) {
-            (Recalibrate::On, Some(why)) => return refused("--recalibrate on", &why),
-            (Recalibrate::On, None) => vec![true],
-            (Recalibrate::Auto, None) => vec![false, true],
-            (Recalibrate::Auto, Some(why)) => {
-                observer.note(&format!("no recalibration: {why}"));
-                vec![false]
-            }
-            (Recalibrate::Off, _) => vec![false],
-        };
+        let recalibrated = recalibrations(job.recalibrate, refinery, held_out, observer)?;
         // On shifted images a head that was fitted to such would look better than it is.
         let shifts = refinery.can_shift() && !held_out.is_perturbed();
-        let data: &[bool] = if shifts { &[false, true] } else { &[false] };
-        let shrinkages = |fit: &'static str, values: &[f64]| {
-            let of_data = |&shifted| values.iter().map(move |&shrinkage| Head::Refit { fit, shrinkage, shifted });
-            data.iter().flat_map(of_data).collect::<Vec<_>>()
-        };
-        let refits = FITS.iter().map(|fit| (fit.name(), shrinkages(fit.name(), fit.shrinkages())));
+        let refits = refits(shifts);
+        let usual = refits[0];
+        let of =
+            |name| refits.iter().copied().filter(move |head| matches!(head, Head::Refit { fit, .. } if *fit == name));
         let heads = match (job.head, no_head) {
             (HeadOption::Project, _) => vec![Head::Projected],
             (HeadOption::Auto, Some(why)) => {
                 observer.note(&format!("the head is not computed anew: {why}"));
                 vec![Head::Projected]
             }
+            // Nothing tells which: what does well nearly everywhere.
+            (HeadOption::Auto, None) if held_out.is_missing() => vec![usual],
             (HeadOption::Auto, None) => {
-                [Head::Projected, Head::Kept].into_iter().chain(refits.flat_map(|(_, heads)| heads)).collect()
+                [Head::Projected, Head::Kept].into_iter().chain(refits.iter().copied()).collect()
             }
-            (asked, Some(why)) => return refused(&format!("--head {asked}"), why),
+            (asked, Some(why)) => return Err(refused(&format!("--head {asked}"), why)),
             (HeadOption::Keep, None) => vec![Head::Kept],
-            (HeadOption::Refit(name), None) => {
-                refits.filter(|(fit, _)| *fit == name).flat_map(|(_, heads)| heads).collect()
-            }
+            (HeadOption::Refit(name), None) if held_out.is_missing() => of(name).take(1).collect(),
+            (HeadOption::Refit(name), None) => of(name).collect(),
         };
         Ok(Self { recalibrated, heads })
     }
@@ -83,14 +70,14 @@ impl Refinements {
     /// Those of data and engine.
     pub(super) fn apply(
         &self,
-        job: &Job,
+        alpha: &AlphaChoice,
         found: &mut Search,
         trials: &mut Trials<'_>,
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let chosen = found.chosen().recipe.strength.clone();
-        let stronger = (!matches!(job.alpha, AlphaChoice::One(_))).then(|| half_a_decade_below(&chosen, found));
+        let stronger = (!matches!(alpha, AlphaChoice::One(_))).then(|| half_a_decade_below(&chosen, found));
         let mut candidates = Vec::new();
         for strength in [chosen].into_iter().chain(stronger) {
             for &recalibrated in &self.recalibrated {
@@ -98,10 +85,11 @@ impl Refinements {
                 candidates.extend(self.of_base(&base, found, trials, held_out, observer)?);
             }
         }
-        match job.head {
-            // What was asked for by name is what comes out.
-            HeadOption::Refit(_) => found.replace(candidates),
-            HeadOption::Auto | HeadOption::Keep | HeadOption::Project => found.refine(candidates),
+        // Where a new head is all that there may be, it is what comes out.
+        if self.heads.iter().all(Head::is_refit) {
+            found.replace(candidates);
+        } else {
+            found.refine(candidates);
         }
         Ok(())
     }
@@ -138,6 +126,44 @@ impl Refinements {
         };
         Ok(judged.into_iter().map(|(recipe, scores)| Candidate::of(recipe, &scores)).collect())
     }
+}
+
+/// Whether candidates are recalibrated: the ways that are open.
+fn recalibrations(
+    asked: Recalibrate,
+    refinery: &Refinery<'_>,
+    held_out: &HeldOut<'_>,
+    observer: &dyn Observer,
+) -> Result<Vec<bool>, Error> {
+    match (asked, refinery.cannot_recalibrate()) {
+        (Recalibrate::On, Some(why)) => Err(refused("--recalibrate on", &why)),
+        (Recalibrate::On, None) => Ok(vec![true]),
+        // Nothing would tell whether it helps.
+        (Recalibrate::Auto, None) if held_out.is_missing() => Ok(vec![false]),
+        (Recalibrate::Auto, None) => Ok(vec![false, true]),
+        (Recalibrate::Auto, Some(why)) => {
+            observer.note(&format!("no recalibration: {why}"));
+            Ok(vec![false])
+        }
+        (Recalibrate::Off, _) => Ok(vec![false]),
+    }
+}
+
+/// Every closed form with every shrinkage, the usual one first.
+fn refits(shifts: bool) -> Vec<Head> {
+    let data: &[bool] = if shifts { &[false, true] } else { &[false] };
+    let of_fit = |fit: &&'static dyn HeadFit| {
+        let fit = *fit;
+        let of_data = move |&shifted: &bool| {
+            fit.shrinkages().iter().map(move |&shrinkage| Head::Refit { fit: fit.name(), shrinkage, shifted })
+        };
+        data.iter().flat_map(of_data)
+    };
+    FITS.iter().flat_map(of_fit).collect()
+}
+
+fn refused(option: &str, why: &str) -> Error {
+    Error::Usage(format!("{option} is not possible: {why}; leave the option out"))
 }
 
 /// A stronger correction: the one that was tried already, where it differs by rounding alone.

@@ -171,6 +171,10 @@ impl<'a> Refinery<'a> {
                 Head::Refit { fit, shrinkage, shifted } => {
                     let fit = head_fit(fit).ok_or_else(|| Error::Usage(format!("there is no head {fit:?}")))?;
                     match fit.fit(&moments[&shifted], shrinkage) {
+                        // Training samples do not tell how large logits should be: fitted to them, they may be separable.
+                        Ok(fitted) if held_out.is_missing() => {
+                            (fitted.as_large_as(&head_layer.original(self.place.model)?), false)
+                        }
                         Ok(fitted) => (fitted, true),
                         Err(error) => {
                             failure = failure.or(Some(error));

@@ -203,9 +203,9 @@ pub struct CandidateReport {
     #[serde(flatten)]
     pub recipe: Recipe,
     /// The share of validation labels that it predicts.
-    pub val_accuracy: f64,
+    pub val_accuracy: Option<f64>,
     /// Its mean cross-entropy on validation data, in nats.
-    pub val_loss: f64,
+    pub val_loss: Option<f64>,
     /// On how many validation samples it was judged.
     pub val_samples: usize,
     /// Whether these are all; otherwise they showed that it is hopeless.
@@ -214,12 +214,12 @@ pub struct CandidateReport {
 
 impl From<&Candidate> for CandidateReport {
     fn from(candidate: &Candidate) -> Self {
-        let Quality { accuracy, mean_loss, samples } = candidate.validation;
+        let judged = candidate.validation.judged();
         Self {
             recipe: candidate.recipe.clone(),
-            val_accuracy: accuracy,
-            val_loss: mean_loss,
-            val_samples: samples,
+            val_accuracy: judged.map(|quality| quality.accuracy),
+            val_loss: judged.map(|quality| quality.mean_loss),
+            val_samples: candidate.validation.samples,
             complete: candidate.complete,
         }
     }
@@ -243,8 +243,8 @@ pub struct Chosen {
 /// A model on held-out data.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Held {
-    /// On the data on which candidates are compared.
-    pub validation: Quality,
+    /// On the data on which candidates are compared; nothing where there is none.
+    pub validation: Option<Quality>,
     /// On the data that is only reported.
     pub test: Option<Quality>,
 }

@@ -96,6 +96,11 @@ fn quarter_decade(quarters: i32) -> Alpha {
     Alpha::new(10_f64.powf(f64::from(quarters) / 4.0)).expect("a power of ten is positive")
 }
 
+/// Where a search begins.
+pub fn usual_strength() -> Alpha {
+    quarter_decade(START)
+}
+
 /// The smallest α that is tried.
 pub(super) fn smallest() -> Alpha {
     quarter_decade(*RANGE.start())

@@ -10,6 +10,7 @@ mod by_layer;
 mod outcomes;
 mod selection;
 
+pub use bracket::usual_strength;
 pub use by_layer::search_by_layer;
 pub use outcomes::{Advantage, Outcomes};
 pub use selection::{RunnerUp, Search, Verdict};

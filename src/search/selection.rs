@@ -34,6 +34,8 @@ pub enum Verdict {
     NotBetter,
     /// The user gave one value of α, so it is applied whatever it does.
     AsGiven,
+    /// There is nothing to compare it on, so it is applied whatever it does.
+    Unjudged,
 }
 
 impl Search {

@@ -6,6 +6,7 @@ use flate2::write::GzEncoder;
 use onnx_sap::data::READERS;
 use onnx_sap::model::proto::{ModelProto, StringStringEntryProto, TensorProto};
 use prost::Message;
+use serde_json::Value;
 use std::fs;
 use std::io::Write;
 
@@ -468,7 +469,7 @@ fn a_data_set_that_is_unknown_or_has_no_such_split_is_answered_with_what_there_i
 }
 
 #[test]
-fn samples_that_are_no_images_are_not_perturbed() {
+fn samples_that_are_no_images_are_not_perturbed_and_nothing_is_chosen_on_them() {
     let bench = Bench::with_small_model();
     let flat = edited("conv2d.onnx", |model| {
         let graph = model.graph.as_mut().unwrap();
@@ -480,10 +481,25 @@ fn samples_that_are_no_images_are_not_perturbed() {
     });
     bench.put("in.onnx", &flat);
     bench.put("data.npz", &samples(&[2, 20], &[0.5; 40], &[0, 1]));
-    for validation in ["", " --val perturb"] {
-        refuses(&bench, &format!("{USUAL}{validation}"), &["only images can be flipped", "--val SPEC"]);
+    for choice in ["--val perturb", "--alpha 30,300", "--alpha-per-layer"] {
+        refuses(&bench, &format!("{USUAL} {choice}"), &["only images can be flipped", "--val SPEC"]);
     }
     bench.run(&format!("{USUAL} --val npz:data.npz --alpha 1")).expect(0);
+    for (option, alpha) in [("", 3162.28), ("--alpha 30 ", 30.0)] {
+        let ran = bench.run(&format!("{USUAL} {option}--test npz:data.npz --force")).expect(0);
+        assert!(
+            ran.stderr.contains("warning: there is nothing to compare models on: a correction of α = 3"),
+            "{}",
+            ran.stderr
+        );
+        let report = bench.report();
+        assert_eq!(report["chosen"]["verdict"], "unjudged");
+        assert!((report["chosen"]["alpha"].as_f64().unwrap() - alpha).abs() < 0.01);
+        assert_eq!((&report["before"]["validation"], &report["params"]["val"]), (&Value::Null, &Value::Null));
+        assert_eq!(report["after"]["test"]["samples"], 2);
+        assert_eq!(report["candidates"][0]["val_accuracy"], Value::Null);
+        assert!(!ran.stdout.contains("NaN"), "{}", ran.stdout);
+    }
 }
 
 #[test]

@@ -73,6 +73,18 @@ impl LinearHead {
     pub fn scaled(&self, scale: f64) -> Self {
         Self { weight: &self.weight * scale, bias: &self.bias * scale }
     }
+
+    /// The same predictions, with a weight of the same Frobenius norm as another head's.
+    #[must_use]
+    pub fn as_large_as(&self, other: &Self) -> Self {
+        let scale = norm(&other.weight) / norm(&self.weight);
+        if scale.is_finite() && scale > 0.0 { self.scaled(scale) } else { self.clone() }
+    }
+}
+
+/// `‖W‖` (Frobenius).
+fn norm(weight: &Array2<f64>) -> f64 {
+    weight.iter().map(|value| value * value).sum::<f64>().sqrt()
 }
 
 /// The mean features of each class, `[classes, d]`.
@@ -118,6 +130,15 @@ mod tests {
         let mut moments = ClassMoments::new(3, features.ncols());
         moments.add(features, labels);
         moments
+    }
+
+    #[test]
+    fn a_head_as_large_as_another_predicts_what_it_did() {
+        let (small, large) = (array![[0.3, 0.4], [0.0, 0.0]], array![[3.0, 0.0], [0.0, -4.0]]);
+        let head = |weight| LinearHead { weight, bias: array![0.1, 0.2] };
+        assert_eq!(head(small.clone()).as_large_as(&head(large)), head(small.clone()).scaled(5.0 / 0.5));
+        // There is nothing to be as large as.
+        assert_eq!(head(small.clone()).as_large_as(&head(Array2::zeros((2, 2)))), head(small));
     }
 
     fn predicted(head: &LinearHead, features: &Array2<f64>) -> Vec<usize> {
