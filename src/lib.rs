@@ -12,6 +12,7 @@
 //!                    refine/    what follows a correction: recalibration, a new head; pure
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
+//!                    detect/    which labels are likely wrong; pure
 //!                    verify/    structure untouched, tract agrees with the engine
 //!                    report/    one serde struct
 //!                    pipeline/  the whole run in one readable function
@@ -27,6 +28,7 @@
 
 pub mod cli;
 pub mod data;
+pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod evidence;

@@ -3,12 +3,13 @@
 use super::Answer;
 use super::correct::shape_text;
 use super::layers::LayerArgs;
+use super::options::Format;
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::layers::{Entry, Ledger};
 use crate::model::{GraphIndex, Model};
 use crate::report::ModelReport;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde::Serialize;
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -24,12 +25,6 @@ pub(super) struct InspectArgs {
     format: Format,
     #[command(flatten)]
     layers: LayerArgs,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 #[derive(Serialize)]
@@ -53,10 +48,7 @@ pub(super) fn run(args: &InspectArgs, ui: &Ui) -> Result<Answer, Error> {
     let inspection = Inspection { model: ModelReport::of(&model), layers: entries.into_iter().map(line).collect() };
     match args.format {
         Format::Text => ui.result(&text(&inspection)),
-        Format::Json => {
-            let json = serde_json::to_string_pretty(&inspection);
-            ui.result(&(json.map_err(|error| Error::Usage(error.to_string()))? + "\n"));
-        }
+        Format::Json => ui.json(&inspection)?,
     }
     Ok(Answer::Yes)
 }

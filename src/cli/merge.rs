@@ -2,11 +2,11 @@
 
 use super::Answer;
 use super::options::MaxBad;
-use super::ui::{Ui, table};
+use super::ui::{self, Ui};
 use crate::error::Error;
 use crate::evidence::Quarantine;
 use crate::partial::{EvidenceFile, EvidenceMerge, PartialError, ScorePart};
-use crate::report::scores::FORMATS;
+use crate::report::table;
 use crate::store::Location;
 use clap::Args;
 
@@ -53,13 +53,10 @@ fn merge_scores(args: &MergeArgs, parts: Vec<ScorePart>, ui: &Ui) -> Result<Answ
     let count = parts.len();
     let whole = ScorePart::merge(parts)?;
     Quarantine::check(whole.header.samples, args.bad.max_bad, &whole.header.quarantined)?;
-    let extension = args.output.extension();
-    let Some(format) = FORMATS.iter().find(|format| format.extension() == extension) else {
-        return Err(Error::Usage(format!("these are scores, and {} is no .parquet, .csv or .jsonl", args.output)));
-    };
+    let format = table::format(&args.output.extension(), "scores", &args.output.to_string())?;
     let about = whole.header.encode()?;
-    args.output.write(|file| format.write(&mut whole.rows.iter().cloned(), &about, file))?;
-    ui.summary(&table(
+    args.output.write(|file| table::write(format, whole.rows.iter().cloned(), &about, file))?;
+    ui.summary(&ui::table(
         &["shards", "samples", "left out", "scores"],
         &[0, 1, 2],
         [vec![
@@ -77,7 +74,7 @@ fn merge_evidence(args: &MergeArgs, parts: EvidenceMerge, ui: &Ui) -> Result<Ans
     let (trusted, layers) = (whole.content.more.trusted.len(), whole.content.sums.sums.len());
     let bytes = whole.encode()?;
     args.output.write(|file| file.write_all(&bytes))?;
-    ui.summary(&table(
+    ui.summary(&ui::table(
         &["shards", "trusted", "moments", "evidence"],
         &[0, 1, 2],
         [vec![count.to_string(), trusted.to_string(), layers.to_string(), args.output.to_string()]],

@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run; 130 and 143 it was stopped by SIGINT or SIGTERM.
 
 mod correct;
+mod detect;
 mod evidence;
 mod inspect;
 mod layers;
@@ -23,6 +24,7 @@ use ui::Ui;
 enum Command {
     Inspect(inspect::InspectArgs),
     Score(Box<score::ScoreArgs>),
+    Detect(Box<detect::DetectArgs>),
     Evidence(Box<evidence::EvidenceArgs>),
     Merge(merge::MergeArgs),
     #[command(subcommand)]
@@ -93,6 +95,7 @@ pub fn main() -> ExitCode {
         Request::Other(command) => match *command {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
+            Command::Detect(args) => detect::run(&args, &ui),
             Command::Evidence(args) => evidence::run(&args, &ui),
             Command::Merge(args) => merge::run(&args, &ui),
             Command::Runtime(command) => runtime::run(&command, &ui),

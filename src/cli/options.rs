@@ -10,7 +10,7 @@ use crate::methods::METHODS;
 use crate::model::{Assignment, Interface};
 use crate::pipeline::{PRESETS, Runner};
 use crate::refine::FITS;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use std::fmt::Write;
 use std::path::PathBuf;
 
@@ -19,6 +19,7 @@ pub(super) const EXAMPLES: &str = "Examples:
   onnx-sap model.onnx better.onnx --data fashion-mnist:data/noisy --val fashion-mnist:data/noisy#val
   onnx-sap text.onnx better.onnx --data npz:train.npz --val npz:val.npz --input token_type_ids=0
   onnx-sap tabular.onnx better.onnx --data npz:train.npz --val npz:val.npz --logits probability
+  onnx-sap detect better.onnx --data fashion-mnist:data/noisy -o issues.csv
 
 Exit codes: 0 done; 1 it ran, and the answer is no (nothing is written); 2 it could not run; 130, 143 it was stopped.";
 
@@ -42,6 +43,13 @@ pub(super) fn long_help() -> String {
     let operators = operators.iter().map(|(names, summary)| (names.as_str(), *summary)).collect();
     section("Operators whose weights are rewritten", operators);
     text + EXAMPLES
+}
+
+/// How a command shows what it found.
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
 }
 
 /// A count of at least 1.

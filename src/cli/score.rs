@@ -3,13 +3,14 @@
 use super::Answer;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::shard::ShardChoice;
-use super::ui::{Ui, table};
+use super::ui::{self, Ui};
 use crate::error::Error;
 use crate::evidence::{Scores, Shard};
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{ScoreFacts, ScoreHeader, WorkFolder};
 use crate::pipeline::{Prepared, ScoreSummary, Subject};
-use crate::report::scores::{FORMATS, Format, rows};
+use crate::report::scores::rows;
+use crate::report::table::{self, Format};
 use crate::store::Location;
 use clap::Args;
 use std::path::PathBuf;
@@ -60,7 +61,7 @@ pub(super) fn run(args: &ScoreArgs, ui: &Ui) -> Result<Answer, Error> {
     }
     let rows = || rows(&scores, data.set.as_ref());
     let about = ScoreHeader::new(facts(&subject, &classifier, &scores, shard)?, rows()).encode()?;
-    output.write(|file| format.write(&mut rows(), &about, file))?;
+    output.write(|file| table::write(format, rows(), &about, file))?;
     let info = engine.info();
     let engine = format!("{} {} on {}", info.name, info.version, info.device);
     ui.summary(&summary(&scores, engine, output.to_string()));
@@ -83,7 +84,7 @@ fn facts(subject: &Subject<'_>, classifier: &Classifier, scores: &Scores, shard:
 fn summary(scores: &Scores, engine: String, output: String) -> String {
     let quality = (!scores.samples.is_empty()).then(|| scores.quality());
     let number = |value: Option<String>| value.unwrap_or_default();
-    table(
+    ui::table(
         &["samples", "left out", "accuracy", "mean loss", "engine", "scores"],
         &[0, 1, 2, 3],
         [vec![
@@ -112,9 +113,5 @@ fn format(output: &Location, sharded: bool) -> Result<&'static dyn Format, Error
     if sharded && extension != "parquet" {
         return Err(Error::Usage(format!("the scores of a shard go to a .parquet file, and {output} is none")));
     }
-    FORMATS.iter().copied().find(|format| format.extension() == extension).ok_or_else(|| {
-        let known: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
-        let (last, others) = known.split_last().map_or(("", String::new()), |(last, rest)| (last, rest.join(", ")));
-        Error::Usage(format!("cannot write scores to {output}: its name must end in {others} or {last}"))
-    })
+    table::format(&extension, "scores", &output.to_string())
 }

@@ -33,6 +33,13 @@ impl Ui {
         let _ = stdout().lock().write_all(text.as_bytes());
     }
 
+    /// Prints it as JSON.
+    pub(super) fn json(&self, what: &impl serde::Serialize) -> Result<(), crate::error::Error> {
+        let json = serde_json::to_string_pretty(what).map_err(|error| crate::error::Error::Usage(error.to_string()))?;
+        self.result(&(json + "\n"));
+        Ok(())
+    }
+
     /// Prints a summary, which `--quiet` leaves out.
     pub(super) fn summary(&self, text: &str) {
         if !self.quiet {

@@ -24,9 +24,11 @@ pub use moments::{
     Inputs, MomentSums, Moments, Needs, NoKeeper, Pass, Precision, RowLimit, Shelf, SumsKeeper, SymmetricSum,
     check_unchanged, collect, needs,
 };
-pub use prediction::Prediction;
+pub use prediction::{Prediction, probabilities};
 pub use quarantine::BadLimit;
 pub(crate) use quarantine::Quarantine;
-pub use scores::{Journal, Meaning, NoJournal, Quality, ScoredBatch, Scores, Scoring, predict, score};
+pub use scores::{
+    Journal, Meaning, NoJournal, Quality, ScoredBatch, Scores, Scoring, SeesScores, predict, predict_showing, score,
+};
 pub use shard::Shard;
 pub use trusted::{Ranking, TIED, Trusted};

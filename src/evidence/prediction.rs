@@ -57,6 +57,21 @@ impl Prediction {
     }
 }
 
+/// The probability of every class. Of one score those of class 0 and 1; of several sigmoids each is its own, and they need
+/// not sum to 1.
+pub fn probabilities(scores: &ArrayView1<'_, f64>, link: Link) -> Vec<f64> {
+    match link {
+        Link::Softmax => {
+            let (_, largest) = largest(scores);
+            let total: f64 = scores.iter().map(|logit| (logit - largest).exp()).sum();
+            scores.iter().map(|logit| (logit - largest).exp() / total).collect()
+        }
+        Link::Identity => scores.to_vec(),
+        Link::Sigmoid if scores.len() == 1 => vec![sigmoid(-scores[0]), sigmoid(scores[0])],
+        Link::Sigmoid => scores.iter().map(|&logit| sigmoid(logit)).collect(),
+    }
+}
+
 fn largest(logits: &ArrayView1<'_, f64>) -> (usize, f64) {
     let first = (0, f64::NEG_INFINITY);
     logits.iter().enumerate().fold(first, |best, (class, &logit)| if logit > best.1 { (class, logit) } else { best })
@@ -87,6 +102,24 @@ mod tests {
         assert!((prediction.loss - 4.0_f64.ln()).abs() < 1e-15);
         assert_eq!(prediction.predicted, 1);
         assert!((prediction.confidence - 0.75).abs() < 1e-15);
+    }
+
+    #[test]
+    fn probabilities_are_those_that_losses_and_confidences_come_from() {
+        for (scores, link) in [
+            (array![0.3, -1.2, 2.0], Link::Softmax),
+            (array![0.1, 0.2, 0.7], Link::Identity),
+            (array![0.4], Link::Sigmoid),
+            (array![1e6, -1e6], Link::Softmax),
+        ] {
+            let probabilities = probabilities(&scores.view(), link);
+            assert!((probabilities.iter().sum::<f64>() - 1.0).abs() < 1e-12);
+            for (label, probability) in probabilities.iter().enumerate() {
+                let prediction = of(&scores, link, label);
+                assert!(((-prediction.loss).exp() - probability).abs() < 1e-12, "{prediction:?}");
+                assert!((probabilities[prediction.predicted] - prediction.confidence).abs() < 1e-12);
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use super::{EvidenceError, Forward, Prediction, Shard};
 use crate::data::{Batch, DataDigest, Quarantined, Stream};
 use crate::model::Link;
 use crate::progress::Observer;
+use ndarray::ArrayView1;
 use serde::{Deserialize, Serialize};
 
 /// How well predictions agree with labels.
@@ -152,7 +153,7 @@ pub fn score(
         tally.add(scored)?;
     }
     observer.advance(done);
-    run(forward, stream, &all[done..], *batch, observer, |scored| {
+    run(forward, stream, &all[done..], *batch, observer, &mut |_, _, _| (), |scored| {
         journal.keep(&scored)?;
         observer.advance(scored.asked());
         tally.add(scored)
@@ -218,11 +219,30 @@ pub fn predict(
     observer: &dyn Observer,
     enough: &mut dyn FnMut(&Scores) -> bool,
 ) -> Result<Scores, EvidenceError> {
+    predict_showing(forward, stream, (samples, batch), limit, observer, enough, &mut |_, _, _| ())
+}
+
+/// Is shown the prediction for a sample, the class scores that it was made of, and what they mean.
+pub type SeesScores<'a> = dyn FnMut(&Prediction, &ArrayView1<'_, f64>, Link) + 'a;
+
+/// The same, and shows the class scores of each sample that could be used, in the order of the predictions.
+///
+/// # Errors
+/// As [`score`].
+pub fn predict_showing(
+    forward: &mut Forward,
+    stream: &Stream<'_>,
+    (samples, batch): (&[usize], usize),
+    limit: BadLimit,
+    observer: &dyn Observer,
+    enough: &mut dyn FnMut(&Scores) -> bool,
+    shown: &mut SeesScores<'_>,
+) -> Result<Scores, EvidenceError> {
     let mut tally = Tally::open(stream, limit)?;
     // Whole batches, so that these are the same as without parts.
     let part = samples.len().div_ceil(MOST_PARTS).max(LEAST_BATCHES * batch).next_multiple_of(batch.max(1)).max(1);
     for part in samples.chunks(part) {
-        run(forward, stream, part, batch, observer, |scored| {
+        run(forward, stream, part, batch, observer, shown, |scored| {
             observer.advance(scored.asked());
             tally.add(scored)
         })?;
@@ -270,13 +290,14 @@ fn run(
     samples: &[usize],
     batch: usize,
     observer: &dyn Observer,
+    shown: &mut SeesScores<'_>,
     mut each: impl FnMut(ScoredBatch) -> Result<(), EvidenceError>,
 ) -> Result<(), EvidenceError> {
     stream.for_each_usable(samples, batch, |batch: Batch| {
         if let Some(signal) = observer.stopped() {
             return Err(EvidenceError::Stopped(signal));
         }
-        each(score_batch(forward, stream, batch, observer)?)
+        each(score_batch(forward, stream, batch, observer, shown)?)
     })
 }
 
@@ -285,6 +306,7 @@ fn score_batch(
     stream: &Stream<'_>,
     batch: Batch,
     observer: &dyn Observer,
+    shown: &mut SeesScores<'_>,
 ) -> Result<ScoredBatch, EvidenceError> {
     let (digest, quarantined) = (DataDigest::default(), batch.quarantined);
     let mut done = ScoredBatch { samples: Vec::new(), predictions: Vec::new(), meaning: None, digest, quarantined };
@@ -308,7 +330,9 @@ fn score_batch(
         } else {
             done.samples.push(index);
             done.digest.add(digest);
-            done.predictions.push(Prediction::of(&row, link, label));
+            let prediction = Prediction::of(&row, link, label);
+            shown(&prediction, &row, link);
+            done.predictions.push(prediction);
         }
     }
     done.quarantined.sort_by_key(|(index, _)| *index);

@@ -93,8 +93,7 @@ impl ScorePart {
     #[cfg(feature = "parquet")]
     pub fn decode(path: &str, bytes: Vec<u8>) -> Result<Self, PartialError> {
         let damaged = |reason: String| PartialError::Damaged { path: path.to_owned(), reason };
-        let (about, rows) =
-            crate::report::scores::parquet::decode(bytes).map_err(|error| damaged(error.to_string()))?;
+        let (about, rows) = crate::report::scores::decode(bytes).map_err(|error| damaged(error.to_string()))?;
         let about = about.ok_or_else(|| PartialError::Unknown { path: path.to_owned() })?;
         let header: ScoreHeader = serde_json::from_str(&about).map_err(|error| damaged(error.to_string()))?;
         if header.version != VERSION {

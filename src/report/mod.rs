@@ -1,8 +1,11 @@
 //! The run as data: one structure, written as JSON and shown by the command line.
 
+mod detection;
 mod memory;
 pub mod scores;
+pub mod table;
 
+pub use detection::{ClassReport, DetectionReport};
 pub use memory::peak_resident_bytes;
 
 use crate::data::{Quarantined, SampleId, Transform};

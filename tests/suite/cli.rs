@@ -3,7 +3,7 @@
 //! Snapshots lie in `snapshots/`; `INSTA_UPDATE=always cargo test cli::` writes them anew, to be read before they are
 //! committed. Paths, versions and digits that may differ from one processor to the next are filtered.
 
-use crate::support::{Bench, Ran, data, model, repository};
+use crate::support::{Bench, Ran, data, model, repository, samples};
 use onnx_sap::model::{GraphIndex, Model};
 
 /// Makes what differs between machines the same.
@@ -56,6 +56,7 @@ fn help_says_what_there_is() {
         ("help_short", "-h"),
         ("help_inspect", "inspect --help"),
         ("help_score", "score --help"),
+        ("help_detect", "detect --help"),
         ("help_runtime", "runtime --help"),
         ("version", "--version"),
     ] {
@@ -108,6 +109,17 @@ fn the_main_command_ends_with_tables_of_layers_candidates_and_accuracy() {
     assert_eq!(ran.stderr, "", "no progress where stderr is no terminal");
     assert!(!bench.path("out.onnx").exists());
     assert_eq!(bench.report()["params"]["dry_run"], true);
+}
+
+#[test]
+fn detect_ends_with_classes_pairs_and_the_likeliest_wrong() {
+    let bench = Bench::with_small_model();
+    let values: Vec<f32> = (0..40 * 64).map(|at| ((at * 37) % 101) as f32 / 50.0 - 1.0).collect();
+    let labels: Vec<u8> = (0..40).map(|sample| sample % 4).collect();
+    bench.put("data.npz", &samples(&[40, 1, 8, 8], &values, &labels));
+    let ran = run(&bench, "detect in.onnx --data npz:data.npz -o issues.csv --device cpu").expect(0);
+    measured(|| insta::assert_snapshot!("detect", ran.stdout));
+    assert_eq!(ran.stderr, "");
 }
 
 #[test]

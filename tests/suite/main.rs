@@ -5,6 +5,7 @@
 mod bad_input;
 mod cli;
 mod clothing;
+mod detect;
 mod fuzz;
 mod inputs_outputs;
 mod large_model;
