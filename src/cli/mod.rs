@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run; 130 and 143 it was stopped by SIGINT or SIGTERM.
 
+mod completions;
 mod correct;
 mod detect;
 mod evidence;
@@ -16,6 +17,7 @@ mod signals;
 mod trust;
 mod ui;
 
+use clap::error::ErrorKind;
 use clap::{Args, FromArgMatches, Subcommand};
 use std::process::ExitCode;
 use ui::Ui;
@@ -29,6 +31,8 @@ enum Command {
     Merge(merge::MergeArgs),
     #[command(subcommand)]
     Runtime(runtime::RuntimeCommand),
+    Completions(completions::CompletionsArgs),
+    Man(completions::ManArgs),
 }
 
 #[derive(Args, Clone, Copy)]
@@ -86,19 +90,25 @@ fn parse() -> Result<(Request, Verbosity), clap::Error> {
 pub fn main() -> ExitCode {
     let (request, verbosity) = match parse() {
         Ok(parsed) => parsed,
-        // Help and version are no errors; clap knows which stream each goes to.
+        Err(error) if error.kind() == ErrorKind::DisplayVersion => {
+            Ui::new(false, false).result(&runtime::versions());
+            return ExitCode::SUCCESS;
+        }
+        // Help is no error; clap knows which stream it goes to.
         Err(error) => error.exit(),
     };
     let ui = Ui::new(verbosity.quiet, verbosity.verbose);
     let result = match request {
         Request::Correct(args) => correct::run(&args, &ui),
-        Request::Other(command) => match *command {
+        Request::Other(other) => match *other {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
             Command::Detect(args) => detect::run(&args, &ui),
             Command::Evidence(args) => evidence::run(&args, &ui),
             Command::Merge(args) => merge::run(&args, &ui),
             Command::Runtime(command) => runtime::run(&command, &ui),
+            Command::Completions(args) => Ok(completions::run(&args, command(), &ui)),
+            Command::Man(args) => completions::man(&args, command(), &ui),
         },
     };
     ui.close();

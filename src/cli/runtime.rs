@@ -3,7 +3,8 @@
 use super::Answer;
 use super::ui::{Ui, table};
 use crate::engine::runtime::{self, Outcome};
-use crate::engine::{Device, EngineName, choose};
+use crate::engine::tract::TractEngine;
+use crate::engine::{Device, Engine, EngineName, choose};
 use crate::error::Error;
 use crate::progress::Silent;
 use clap::Subcommand;
@@ -32,6 +33,15 @@ pub(super) fn run(command: &RuntimeCommand, ui: &Ui) -> Result<Answer, Error> {
             Ok(Answer::Yes)
         }
     }
+}
+
+/// This program and what it would run models with, for `--version`. Nothing is fetched.
+pub(super) fn versions() -> String {
+    let tract = TractEngine::new();
+    let library = runtime::locate(&Silent, false);
+    let library = library.map_or_else(|_| "not found".to_owned(), |located| located.version);
+    let program = env!("CARGO_PKG_VERSION");
+    format!("onnx-sap {program}\ntract {}\nonnxruntime {library}\n", tract.info().version)
 }
 
 fn status(ui: &Ui) -> Result<Answer, Error> {

@@ -67,6 +67,25 @@ fn help_says_what_there_is() {
 }
 
 #[test]
+fn shells_and_man_know_every_command_and_option() {
+    let bench = Bench::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(&bench, &format!("completions {shell}")).expect(0).stdout;
+        for word in ["detect", "inspect", "runtime", "alpha-per-layer", "max-memory"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+    }
+    let page = run(&bench, "man").expect(0).stdout;
+    assert!(page.contains(".TH onnx-sap 1") && page.contains(r"\-\-alpha\-per\-layer"), "{page}");
+    run(&bench, "man pages/man1").expect(0);
+    for page in ["onnx-sap.1", "onnx-sap-detect.1", "onnx-sap-runtime-install.1"] {
+        assert!(bench.path("pages/man1").join(page).is_file(), "{page}");
+    }
+    let ran = run(&bench, "completions tcsh").expect(2);
+    assert!(ran.stderr.contains("bash, elvish, fish"), "{}", ran.stderr);
+}
+
+#[test]
 fn without_arguments_it_shows_how_it_is_used_and_fails() {
     let bench = Bench::new();
     let ran = run(&bench, "").expect(2);
