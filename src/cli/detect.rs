@@ -3,12 +3,13 @@
 use super::Answer;
 use super::options::{DataArgs, Format, InterfaceArgs, MaxBad, RunnerArgs};
 use super::ui::{Ui, table};
-use crate::detect::{Detection, Issue, Opinion};
+use crate::detect::{Detection, Opinion};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, predict_showing};
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::pipeline::Prepared;
 use crate::progress::Observer;
+use crate::report::issues::Issue;
 use crate::report::table as file;
 use crate::report::{DetectionReport, ModelReport};
 use crate::store::Location;

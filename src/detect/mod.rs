@@ -4,12 +4,12 @@
 //! distribution of its losses says ([`Separation`]). Which classes are labelled as which, the [`ConfidentJoint`] estimates.
 //! Pure: no file, no engine.
 
-mod issues;
+mod detection;
 mod joint;
 mod opinion;
 mod separation;
 
-pub use issues::{Detection, Issue};
+pub use detection::Detection;
 pub use joint::{ConfidentJoint, Overlap};
 pub use opinion::Opinion;
 pub use separation::Separation;

@@ -1,6 +1,7 @@
 //! The run as data: one structure, written as JSON and shown by the command line.
 
 mod detection;
+pub mod issues;
 mod memory;
 pub mod scores;
 pub mod table;
