@@ -78,19 +78,24 @@ def recipe(report):
     return f"{chosen['alpha']:.3g}{' recalibrated' if chosen['recalibrated'] else ''} {chosen['head']}"
 
 
+def idx_values(folder, name):
+    """The bytes of an IDX .gz file, without their shape."""
+    import numpy
+
+    data = gzip.open(folder / f"{name}-ubyte.gz").read()
+    return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * data[3])
+
+
 def accuracy(model, folder):
     """That of a model on the test images."""
     import numpy
     import onnxruntime
 
-    def values(name):
-        data = gzip.open(folder / f"{name}-ubyte.gz").read()
-        return numpy.frombuffer(data, numpy.uint8, offset=4 + 4 * data[3])
-
-    images = ((values("t10k-images-idx3").astype(numpy.float32) / 255 - 0.2860) / 0.3530).reshape(-1, 1, 28, 28)
+    images = idx_values(folder, "t10k-images-idx3").astype(numpy.float32)
+    images = ((images / 255 - 0.2860) / 0.3530).reshape(-1, 1, 28, 28)
     session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
     parts = [session.run(None, {"input": images[at : at + 500]})[0].argmax(1) for at in range(0, len(images), 500)]
-    return float((numpy.concatenate(parts) == values("t10k-labels-idx1")).mean())
+    return float((numpy.concatenate(parts) == idx_values(folder, "t10k-labels-idx1")).mean())
 
 
 def measure(tool, folder, name, arch, noise, seed):
