@@ -35,7 +35,6 @@ pub(super) fn man(args: &ManArgs, command: Command, ui: &Ui) -> Result<Answer, E
     match &args.folder {
         None => {
             let mut page = Vec::new();
-            // Memory has room for it.
             clap_mangen::Man::new(command).render(&mut page).map_err(|error| Error::Usage(error.to_string()))?;
             ui.result(&String::from_utf8_lossy(&page));
         }

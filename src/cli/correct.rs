@@ -371,7 +371,8 @@ fn before_and_after(outcome: &Outcome) -> String {
     table(&["accuracy on", "before", "after", "points"], &[1, 2, 3], rows)
 }
 
-fn percent(share: f64) -> String {
+/// `12.3 %`.
+pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 

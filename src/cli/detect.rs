@@ -1,6 +1,7 @@
 //! `onnx-sap detect`: the samples whose labels are likely wrong.
 
 use super::Answer;
+use super::correct::percent;
 use super::options::{DataArgs, Format, InterfaceArgs, MaxBad, RunnerArgs};
 use super::ui::{Ui, table};
 use crate::detect::{Detection, Opinion};
@@ -11,7 +12,7 @@ use crate::pipeline::Prepared;
 use crate::progress::Observer;
 use crate::report::issues::Issue;
 use crate::report::table as file;
-use crate::report::{DetectionReport, ModelReport};
+use crate::report::{ClassReport, DetectionReport, ModelReport};
 use crate::store::Location;
 use clap::Args;
 use std::fmt::Write;
@@ -41,7 +42,7 @@ pub(super) struct DetectArgs {
 
 pub(super) fn run(args: &DetectArgs, ui: &Ui) -> Result<Answer, Error> {
     let output = args.output.as_ref();
-    let format = output.map(|output| file::format(&output.extension(), "samples", &output.to_string())).transpose()?;
+    let format = output.map(|output| file::format("samples", output)).transpose()?;
     let runner = args.runner.runner()?;
     let model = Model::open(&args.input)?;
     let graph = GraphIndex::new(&model)?;
@@ -54,7 +55,7 @@ pub(super) fn run(args: &DetectArgs, ui: &Ui) -> Result<Answer, Error> {
     let (engine, mut forward) = runner.start(&model, &classifier, ui)?;
     let (set, samples) = (data.set.as_ref(), data.all());
     let (stream, batch) = (data.stream(None), data.batch(runner.batch));
-    let mut shown = Vec::new();
+    let mut opinions = Vec::new();
     ui.begin("scoring", samples.len(), "samples");
     let scores = predict_showing(
         &mut forward,
@@ -63,10 +64,9 @@ pub(super) fn run(args: &DetectArgs, ui: &Ui) -> Result<Answer, Error> {
         args.bad.max_bad,
         ui,
         &mut |_| false,
-        &mut |prediction, row, link| shown.push(Opinion::of(prediction, row, link)),
+        &mut |prediction, row, link| opinions.push(Opinion::of(prediction, row, link)),
     )?;
     ui.end();
-    let opinions = shown;
     let classes = scores.meaning.ok_or(EvidenceError::NoneUsable)?.classes;
     let found = Detection::of(&opinions, classes);
     let worst = Detection::worst_first(&opinions);
@@ -81,7 +81,7 @@ pub(super) fn run(args: &DetectArgs, ui: &Ui) -> Result<Answer, Error> {
     }
     match args.format {
         Format::Text => {
-            let worst: Vec<Issue> = worst.iter().take(SHOWN).map(issue).filter(|issue| issue.is_label_issue).collect();
+            let worst: Vec<Issue> = worst.iter().filter(|at| found.is_issue[**at]).take(SHOWN).map(issue).collect();
             ui.summary(&summary(&report, &worst, output));
         }
         Format::Json => ui.json(&report)?,
@@ -140,12 +140,12 @@ fn summary(report: &DetectionReport, worst: &[Issue], output: Option<&Location>)
 
 /// The classes, of many those with the largest share of labels that are likely wrong.
 fn classes(report: &DetectionReport) -> String {
-    let mut classes: Vec<&crate::report::ClassReport> = report.classes.iter().collect();
+    let mut classes: Vec<&ClassReport> = report.classes.iter().collect();
     if classes.len() > 2 * SHOWN {
         classes.sort_by(|a, b| b.label_noise.total_cmp(&a.label_noise).then(a.class.cmp(&b.class)));
         classes.truncate(SHOWN);
     }
-    let row = |class: &&crate::report::ClassReport| {
+    let row = |class: &&ClassReport| {
         let share =
             if class.samples == 0 { String::new() } else { percent(class.issues as f64 / class.samples as f64) };
         vec![report.name(class.class), class.samples.to_string(), class.issues.to_string(), share]
@@ -156,8 +156,4 @@ fn classes(report: &DetectionReport) -> String {
         let _ = writeln!(text, "{others} other classes are in --format json");
     }
     text
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }

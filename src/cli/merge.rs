@@ -53,7 +53,7 @@ fn merge_scores(args: &MergeArgs, parts: Vec<ScorePart>, ui: &Ui) -> Result<Answ
     let count = parts.len();
     let whole = ScorePart::merge(parts)?;
     Quarantine::check(whole.header.samples, args.bad.max_bad, &whole.header.quarantined)?;
-    let format = table::format(&args.output.extension(), "scores", &args.output.to_string())?;
+    let format = table::format("scores", &args.output)?;
     let about = whole.header.encode()?;
     args.output.write(|file| table::write(format, whole.rows.iter().cloned(), &about, file))?;
     ui.summary(&ui::table(

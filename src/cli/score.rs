@@ -109,9 +109,8 @@ pub(super) fn part(output: &Location, what: &str, shard: Shard, extension: &str)
 
 /// The format that a file's name asks for. Only one of them can say what a shard is a shard of.
 fn format(output: &Location, sharded: bool) -> Result<&'static dyn Format, Error> {
-    let extension = output.extension();
-    if sharded && extension != "parquet" {
+    if sharded && output.extension() != "parquet" {
         return Err(Error::Usage(format!("the scores of a shard go to a .parquet file, and {output} is none")));
     }
-    table::format(&extension, "scores", &output.to_string())
+    table::format("scores", output)
 }

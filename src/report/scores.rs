@@ -72,7 +72,8 @@ mod tests {
         let row = |id: &str, loss: f64| Row { id: id.into(), label: 3, predicted: 1, confidence: 0.75, loss };
         let rows = vec![row("a, \"b\".png", 0.1 + 0.2), row("ü.png", 1e-17)];
         let mut bytes = Vec::new();
-        write(format("parquet", "", "").unwrap(), rows.clone(), "about", &mut bytes).unwrap();
+        write(format("scores", &"scores.parquet".parse().unwrap()).unwrap(), rows.clone(), "about", &mut bytes)
+            .unwrap();
         assert_eq!(decode(bytes).unwrap(), (Some("about".to_owned()), rows));
     }
 }

@@ -4,6 +4,7 @@ use crate::oracle::unpacked;
 use crate::support::{Bench, data, model, samples};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// The rows of a CSV file, each by the names of its columns.
 fn rows(text: &str) -> Vec<BTreeMap<String, String>> {
@@ -17,17 +18,17 @@ fn labels() -> [Vec<u8>; 2] {
     ["train", "train-clean"].map(|name| unpacked(&format!("fixtures/fashion-noisy/{name}-labels-idx1-ubyte.gz"), 8))
 }
 
-/// A corrected MLP as `out.onnx`.
-fn corrected() -> Bench {
+/// A corrected MLP as `out.onnx`, for all tests that look at it.
+static CORRECTED: LazyLock<Bench> = LazyLock::new(|| {
     let bench = Bench::new();
     let arguments = format!("{} out.onnx --data {} --val {}", model("mlp").display(), data("train"), data("val"));
     bench.run(&format!("{arguments} --alpha 3000 --head ridge")).expect(0);
     bench
-}
+});
 
 #[test]
 fn a_corrected_model_finds_most_wrong_labels_and_few_others() {
-    let bench = corrected();
+    let bench = &*CORRECTED;
     let ran = bench.run(&format!("detect out.onnx --data {} -o issues.csv", data("train"))).expect(0);
     assert_eq!(ran.stderr, "");
     let table = rows(&std::fs::read_to_string(bench.path("issues.csv")).unwrap());
@@ -60,7 +61,7 @@ fn a_corrected_model_finds_most_wrong_labels_and_few_others() {
 
 #[test]
 fn the_report_estimates_how_many_labels_are_wrong_and_which_way() {
-    let bench = corrected();
+    let bench = &*CORRECTED;
     let ran = bench.run(&format!("detect out.onnx --data {} --format json", data("train"))).expect(0);
     let report: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(report["separation"]["separates"], true);
@@ -84,8 +85,7 @@ fn a_model_that_memorised_its_labels_is_told_from_one_that_can_judge_them() {
     let ran = bench.run(&format!("detect {} --data {}", model("lenet").display(), data("train"))).expect(0);
     assert!(ran.stderr.starts_with("warning: losses do not tell right labels from wrong ones"), "{}", ran.stderr);
     assert!(ran.stderr.contains("correct it first"), "{}", ran.stderr);
-    let corrected = corrected();
-    let ran = corrected.run(&format!("detect out.onnx --data {}", data("train"))).expect(0);
+    let ran = CORRECTED.run(&format!("detect out.onnx --data {}", data("train"))).expect(0);
     assert_eq!(ran.stderr, "");
 }
 

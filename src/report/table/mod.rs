@@ -6,6 +6,7 @@ mod jsonl;
 pub(crate) mod parquet;
 
 use crate::error::Error;
+use crate::store::Location;
 use serde::{Serialize, Serializer};
 use std::io::{self, Write};
 
@@ -94,11 +95,12 @@ pub fn write<R: Record>(
     format.write(R::COLUMNS, &mut rows.into_iter().map(R::cells), about, file)
 }
 
-/// The format of files with that extension.
+/// The format that a file's name asks for.
 ///
 /// # Errors
-/// [`Error::Usage`], which lists those that there are; `what` and `file` are what cannot be written, and where.
-pub fn format(extension: &str, what: &str, file: &str) -> Result<&'static dyn Format, Error> {
+/// [`Error::Usage`], which lists those that there are and says `what` cannot be written.
+pub fn format(what: &str, file: &Location) -> Result<&'static dyn Format, Error> {
+    let extension = file.extension();
     FORMATS.iter().copied().find(|format| format.extension() == extension).ok_or_else(|| {
         let known: Vec<String> = FORMATS.iter().map(|format| format!(".{}", format.extension())).collect();
         let (last, others) = known.split_last().map_or(("", String::new()), |(last, rest)| (last, rest.join(", ")));
