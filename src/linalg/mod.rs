@@ -11,6 +11,7 @@ mod moment;
 mod positive_definite;
 mod product;
 mod rounding;
+mod spectrum;
 mod svd;
 
 pub use moment::UnitMoment;
@@ -19,6 +20,7 @@ pub use product::{
     Order, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, product, subtract_product,
 };
 pub use rounding::{MOST as MOST_ROUNDING, suffices};
+pub use spectrum::Spectrum;
 
 use ndarray::Array2;
 use serde::Serialize;

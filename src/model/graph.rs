@@ -377,7 +377,7 @@ impl Model {
         let tensor = self.tensor(&constant.place)?;
         match &constant.quantization {
             Some(quantization) => Ok(quantization.decode(&self.bytes_of(&tensor)?, &constant.dims)),
-            None => self.decode_values(&tensor),
+            None => self.decoded(&tensor),
         }
     }
 }

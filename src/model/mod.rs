@@ -17,6 +17,7 @@ pub mod proto;
 mod quantized;
 mod read;
 mod save;
+mod stored;
 mod tensors;
 mod view;
 pub mod wire;

@@ -1,6 +1,4 @@
-//! The values of a tensor: where its bytes are, decoding to float64, encoding with one rounding.
-//!
-//! Source for the storage forms: the comments of `TensorProto` in the ONNX specification.
+//! The values of a tensor: checks of its shape, decoding to float64, encoding with one rounding.
 
 use super::proto::{EXTERNAL, TensorProto};
 use super::{Constant, Model, ModelError, WeightPatch, hexadecimal};
@@ -11,7 +9,7 @@ use ndarray::{ArrayD, IxDyn};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 
 /// A byte range of a file of external data.
@@ -164,28 +162,15 @@ impl Model {
     }
 
     /// The values of a float tensor, exactly, as float64.
-    pub(super) fn decode_values(&self, tensor: &TensorProto) -> Result<ArrayD<f64>, ModelError> {
-        self.check(tensor)?;
+    ///
+    /// # Errors
+    /// [`ModelError::Tensor`] for other types, and as [`Model::stored`].
+    pub fn decoded(&self, tensor: &TensorProto) -> Result<ArrayD<f64>, ModelError> {
         let bad = |reason: String| ModelError::Tensor { tensor: tensor.name.clone(), reason };
         let element = ElementType::from_onnx(tensor.data_type)
             .filter(|element| element.is_float())
             .ok_or_else(|| bad("is not of a float type".into()))?;
-        let values: Vec<f64> = if tensor.data_location == EXTERNAL {
-            from_little_endian(&self.read_external(tensor)?, element)
-        } else if !tensor.raw_data.is_empty() {
-            from_little_endian(&tensor.raw_data, element)
-        } else {
-            match element {
-                ElementType::Float64 => tensor.double_data.clone(),
-                ElementType::Float16 => {
-                    tensor.int32_data.iter().map(|&bits| f16::from_bits(bits as u16).to_f64()).collect()
-                }
-                ElementType::Bfloat16 => {
-                    tensor.int32_data.iter().map(|&bits| bf16::from_bits(bits as u16).to_f64()).collect()
-                }
-                _ => tensor.float_data.iter().copied().map(f64::from).collect(),
-            }
-        };
+        let values = from_little_endian(&self.stored(tensor)?, element);
         ArrayD::from_shape_vec(IxDyn(&dims(tensor)?), values).map_err(|error| bad(error.to_string()))
     }
 
@@ -228,23 +213,6 @@ impl Model {
             && dims(&tensor)? == constant.dims
             && !tensor.raw_data.is_empty();
         Ok(plain.then_some(tensor.raw_data))
-    }
-
-    /// The bytes of a tensor of 8-bit integers.
-    pub(super) fn bytes_of(&self, tensor: &TensorProto) -> Result<Vec<u8>, ModelError> {
-        let bytes = if tensor.data_location == EXTERNAL {
-            self.read_external(tensor)?
-        } else if tensor.raw_data.is_empty() {
-            tensor.int32_data.iter().map(|&value| value as u8).collect()
-        } else {
-            tensor.raw_data.to_vec()
-        };
-        let elements: usize = dims(tensor)?.iter().product();
-        if bytes.len() == elements {
-            return Ok(bytes);
-        }
-        let reason = format!("shape {:?} needs {elements} bytes, but {} are there", tensor.dims, bytes.len());
-        Err(ModelError::Tensor { tensor: tensor.name.clone(), reason })
     }
 
     /// The values of a small constant of integers, such as a shape; nothing where it is none.
@@ -293,19 +261,6 @@ impl Model {
     pub(super) fn external_size(&self, location: &str) -> Result<u64, ModelError> {
         let path = self.external_path(location);
         std::fs::metadata(&path).map(|file| file.len()).map_err(|source| ModelError::Read { path, source })
-    }
-
-    fn read_external(&self, tensor: &TensorProto) -> Result<Vec<u8>, ModelError> {
-        let range = self.external(tensor)?;
-        let path = self.external_path(&range.location);
-        let mut bytes = vec![0; range.length as usize];
-        File::open(&path)
-            .and_then(|mut file| {
-                file.seek(SeekFrom::Start(range.offset))?;
-                file.read_exact(&mut bytes)
-            })
-            .map_err(|source| ModelError::Read { path, source })?;
-        Ok(bytes)
     }
 }
 
