@@ -13,6 +13,7 @@
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
+//!                    compare/   what differs between two models: tensors, structure, predictions; pure
 //!                    verify/    structure untouched, tract agrees with the engine
 //!                    report/    serde structs, and tables of rows
 //!                    pipeline/  the whole run in one readable function
@@ -27,6 +28,7 @@
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.
 
 pub mod cli;
+pub mod compare;
 pub mod data;
 pub mod detect;
 pub mod engine;

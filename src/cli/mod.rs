@@ -5,6 +5,7 @@
 mod completions;
 mod correct;
 mod detect;
+mod diff;
 mod evidence;
 mod inspect;
 mod layers;
@@ -27,6 +28,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Score(Box<score::ScoreArgs>),
     Detect(Box<detect::DetectArgs>),
+    Diff(Box<diff::DiffArgs>),
     Evidence(Box<evidence::EvidenceArgs>),
     Merge(merge::MergeArgs),
     #[command(subcommand)]
@@ -104,6 +106,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
             Command::Detect(args) => detect::run(&args, &ui),
+            Command::Diff(args) => diff::run(&args, &ui),
             Command::Evidence(args) => evidence::run(&args, &ui),
             Command::Merge(args) => merge::run(&args, &ui),
             Command::Runtime(command) => runtime::run(&command, &ui),

@@ -83,6 +83,14 @@ pub(super) struct DataArgs {
     /// The noisy training set, as NAME[:PATH][#SPLIT]: `fashion-mnist:DIR`, `folder:DIR`, `npz:FILE`; `onnx-sap --help` lists all
     #[arg(long, value_name = "SPEC")]
     data: String,
+    #[command(flatten)]
+    preparation: PreparationArgs,
+}
+
+/// Where data is looked for, and how images become inputs.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Data")]
+pub(super) struct PreparationArgs {
     /// Where a data set without a path is looked for
     #[arg(long, value_name = "DIR", env = "ONNX_SAP_DATA", default_value = "./data")]
     data_root: PathBuf,
@@ -131,6 +139,17 @@ impl DataArgs {
     }
 
     /// Another set, looked for in the same place.
+    pub(super) fn spec(&self, text: &str) -> Result<Spec, DataError> {
+        self.preparation.spec(text)
+    }
+
+    pub(super) fn preprocessing(&self) -> Preprocessing {
+        self.preparation.preprocessing()
+    }
+}
+
+impl PreparationArgs {
+    /// The set that is meant.
     pub(super) fn spec(&self, text: &str) -> Result<Spec, DataError> {
         Spec::parse(text, &self.data_root)
     }

@@ -1,12 +1,14 @@
 //! The run as data: one structure, written as JSON and shown by the command line.
 
 mod detection;
+mod difference;
 pub mod issues;
 mod memory;
 pub mod scores;
 pub mod table;
 
 pub use detection::{ClassReport, DetectionReport};
+pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;
 
 use crate::data::{Quarantined, SampleId, Transform};

@@ -6,6 +6,7 @@ mod bad_input;
 mod cli;
 mod clothing;
 mod detect;
+mod diff;
 mod fuzz;
 mod inputs_outputs;
 mod large_model;
