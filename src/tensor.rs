@@ -271,6 +271,39 @@ impl Tensor {
         Some(map_each_type!(self, array => array.to_shape(IxDyn(shape)).ok()?.to_owned()))
     }
 
+    /// The elements, row by row, each as little-endian bytes.
+    pub fn to_little_endian(&self) -> Vec<u8> {
+        match self {
+            Self::Float32(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Uint8(array) => array.iter().copied().collect(),
+            Self::Int32(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Int64(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Bool(array) => array.iter().map(|value| u8::from(*value)).collect(),
+            Self::Float16(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Float64(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::Bfloat16(array) => array.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        }
+    }
+
+    /// The same the other way; `None` where the bytes do not fit the shape.
+    pub fn from_little_endian(element: ElementType, shape: &[usize], bytes: &[u8]) -> Option<Self> {
+        fn array<const N: usize, T>(shape: &[usize], bytes: &[u8], value: impl Fn([u8; N]) -> T) -> Option<ArrayD<T>> {
+            let (chunks, rest) = bytes.as_chunks::<N>();
+            let values = chunks.iter().map(|chunk| value(*chunk)).collect();
+            rest.is_empty().then(|| ArrayD::from_shape_vec(IxDyn(shape), values).ok()).flatten()
+        }
+        Some(match element {
+            ElementType::Float32 => Self::Float32(array(shape, bytes, f32::from_le_bytes)?),
+            ElementType::Uint8 => Self::Uint8(array(shape, bytes, u8::from_le_bytes)?),
+            ElementType::Int32 => Self::Int32(array(shape, bytes, i32::from_le_bytes)?),
+            ElementType::Int64 => Self::Int64(array(shape, bytes, i64::from_le_bytes)?),
+            ElementType::Bool => Self::Bool(array(shape, bytes, |[byte]| byte != 0)?),
+            ElementType::Float16 => Self::Float16(array(shape, bytes, f16::from_le_bytes)?),
+            ElementType::Float64 => Self::Float64(array(shape, bytes, f64::from_le_bytes)?),
+            ElementType::Bfloat16 => Self::Bfloat16(array(shape, bytes, bf16::from_le_bytes)?),
+        })
+    }
+
     /// A float32 tensor of zeros.
     pub fn zeros(shape: &[usize]) -> Self {
         Self::Float32(ArrayD::zeros(IxDyn(shape)))

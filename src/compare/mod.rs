@@ -10,4 +10,4 @@ mod tensors;
 
 pub use outline::{Difference, metadata, structure};
 pub use predictions::{ClassChange, Direction, Flip, PredictionChange};
-pub use tensors::{Distance, TensorChange, TensorDifferences, TensorForm, tensors};
+pub use tensors::{Depth, Distance, TensorChange, TensorDifferences, TensorForm, tensor_names, tensors};

@@ -7,7 +7,7 @@ use crate::model::proto::{
 };
 use crate::tensor::ElementType;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A fact that differs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -31,8 +31,8 @@ pub fn metadata(a: &Model, b: &Model) -> Vec<Difference> {
 }
 
 fn all_differences(a: &Outline, b: &Outline) -> Vec<Difference> {
-    let parts: BTreeMap<&String, ()> = a.0.keys().chain(b.0.keys()).map(|part| (part, ())).collect();
-    parts.into_keys().flat_map(|part| differences(part, a.0.get(part), b.0.get(part))).collect()
+    let parts: BTreeSet<&String> = a.0.keys().chain(b.0.keys()).collect();
+    parts.into_iter().flat_map(|part| differences(part, a.0.get(part), b.0.get(part))).collect()
 }
 
 /// The facts of a part: one is enough for a version, a node has its operator, its inputs and more.
@@ -49,8 +49,8 @@ fn differences(part: &str, a: Option<&Facts>, b: Option<&Facts>) -> Vec<Differen
     let whole = |facts: Option<&Facts>| facts.map(summary);
     let difference = |part: String, a, b| Difference { part, a, b };
     let (Some(a), Some(b)) = (a, b) else { return vec![difference(part.to_owned(), whole(a), whole(b))] };
-    let names: BTreeMap<&String, ()> = a.keys().chain(b.keys()).map(|name| (name, ())).collect();
-    let differing = names.into_keys().filter(|name| a.get(*name) != b.get(*name));
+    let names: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+    let differing = names.into_iter().filter(|name| a.get(*name) != b.get(*name));
     differing
         .map(|name| {
             let part = if name == ONLY { part.to_owned() } else { format!("{part}: {name}") };
@@ -95,10 +95,10 @@ impl Outline {
         outline
     }
 
-    fn part(&mut self, part: String, facts: impl IntoIterator<Item = (String, String)>) {
+    fn part(&mut self, part: &str, facts: impl IntoIterator<Item = (String, String)>) {
         // Nothing forbids two parts of one name: both stand.
         let facts: Facts = facts.into_iter().collect();
-        let mut name = part.clone();
+        let mut name = part.to_owned();
         for number in 2.. {
             if !self.0.contains_key(&name) {
                 break;
@@ -109,7 +109,7 @@ impl Outline {
     }
 
     fn only(&mut self, part: &str, value: String) {
-        self.part(part.to_owned(), [(ONLY.to_owned(), value)]);
+        self.part(part, [(ONLY.to_owned(), value)]);
     }
 
     fn operator_sets(&mut self, within: &str, sets: &[OperatorSetIdProto]) {
@@ -155,7 +155,7 @@ impl Outline {
             ];
             let facts = facts.map(|(name, value)| (name.to_owned(), value));
             let attributes = node.attribute.iter().map(|a| (format!("attribute {}", a.name), attribute_text(a)));
-            self.part(format!("{within}node {name}"), facts.into_iter().chain(attributes));
+            self.part(&format!("{within}node {name}"), facts.into_iter().chain(attributes));
             for attribute in &node.attribute {
                 for (at, graph) in attribute.g.iter().chain(&attribute.graphs).enumerate() {
                     let number = if attribute.graphs.len() > 1 { format!(" {at}") } else { String::new() };

@@ -52,15 +52,25 @@ pub struct Distance {
     pub max_abs: Option<f64>,
     /// How many values differ.
     pub values: usize,
-    /// The spectra of both as matrices, the first axis against the rest; nothing for vectors and matrices too large for it.
+    /// The spectra of both as matrices, the first axis against the rest; nothing for vectors, for matrices too large for it, and
+    /// where it was not asked for.
     pub spectra: Option<[Spectrum; 2]>,
+}
+
+/// How thoroughly tensors are compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// By their values.
+    Values,
+    /// And by the spectra of those that differ, which take a while for large ones.
+    Spectra,
 }
 
 /// Compares all tensors of two models: initializers, constants, those of bodies and functions.
 ///
 /// # Errors
 /// [`ModelError`] where a tensor cannot be read.
-pub fn tensors(a: &Model, b: &Model) -> Result<TensorDifferences, ModelError> {
+pub fn tensors(a: &Model, b: &Model, depth: Depth) -> Result<TensorDifferences, ModelError> {
     let (first, second) = (named(a)?, named(b)?);
     let by_name: BTreeMap<&str, &TensorProto> = second.iter().map(|(name, tensor)| (name.as_str(), *tensor)).collect();
     let known: BTreeSet<&str> = first.iter().map(|(name, _)| name.as_str()).collect();
@@ -68,10 +78,18 @@ pub fn tensors(a: &Model, b: &Model) -> Result<TensorDifferences, ModelError> {
     let there = second.iter().filter(|(name, _)| !known.contains(name.as_str()));
     let pairs: Vec<_> = here.chain(there.map(|(name, tensor)| (name, None, Some(*tensor)))).collect();
     let changes: Result<Vec<Option<TensorChange>>, ModelError> =
-        pairs.par_iter().map(|(name, old, new)| change((a, b), name, *old, *new)).collect();
+        pairs.par_iter().map(|(name, old, new)| change((a, b), name, (*old, *new), depth)).collect();
     let changes = changes?;
     let same = changes.iter().filter(|change| change.is_none()).count();
     Ok(TensorDifferences { same, different: changes.into_iter().flatten().collect() })
+}
+
+/// The names of all tensors of a model.
+///
+/// # Errors
+/// [`ModelError::Tensor`] for a constant whose shape is impossible.
+pub fn tensor_names(model: &Model) -> Result<Vec<String>, ModelError> {
+    Ok(named(model)?.into_iter().map(|(name, _)| name).collect())
 }
 
 /// Every tensor under a name that no other has.
@@ -94,8 +112,8 @@ fn named(model: &Model) -> Result<Vec<(String, &TensorProto)>, ModelError> {
 fn change(
     (a, b): (&Model, &Model),
     name: &str,
-    old: Option<&TensorProto>,
-    new: Option<&TensorProto>,
+    (old, new): (Option<&TensorProto>, Option<&TensorProto>),
+    depth: Depth,
 ) -> Result<Option<TensorChange>, ModelError> {
     let form = |tensor: Option<&TensorProto>| tensor.map(TensorForm::of).transpose();
     let (form_a, form_b) = (form(old)?, form(new)?);
@@ -107,7 +125,7 @@ fn change(
             return Ok(None);
         }
         if ElementType::from_onnx(old.data_type).is_some_and(ElementType::is_float) {
-            distance = Some(Distance::between(&a.decoded(old)?, &b.decoded(new)?));
+            distance = Some(Distance::between(&a.decoded(old)?, &b.decoded(new)?, depth));
         }
     }
     Ok(Some(TensorChange { name: name.to_owned(), a: form_a, b: form_b, distance }))
@@ -121,7 +139,7 @@ impl TensorForm {
 
 impl Distance {
     /// Of two tensors of one shape.
-    pub fn between(a: &ArrayD<f64>, b: &ArrayD<f64>) -> Self {
+    pub fn between(a: &ArrayD<f64>, b: &ArrayD<f64>, depth: Depth) -> Self {
         let pairs = || a.iter().zip(b);
         let (size, apart) =
             pairs().fold((0.0, 0.0), |(size, apart): (f64, f64), (a, b)| (size + a * a, apart + (b - a) * (b - a)));
@@ -133,7 +151,7 @@ impl Distance {
             relative: relative.is_finite().then_some(relative),
             max_abs: largest.is_finite().then_some(largest),
             values: pairs().filter(|(a, b)| a.to_bits() != b.to_bits()).count(),
-            spectra: spectrum(a).zip(spectrum(b)).map(|(a, b)| [a, b]),
+            spectra: (depth == Depth::Spectra).then(|| Some([spectrum(a)?, spectrum(b)?])).flatten(),
         }
     }
 }

@@ -29,6 +29,7 @@ pub use readers::READERS;
 pub use relabelled::Relabelled;
 pub use route::Route;
 pub use spec::Spec;
+pub(crate) use storage::{read_arrays, write_array};
 
 use image::DynamicImage;
 use ndarray::ArrayD;

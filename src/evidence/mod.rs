@@ -1,6 +1,7 @@
 //! What the data says about the model: the loss of every sample, which samples to trust, and the second moments of
 //! every layer's inputs over those.
 
+mod at_hand;
 mod beliefs;
 mod channels;
 mod class_moments;
@@ -15,6 +16,7 @@ mod scores;
 mod shard;
 mod trusted;
 
+pub use at_hand::{fed, predict_inputs};
 pub use beliefs::Beliefs;
 pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};
 pub use class_moments::{ClassMoments, class_moments, for_each_features};

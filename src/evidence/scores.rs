@@ -2,7 +2,7 @@
 
 use super::quarantine::{BadLimit, Quarantine};
 use super::{EvidenceError, Forward, Prediction, Shard};
-use crate::data::{Batch, DataDigest, Quarantined, Stream};
+use crate::data::{Batch, DataDigest, Quarantined, SampleId, Stream};
 use crate::model::Link;
 use crate::progress::Observer;
 use ndarray::ArrayView1;
@@ -297,13 +297,14 @@ fn run(
         if let Some(signal) = observer.stopped() {
             return Err(EvidenceError::Stopped(signal));
         }
-        each(score_batch(forward, stream, batch, observer, shown)?)
+        each(score_batch(forward, &|index| stream.set.id(index), batch, observer, shown)?)
     })
 }
 
-fn score_batch(
+/// The predictions for a batch; `id` names its samples.
+pub(super) fn score_batch(
     forward: &mut Forward,
-    stream: &Stream<'_>,
+    id: &dyn Fn(usize) -> SampleId,
     batch: Batch,
     observer: &dyn Observer,
     shown: &mut SeesScores<'_>,
@@ -320,7 +321,7 @@ fn score_batch(
     let samples = batch.indices.iter().zip(&batch.labels).zip(&batch.digests);
     for (((&index, &label), digest), row) in samples.zip(scores.rows.rows()) {
         let mut refuse = |reason: String| {
-            done.quarantined.push((index, Quarantined { id: stream.set.id(index), reason }));
+            done.quarantined.push((index, Quarantined { id: id(index), reason }));
         };
         if label >= classes {
             let last = classes - 1;

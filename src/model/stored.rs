@@ -18,13 +18,7 @@ impl Model {
     /// Bytes that are not there, or do not fit the shape.
     pub fn stored(&self, tensor: &TensorProto) -> Result<Bytes, ModelError> {
         self.check(tensor)?;
-        if tensor.data_location == EXTERNAL {
-            Ok(self.read_external(tensor)?.into())
-        } else if tensor.raw_data.is_empty() {
-            Ok(listed(tensor).into())
-        } else {
-            Ok(tensor.raw_data.clone())
-        }
+        tensor.held().map_or_else(|| self.read_external(tensor).map(Bytes::from), Ok)
     }
 
     /// The bytes of a tensor of 8-bit integers.
@@ -59,6 +53,15 @@ impl TensorProto {
     /// [`ModelError::Tensor`] for extents that no tensor can have.
     pub fn extents(&self) -> Result<Vec<usize>, ModelError> {
         dims(self)
+    }
+
+    /// Its elements as [`Model::stored`] has them, where they are not in another file.
+    pub fn held(&self) -> Option<Bytes> {
+        match self.data_location {
+            EXTERNAL => None,
+            _ if self.raw_data.is_empty() => Some(listed(self).into()),
+            _ => Some(self.raw_data.clone()),
+        }
     }
 
     /// The element type, in ONNX's words.

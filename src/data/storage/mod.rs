@@ -1,6 +1,7 @@
 //! What readers have in common: lists of image files, encoded images, names and labels of samples, records of one size,
 //! the headers of numpy arrays.
 
+mod arrays;
 mod jpeg;
 mod labels;
 mod listing;
@@ -11,6 +12,7 @@ mod picture;
 mod planes;
 mod records;
 
+pub(crate) use arrays::{read_arrays, write_array};
 pub(in crate::data) use labels::Labels;
 pub(in crate::data) use listing::Listing;
 pub(in crate::data) use lists::{lines, name_and_label, read_text};
