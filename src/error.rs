@@ -3,6 +3,7 @@
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::evidence::EvidenceError;
+use crate::golden::GoldenError;
 use crate::methods::MethodError;
 use crate::model::ModelError;
 use crate::partial::PartialError;
@@ -40,6 +41,9 @@ pub enum Error {
     /// A new head.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// A golden record.
+    #[error(transparent)]
+    Golden(#[from] GoldenError),
     /// The user or the system ended the run.
     #[error("stopped by {signal}; {}", hint(work.as_deref()))]
     Stopped {

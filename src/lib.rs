@@ -14,6 +14,8 @@
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
 //!                    compare/   what differs between two models: tensors, structure, predictions; pure
+//!                    golden/    records of what a model was fed and gave: one file a format
+//!                    check/     whether a candidate may take the place of a golden model: one file a rule
 //!                    verify/    structure untouched, tract agrees with the engine
 //!                    report/    serde structs, and tables of rows
 //!                    pipeline/  the whole run in one readable function
@@ -23,10 +25,11 @@
 //!
 //! What can be extended is an ordered slice that `--help`, docs and tests are derived from: [`data::READERS`],
 //! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`refine::FITS`], [`linalg::SOLVERS`],
-//! [`pipeline::PRESETS`].
+//! [`pipeline::PRESETS`], [`golden::FORMATS`], [`check::RULES`].
 //!
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.
 
+pub mod check;
 pub mod cli;
 pub mod compare;
 pub mod data;
@@ -34,6 +37,7 @@ pub mod detect;
 pub mod engine;
 pub mod error;
 pub mod evidence;
+pub mod golden;
 pub mod heap;
 pub mod layers;
 pub mod linalg;

@@ -4,7 +4,7 @@ use super::Answer;
 use super::correct::{percent, shape_text};
 use super::options::{Format, InterfaceArgs, MaxBad, PreparationArgs, RunnerArgs};
 use super::ui::{Ui, table};
-use crate::compare::{self, ClassChange, Difference, Direction, PredictionChange, TensorChange, TensorForm};
+use crate::compare::{self, ClassChange, Depth, Difference, Direction, PredictionChange, TensorChange, TensorForm};
 use crate::error::Error;
 use crate::evidence::{Quality, Scores, predict};
 use crate::model::{Classifier, GraphIndex, Model};
@@ -15,8 +15,9 @@ use clap::Args;
 use std::fmt::Write;
 use std::path::PathBuf;
 
-/// Show what differs between two models: tensors and by how much, structure, metadata, and, with --data, predictions. Exit code
-/// 0 where nothing differs, 1 where something does
+/// Show what differs between two models: tensors and by how much, structure, metadata and predictions
+///
+/// Predictions are compared where --data is given. Exit code 0 where nothing differs, 1 where something does.
 #[derive(Args)]
 pub(super) struct DiffArgs {
     /// The first model, such as the original
@@ -46,7 +47,7 @@ pub(super) fn run(args: &DiffArgs, ui: &Ui) -> Result<Answer, Error> {
     let runner = args.runner.runner()?;
     let (a, b) = (Model::open(&args.a)?, Model::open(&args.b)?);
     let (structure, metadata) = (compare::structure(&a, &b), compare::metadata(&a, &b));
-    let tensors = compare::tensors(&a, &b)?;
+    let tensors = compare::tensors(&a, &b, Depth::Spectra)?;
     let predictions = args.data.as_deref().map(|data| args.predictions([&a, &b], data, &runner, ui)).transpose()?;
     let report = DifferenceReport {
         schema_version: SCHEMA_VERSION,

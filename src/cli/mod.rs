@@ -2,11 +2,13 @@
 //!
 //! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run; 130 and 143 it was stopped by SIGINT or SIGTERM.
 
+mod check;
 mod completions;
 mod correct;
 mod detect;
 mod diff;
 mod evidence;
+mod golden;
 mod inspect;
 mod layers;
 mod merge;
@@ -29,6 +31,9 @@ enum Command {
     Score(Box<score::ScoreArgs>),
     Detect(Box<detect::DetectArgs>),
     Diff(Box<diff::DiffArgs>),
+    Check(Box<check::CheckArgs>),
+    #[command(subcommand)]
+    Golden(golden::GoldenCommand),
     Evidence(Box<evidence::EvidenceArgs>),
     Merge(merge::MergeArgs),
     #[command(subcommand)]
@@ -107,6 +112,8 @@ pub fn main() -> ExitCode {
             Command::Score(args) => score::run(&args, &ui),
             Command::Detect(args) => detect::run(&args, &ui),
             Command::Diff(args) => diff::run(&args, &ui),
+            Command::Check(args) => check::run(&args, &ui),
+            Command::Golden(command) => golden::run(&command, &ui),
             Command::Evidence(args) => evidence::run(&args, &ui),
             Command::Merge(args) => merge::run(&args, &ui),
             Command::Runtime(command) => runtime::run(&command, &ui),

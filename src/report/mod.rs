@@ -1,12 +1,15 @@
 //! The run as data: one structure, written as JSON and shown by the command line.
 
+mod check;
 mod detection;
 mod difference;
+pub mod findings;
 pub mod issues;
 mod memory;
 pub mod scores;
 pub mod table;
 
+pub use check::{CheckReport, GoldenReport};
 pub use detection::{ClassReport, DetectionReport};
 pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;

@@ -17,6 +17,7 @@ fn filtered(check: impl FnOnce()) {
         (r"tract \d+\.\d+\.\d+".into(), "tract [version]"),
         (r"onnx-sap \d+\.\d+\.\d+\S*".into(), "onnx-sap [version]"),
         (r"agrees within \d\.\de-\d".into(), "agrees within [difference]"),
+        (r"on cpu, \w+ \w+.*".into(), "on cpu, [machine]"),
     ] {
         settings.add_filter(&pattern, replacement);
     }
@@ -57,6 +58,9 @@ fn help_says_what_there_is() {
         ("help_inspect", "inspect --help"),
         ("help_score", "score --help"),
         ("help_detect", "detect --help"),
+        ("help_diff", "diff --help"),
+        ("help_check", "check --help"),
+        ("help_golden", "golden record --help"),
         ("help_runtime", "runtime --help"),
         ("version", "--version"),
     ] {
@@ -139,6 +143,28 @@ fn detect_ends_with_classes_pairs_and_the_likeliest_wrong() {
     let ran = run(&bench, "detect in.onnx --data npz:data.npz -o issues.csv --device cpu").expect(0);
     measured(|| insta::assert_snapshot!("detect", ran.stdout));
     assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn diff_shows_structure_tensors_and_flips() {
+    let bench = crate::check::bench();
+    let ran = run(&bench, "diff golden.onnx far.onnx --data npz:data.npz").expect(1);
+    filtered(|| insta::assert_snapshot!("diff", ran.stdout));
+    assert_eq!(ran.stderr, "");
+    let ran = run(&bench, "diff golden.onnx same.onnx").expect(0);
+    filtered(|| insta::assert_snapshot!("diff_same", ran.stdout));
+}
+
+#[test]
+fn check_ends_with_a_line_for_each_finding_and_the_reason_of_a_no() {
+    let bench = crate::check::bench();
+    let ran = run(&bench, "golden record golden.onnx record --data npz:data.npz --with-model").expect(0);
+    filtered(|| insta::assert_snapshot!("golden_record", ran.stdout));
+    let policy = "structure = 'same'\ntensors.may_change = ['b']\noutputs.z = { atol = 1 }\naccuracy.minimum = 0.25\n\
+                  predictions.maximum_flip_rate = 0.5";
+    bench.put("policy.toml", policy.as_bytes());
+    let ran = run(&bench, "check far.onnx --golden record --policy policy.toml").expect(1);
+    filtered(|| insta::assert_snapshot!("check", format!("{}{}", ran.stdout, ran.stderr)));
 }
 
 #[test]
