@@ -6,6 +6,7 @@ mod beliefs;
 mod channels;
 mod class_moments;
 mod error;
+mod feature_rows;
 mod feed;
 mod forward;
 mod link;
@@ -21,6 +22,7 @@ pub use beliefs::Beliefs;
 pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};
 pub use class_moments::{ClassMoments, class_moments, for_each_features};
 pub use error::EvidenceError;
+pub use feature_rows::{FeatureRows, feature_rows};
 pub use forward::{ClassScores, Forward};
 pub use moments::{
     Inputs, MomentSums, Moments, Needs, NoKeeper, Pass, Precision, RowLimit, Shelf, SumsKeeper, SymmetricSum,

@@ -13,6 +13,7 @@ mod product;
 mod rounding;
 mod spectrum;
 mod svd;
+mod symmetric;
 
 pub use moment::UnitMoment;
 pub use positive_definite::solve_rows;
@@ -21,6 +22,7 @@ pub use product::{
 };
 pub use rounding::{MOST as MOST_ROUNDING, suffices};
 pub use spectrum::Spectrum;
+pub use symmetric::SymmetricEigen;
 
 use ndarray::Array2;
 use serde::Serialize;

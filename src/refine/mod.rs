@@ -7,11 +7,13 @@
 mod head;
 mod recalibrate;
 mod recipe;
+mod unlearn;
 mod vector;
 
 pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, HeadLayer, LinearHead};
 pub use recalibrate::Recalibration;
 pub use recipe::{Head, Recipe, Strength};
+pub use unlearn::{Unlearning, Update};
 
 /// The closed form of that name.
 pub fn head_fit(name: &str) -> Option<&'static dyn HeadFit> {

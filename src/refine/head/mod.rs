@@ -48,6 +48,16 @@ pub enum HeadError {
         /// What the solver says.
         reason: String,
     },
+    /// Nothing to forget, or nothing that would be left.
+    #[error(
+        "{forgotten} of {samples} samples are to be forgotten; give another --forget-fraction or other --forget-ids"
+    )]
+    Forget {
+        /// How many are to be forgotten.
+        forgotten: usize,
+        /// Of how many.
+        samples: usize,
+    },
     /// A class without samples.
     #[error("no sample is labelled {0}, so that no head can be fitted; keep it with --head keep or project")]
     EmptyClass(usize),
