@@ -129,7 +129,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
     let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
     let layers = &ledger.layers;
-    let family = job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer })?;
+    let energies = false;
+    let family = job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer, energies })?;
     clock.lap("solve");
 
     let decision = Decision {
