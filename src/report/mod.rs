@@ -6,7 +6,7 @@ mod memory;
 pub mod scores;
 pub mod table;
 
-pub use detection::{ClassReport, DetectionReport};
+pub use detection::{ClassReport, DetectionReport, LabelReport};
 pub use memory::peak_resident_bytes;
 
 use crate::data::{Quarantined, SampleId, Transform};
