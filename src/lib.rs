@@ -14,7 +14,7 @@
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
 //!                    verify/    structure untouched, tract agrees with the engine
-//!                    report/    serde structs, and tables of rows
+//!                    report/    serde structs, tables of rows, the report as a page
 //!                    pipeline/  the whole run in one readable function
 //!                    heap.rs    what the process does with freed memory
 //!                    cli/       clap structs, one file a command; ui.rs is the only one that prints

@@ -1,14 +1,12 @@
 //! What `onnx-sap detect` finds, as data.
 
 use super::ModelReport;
+use super::figures::MOST_CLASSES;
 use crate::data::{DataSet, Quarantined};
 use crate::detect::{Detection, Opinion, Overlap, Separation};
 use crate::engine::EngineInfo;
 use crate::evidence::{Quality, Scores};
 use serde::Serialize;
-
-/// Transition matrices of more classes are left out: they would be larger than all the rest.
-const MOST_CLASSES: usize = 100;
 
 /// The labels of a set, as a model sees them.
 #[derive(Clone, Debug, Serialize)]

@@ -1,6 +1,8 @@
-//! The run as data: one structure, written as JSON and shown by the command line.
+//! The run as data: one structure, written as JSON and as a page, and shown by the command line.
 
 mod detection;
+pub mod figures;
+pub mod html;
 pub mod issues;
 mod memory;
 pub mod scores;
@@ -17,6 +19,7 @@ use crate::model::{Model, Port};
 use crate::refine::Recipe;
 use crate::search::{Advantage, Candidate, RunnerUp, Verdict};
 use crate::verify::Verification;
+use figures::Figures;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -69,6 +72,9 @@ pub struct Report {
     pub moments_passes: usize,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
+    /// What a page shows besides, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
 }
 
 /// What ran the model.

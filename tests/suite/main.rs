@@ -7,6 +7,7 @@ mod cli;
 mod clothing;
 mod detect;
 mod fuzz;
+mod html;
 mod inputs_outputs;
 mod large_model;
 mod long_runs;
