@@ -219,6 +219,7 @@ impl Phases<'_> {
             solver: cheapest(1),
             at_once: std::thread::available_parallelism().map_or(1, usize::from),
             observer: &Silent,
+            energies: false,
         };
         let family = METHODS[0].prepare(evidence)?;
         family.correction(&self.layers.iter().map(|_| alpha).collect())?;

@@ -17,7 +17,7 @@
 //!                    golden/    records of what a model was fed and gave: one file a format
 //!                    check/     whether a candidate may take the place of a golden model: one file a rule
 //!                    verify/    structure untouched, tract agrees with the engine
-//!                    report/    serde structs, and tables of rows
+//!                    report/    serde structs, tables of rows, the report as a page
 //!                    pipeline/  the whole run in one readable function
 //!                    heap.rs    what the process does with freed memory
 //!                    cli/       clap structs, one file a command; ui.rs is the only one that prints

@@ -1,6 +1,7 @@
 //! The main command: `onnx-sap IN.onnx OUT.onnx --data SPEC`.
 
 use super::Answer;
+use super::command_line;
 use super::layers::LayerArgs;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::trust::TrustArgs;
@@ -10,7 +11,7 @@ use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{self, METHODS};
 use crate::pipeline::{
-    self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, PRESETS, Preset, Recalibrate, Validation,
+    self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, PRESETS, Page, Preset, Recalibrate, Validation,
 };
 use crate::refine::Recipe;
 use crate::report::{CandidateReport, EngineReport, LayerStatus, Report};
@@ -20,7 +21,7 @@ use crate::verify::AgreementStatus;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 #[derive(Args)]
@@ -95,6 +96,9 @@ pub(super) struct CorrectArgs {
     /// The run as JSON [default: OUT.report.json]
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     report: Option<PathBuf>,
+    /// The run as a page for people: one file, readable offline; takes a pass over the training data more
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    html: Option<PathBuf>,
     /// Do everything but write OUT
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -175,7 +179,9 @@ impl CorrectArgs {
             Some(spec) => Validation::Given(self.data.spec(spec)?),
         };
         let preset = pipeline::preset(&self.preset).ok_or_else(|| unknown("preset", &self.preset))?;
-        let trusted = self.trust.choice(&[&self.output, &self.report()], preset)?;
+        let report = self.report();
+        let outputs: Vec<&Path> = [&self.output, &report].into_iter().chain(&self.html).map(PathBuf::as_path).collect();
+        let trusted = self.trust.choice(&outputs, preset)?;
         let alpha = self.alpha(preset)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
         if self.alpha_per_layer && !chosen {
@@ -217,7 +223,8 @@ impl CorrectArgs {
             work: self.long.work.clone(),
             max_memory: self.max_memory,
             seed: self.trust.seed,
-            report: self.report(),
+            page: self.html.clone().map(|path| Page { path, command: command_line::of(std::env::args_os()) }),
+            report,
             dry_run: self.dry_run,
             force: self.force,
         })
@@ -267,6 +274,9 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
         Ending::NotBetter | Ending::Unverified(_) => {}
     }
     fact("report", job.report.display().to_string());
+    if let Some(page) = &job.page {
+        fact("page", page.path.display().to_string());
+    }
     text
 }
 

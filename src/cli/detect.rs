@@ -76,7 +76,7 @@ pub(super) fn run(args: &DetectArgs, ui: &Ui) -> Result<Answer, Error> {
     }
     let about = (ModelReport::of(&model), engine.info().clone(), data.spec.to_string());
     let report = DetectionReport::of(about, set, &scores, &opinions, &found);
-    if !report.separation.separates {
+    if !report.labels.separation.separates {
         ui.warn(&doubtful(&report));
     }
     match args.format {
@@ -99,35 +99,35 @@ fn doubtful(report: &DetectionReport) -> String {
         "losses do not tell right labels from wrong ones (two humps {:.1} deviations apart, where 2 are needed on either side of \
          even odds): the model predicts {fits} of its labels; if it has memorised them, correct it first (`onnx-sap IN.onnx \
          OUT.onnx --data SPEC`) and detect with OUT.onnx; else few labels are wrong",
-        report.separation.distance
+        report.labels.separation.distance
     )
 }
 
 /// What a person sees at the end.
 fn summary(report: &DetectionReport, worst: &[Issue], output: Option<&Location>) -> String {
-    let share = report.issues as f64 / report.quality.samples as f64;
-    let by = if report.separation.separates { "losses" } else { "confident joint" };
+    let share = report.labels.issues as f64 / report.quality.samples as f64;
+    let by = if report.labels.separation.separates { "losses" } else { "confident joint" };
     let overview = vec![
         report.quality.samples.to_string(),
         report.quarantined.len().to_string(),
-        report.issues.to_string(),
+        report.labels.issues.to_string(),
         percent(share),
-        format!("{} (by {by})", percent(report.noise_rate)),
+        format!("{} (by {by})", percent(report.labels.noise_rate)),
     ];
     let header = ["samples", "left out", "likely wrong", "share", "noise rate"];
     let mut text = table(&header, &[0, 1, 2, 3], [overview]);
     let _ = write!(text, "\n{}", classes(report));
-    let pairs = report.overlaps.iter().take(SHOWN).map(|overlap| {
+    let pairs = report.labels.overlaps.iter().take(SHOWN).map(|overlap| {
         let (a, b) = overlap.classes;
-        vec![report.name(a), report.name(b), percent(overlap.share)]
+        vec![report.labels.name(a), report.labels.name(b), percent(overlap.share)]
     });
-    if !report.overlaps.is_empty() {
+    if !report.labels.overlaps.is_empty() {
         let _ = write!(text, "\n{}", table(&["taken for each other", "", "of all samples"], &[2], pairs));
     }
     if !worst.is_empty() {
         let row = |issue: &Issue| {
-            let suggested = issue.suggested_label.map_or(String::new(), |class| report.name(class));
-            vec![report.name(issue.given_label), suggested, format!("{:.2}", issue.loss), issue.path.clone()]
+            let suggested = issue.suggested_label.map_or(String::new(), |class| report.labels.name(class));
+            vec![report.labels.name(issue.given_label), suggested, format!("{:.2}", issue.loss), issue.path.clone()]
         };
         let worst = table(&["given", "suggested", "loss", "likeliest wrong"], &[2], worst.iter().map(row));
         let _ = write!(text, "\n{worst}");
@@ -140,7 +140,7 @@ fn summary(report: &DetectionReport, worst: &[Issue], output: Option<&Location>)
 
 /// The classes, of many those with the largest share of labels that are likely wrong.
 fn classes(report: &DetectionReport) -> String {
-    let mut classes: Vec<&ClassReport> = report.classes.iter().collect();
+    let mut classes: Vec<&ClassReport> = report.labels.classes.iter().collect();
     if classes.len() > 2 * SHOWN {
         classes.sort_by(|a, b| b.label_noise.total_cmp(&a.label_noise).then(a.class.cmp(&b.class)));
         classes.truncate(SHOWN);
@@ -148,10 +148,10 @@ fn classes(report: &DetectionReport) -> String {
     let row = |class: &&ClassReport| {
         let share =
             if class.samples == 0 { String::new() } else { percent(class.issues as f64 / class.samples as f64) };
-        vec![report.name(class.class), class.samples.to_string(), class.issues.to_string(), share]
+        vec![report.labels.name(class.class), class.samples.to_string(), class.issues.to_string(), share]
     };
     let mut text = table(&["class", "samples", "likely wrong", "share"], &[1, 2, 3], classes.iter().map(row));
-    let others = report.classes.len() - classes.len();
+    let others = report.labels.classes.len() - classes.len();
     if others > 0 {
         let _ = writeln!(text, "{others} other classes are in --format json");
     }

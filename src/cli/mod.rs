@@ -3,6 +3,7 @@
 //! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run; 130 and 143 it was stopped by SIGINT or SIGTERM.
 
 mod check;
+mod command_line;
 mod completions;
 mod correct;
 mod detect;

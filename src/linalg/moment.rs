@@ -2,6 +2,7 @@
 
 use super::LinalgError;
 use super::boundary::as_faer;
+use faer::Side;
 use ndarray::Array2;
 
 /// Rows and columns of a tile: two of them lie in the first cache, so that rows and columns are read at the same speed.
@@ -50,6 +51,17 @@ impl UnitMoment {
         if self.loss == 0.0 { Ok(&self.matrix) } else { Err(LinalgError::NeedsFloat64 { solver }) }
     }
 
+    /// Its eigenvalues σ, the largest first: shares of the energy, of sum 1. What rounding makes negative is 0.
+    ///
+    /// # Errors
+    /// [`LinalgError::Failed`].
+    pub fn energies(&self) -> Result<Vec<f64>, LinalgError> {
+        let failed = |error| LinalgError::Failed { solver: "eigh", reason: format!("{error:?}") };
+        let mut energies: Vec<f64> = as_faer(&self.matrix).self_adjoint_eigenvalues(Side::Lower).map_err(failed)?;
+        energies.reverse();
+        Ok(energies.into_iter().map(|energy| energy.max(0.0)).collect())
+    }
+
     /// `1 / Σ σᵢ²`, the participation ratio: how many directions of equal energy would be as spread out. Between 1
     /// and d; it needs no eigenvalues, because `Σ σᵢ² = ‖C‖²` (Frobenius).
     pub fn effective_rank(&self) -> f64 {
@@ -75,4 +87,18 @@ fn symmetrise(sum: &mut Array2<f64>, trace: f64) -> bool {
         }
     }
     finite
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn energies_are_the_eigenvalues_the_largest_first() {
+        // Of the rows (2, 2) and (1, −1): energies 8 and 2 along the diagonals.
+        let rows = ndarray::array![[2.0, 2.0], [1.0, -1.0]];
+        let moment = UnitMoment::from_sum(rows.t().dot(&rows)).unwrap().unwrap();
+        let energies = moment.energies().unwrap();
+        assert!((energies[0] - 0.8).abs() < 1e-15 && (energies[1] - 0.2).abs() < 1e-15, "{energies:?}");
+    }
 }

@@ -35,6 +35,8 @@ pub struct Evidence<'a> {
     pub at_once: usize,
     /// Hears how far the work is.
     pub observer: &'a dyn Observer,
+    /// Whether the energies of inputs are asked for: a method needs none, and they take as long as many solves.
+    pub energies: bool,
 }
 
 /// A way to correct a model.
@@ -70,6 +72,9 @@ pub struct LayerFacts {
     pub idle_groups: usize,
     /// What the entries of its moment have lost to float32, as a share of `√(C_ii C_jj)`.
     pub moment_loss: f64,
+    /// The energies of the inputs of each group that sees any, the largest first, where they were asked for and the method has
+    /// such a thing.
+    pub energies: Option<Vec<Vec<f64>>>,
 }
 
 /// Failures of a method.

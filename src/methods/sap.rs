@@ -30,7 +30,7 @@ impl Method for Sap {
         let once = evidence.solver.serves_every_alpha() && evidence.moments.are_in_memory();
         let prepare = |index| {
             let seen = Seen::of(&evidence, index)?;
-            let facts = seen.facts();
+            let facts = seen.facts(evidence.energies)?;
             let factored = once.then(|| seen.factored(evidence.solver)).transpose()?;
             observer.advance(1);
             Ok::<_, MethodError>((facts, factored))
@@ -83,12 +83,15 @@ impl<'a> Seen<'a> {
         Ok(Self { layer, loss, groups: weights.into_iter().zip(groups).collect() })
     }
 
-    fn facts(&self) -> LayerFacts {
+    fn facts(&self, energies: bool) -> Result<LayerFacts, MethodError> {
         let ranks = self.groups.iter().filter_map(|(_, moment)| moment.as_ref().map(UnitMoment::effective_rank));
         let ranks: Vec<f64> = ranks.collect();
         let idle_groups = self.groups.len() - ranks.len();
         let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
-        LayerFacts { effective_rank, idle_groups, moment_loss: self.loss }
+        let moments = self.groups.iter().filter_map(|(_, moment)| moment.as_ref());
+        let energies = energies.then(|| moments.map(UnitMoment::energies).collect::<Result<_, _>>()).transpose();
+        let energies = energies.map_err(|source| failed(&self.layer.weight, source))?;
+        Ok(LayerFacts { effective_rank, idle_groups, moment_loss: self.loss, energies })
     }
 
     fn factored(self, solver: &dyn Solver) -> Result<Projectable<'a>, MethodError> {

@@ -7,6 +7,7 @@ use crate::error::Error;
 use crate::evidence::{Forward, Scores, Shard, Trusted};
 use crate::partial::{EvidenceFile, Identity, PartialError, ScorePart};
 use crate::progress::Observer;
+use crate::report::figures::Histogram;
 use crate::store::Location;
 use std::collections::BTreeSet;
 
@@ -20,6 +21,8 @@ pub struct Choice {
     pub scores: ScoreSummary,
     /// The samples that can be used.
     pub usable: Vec<usize>,
+    /// Their losses; marked are the trusted ones. Nothing where the scores were not at hand.
+    pub losses: Option<Histogram>,
 }
 
 /// What may differ between the machine that gathers evidence and the one that uses it: what ran the model, and how many
@@ -50,7 +53,8 @@ impl Subject<'_> {
             TrustedChoice::Given(ids) => Trusted::from_ids(ids, set, &scores.quarantined)?,
         };
         let summary = ScoreSummary::of(&scores, forward.classifier())?;
-        Ok(Choice { trusted, selection: choice.to_string(), scores: summary, usable: scores.samples })
+        let losses = Some(losses(&scores, &trusted));
+        Ok(Choice { trusted, selection: choice.to_string(), scores: summary, usable: scores.samples, losses })
     }
 
     /// The scores in a file.
@@ -77,7 +81,8 @@ impl Subject<'_> {
         let set = self.data.set.as_ref();
         let trusted = Trusted::from_ids(&facts.trusted, set, &facts.scores.quarantined)?;
         let usable = usable(set, &facts.scores.quarantined);
-        Ok(Choice { trusted, selection: facts.selection.clone(), scores: facts.scores.clone(), usable })
+        let (selection, scores) = (facts.selection.clone(), facts.scores.clone());
+        Ok(Choice { trusted, selection, scores, usable, losses: None })
     }
 }
 
@@ -95,6 +100,12 @@ fn complete(path: &str, shard: Shard) -> Result<(), PartialError> {
     }
     let reason = format!("{path} is shard {shard}");
     Err(PartialError::Shards { reason, advice: "put all of them together with `onnx-sap merge`".to_owned() })
+}
+
+fn losses(scores: &Scores, trusted: &Trusted) -> Histogram {
+    let trusted: BTreeSet<usize> = trusted.samples.iter().copied().collect();
+    let losses = scores.predictions.iter().map(|prediction| prediction.loss);
+    Histogram::of(losses.zip(scores.samples.iter().map(|sample| trusted.contains(sample))))
 }
 
 fn usable(set: &dyn DataSet, quarantined: &[Quarantined]) -> Vec<usize> {

@@ -1,6 +1,8 @@
 //! Which candidate: strengths are searched, refinements tried on the best, and the chosen one judged on the test data.
 
+use super::choose::Choice;
 use super::clock::Clock;
+use super::figures::Gathering;
 use super::held_out::HeldOut;
 use super::job::Job;
 use super::prepared::Prepared;
@@ -15,6 +17,7 @@ use crate::methods::Family;
 use crate::model::{Classifier, GraphIndex, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{HeadLayer, Recipe};
+use crate::report::figures::Figures;
 use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search, search_by_layer, usual_strength};
 
 /// Passes over perturbed images that finding corrections to doubt their labels by may take.
@@ -31,8 +34,8 @@ pub(super) struct Decision<'a> {
     pub(super) engine: &'a dyn Engine,
     pub(super) layers: &'a [Layer],
     pub(super) data: &'a Prepared,
-    /// The training samples that can be used.
-    pub(super) usable: &'a [usize],
+    /// Which training samples can be used, and which are trusted.
+    pub(super) choice: &'a Choice,
     pub(super) family: &'a dyn Family,
 }
 
@@ -47,6 +50,8 @@ pub(super) struct Decided {
     pub(super) original: Quality,
     /// Of the chosen candidate over the original.
     pub(super) advantage: Advantage,
+    /// What a page shows of it, where one is asked for.
+    pub(super) figures: Option<Figures>,
 }
 
 impl Decided {
@@ -57,13 +62,13 @@ impl Decided {
 }
 
 impl Decision<'_> {
-    /// Decides. `original`: how the original does on the validation data.
+    /// Decides. `original`: how the original does on the validation data, and on the test data where there is any.
     ///
     /// # Errors
     /// Those of data, engine and method; a refinement that was asked for and cannot be had.
     pub(super) fn decide(
         &self,
-        original: &Scores,
+        (original, test): (&Scores, Option<&Scores>),
         held_out: &mut HeldOut<'_>,
         clock: &mut Clock,
         observer: &dyn Observer,
@@ -112,11 +117,32 @@ impl Decision<'_> {
                 tested
             })?,
         };
+        let test = test.zip(tested.as_ref());
+        let figures = self.figures(&recipe, (original, test), held_out, &mut trials, observer)?;
         let patches = trials.into_patches(&recipe, observer)?;
         let (outcomes, original) = (Outcomes::of(original), original.quality());
         let verdict = if held_out.is_missing() { Verdict::Unjudged } else { found.verdict(&alpha, &outcomes) };
         let advantage = found.chosen().outcomes.advantage(&outcomes);
-        Ok(Decided { found, verdict, patches, tested, original, advantage })
+        Ok(Decided { found, verdict, patches, tested, original, advantage, figures })
+    }
+
+    /// What a page shows of the chosen candidate, where one is asked for. `test`: the original and it on the test data.
+    fn figures(
+        &self,
+        recipe: &Recipe,
+        (validation, test): (&Scores, Option<(&Scores, &Scores)>),
+        held_out: &HeldOut<'_>,
+        trials: &mut Trials<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Option<Figures>, Error> {
+        let Self { job, data, choice, layers, .. } = *self;
+        let Some(page) = &job.page else { return Ok(None) };
+        trials.lap("search");
+        let (facts, strengths) = (self.family.facts(), trials.strengths(recipe));
+        let gathering = Gathering { job, data, held_out, choice, layers, facts, strengths, validation, test };
+        let figures = trials.with(recipe, observer, |forward| gathering.figures(page, forward, observer))?;
+        trials.lap("figures");
+        Ok(Some(figures))
     }
 
     /// What is applied where there is nothing to compare candidates on.
@@ -174,7 +200,8 @@ impl Decision<'_> {
     }
 
     fn place(&self) -> Place<'_> {
-        let Self { job, graph, classifier, engine, layers, data, usable, .. } = *self;
+        let Self { job, graph, classifier, engine, layers, data, choice, .. } = *self;
+        let usable = choice.usable.as_slice();
         let (model, batch, seed, out) = (graph.model(), job.runner.batch, job.seed, job.output.as_path());
         Place { model, classifier, engine, layers, data, usable, batch, seed, out }
     }

@@ -8,7 +8,7 @@ use crate::engine::{Engine, EngineError};
 use crate::error::Error;
 use crate::evidence::{ClassScores, EvidenceError, Forward, Trusted};
 use crate::model::{Classifier, Model, ModelError, OutputPlan, Staged, WeightPatch, write_atomically};
-use crate::report::{OutputReport, Report};
+use crate::report::{OutputReport, Report, html};
 use crate::tensor::NamedTensor;
 use crate::verify::{Agreement, AgreementStatus, EngineCheck, Verification, structure};
 use std::io::Write;
@@ -194,17 +194,24 @@ pub(super) fn samples(data: &Prepared, trusted: &Trusted) -> Result<Vec<NamedTen
     inputs.ok_or_else(|| EvidenceError::NoneTrusted.into())
 }
 
-/// Writes the report, and then moves the model into place: a model never stands there without its report.
+/// Writes the report, as a page too where that is asked for, and then moves the model into place: a model never stands there
+/// without its report.
 pub(super) fn finish(job: &Job, report: &Report, exported: Option<Exported>) -> Result<(), Error> {
     let mut json = serde_json::to_vec_pretty(report)
         .map_err(|error| ModelError::Write { path: job.report.clone(), source: error.into() })?;
     json.push(b'\n');
     write_atomically(&job.report, |file| file.write_all(&json))?;
-    let Some(exported) = exported else { return Ok(()) };
-    let moved = exported.staged.commit(job.force);
-    if moved.is_err() {
-        // It speaks of a model that is not there. That it cannot be removed is not what the user must hear of.
-        let _ = std::fs::remove_file(&job.report);
+    let page = job.page.as_ref().map(|page| page.path.as_path());
+    let html = || match page.zip(report.figures.as_ref()) {
+        Some((path, figures)) => write_atomically(path, |file| html::write(report, figures, file)),
+        None => Ok(()),
+    };
+    let finished = html().and_then(|()| exported.map_or(Ok(()), |exported| exported.staged.commit(job.force)));
+    if finished.is_err() {
+        // They speak of a model that is not there. That they cannot be removed is not what the user must hear of.
+        for path in page.into_iter().chain([job.report.as_path()]) {
+            let _ = std::fs::remove_file(path);
+        }
     }
-    Ok(moved?)
+    Ok(finished?)
 }

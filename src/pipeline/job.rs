@@ -71,10 +71,21 @@ pub struct Job {
     pub seed: u64,
     /// Where the report goes.
     pub report: PathBuf,
+    /// The report as a page, where it is asked for.
+    pub page: Option<Page>,
     /// Do everything but write the model.
     pub dry_run: bool,
     /// Write even where nothing beats the original; replace an existing output.
     pub force: bool,
+}
+
+/// The report as a page for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// Where it goes.
+    pub path: PathBuf,
+    /// The command that makes it, for those who want to make it again.
+    pub command: String,
 }
 
 /// In which arithmetic the products of the moments are taken.

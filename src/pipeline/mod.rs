@@ -5,6 +5,7 @@ mod choose;
 mod clock;
 mod decide;
 mod export;
+mod figures;
 mod held_out;
 mod job;
 mod memory;
@@ -22,7 +23,7 @@ mod trials;
 mod unlabeled;
 
 pub use choose::Choice;
-pub use job::{Arithmetic, HeadOption, Job, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
+pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
 pub use memory::MemoryLimit;
 pub use prepared::Prepared;
 pub use presets::{PRESETS, Preset, preset};
@@ -49,6 +50,7 @@ use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
 use std::collections::BTreeMap;
+use std::path::Path;
 use unlabeled::Unlabeled;
 
 /// How a run ended.
@@ -128,8 +130,9 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 
     let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
     let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
-    let layers = &ledger.layers;
-    let family = job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer })?;
+    let (layers, energies) = (&ledger.layers, job.page.is_some());
+    let family =
+        job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer, energies })?;
     clock.lap("solve");
 
     let decision = Decision {
@@ -139,10 +142,10 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         engine,
         layers,
         data: &data,
-        usable: &choice.usable,
+        choice: &choice,
         family: family.as_ref(),
     };
-    let decided = decision.decide(&validation, &mut held_out, &mut clock, observer)?;
+    let decided = decision.decide((&validation, test.as_ref()), &mut held_out, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);
     let quality = |scores: &Option<Scores>| scores.as_ref().map(Scores::quality);
@@ -185,6 +188,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         unlabeled: unlabeled.as_ref().map(Unlabeled::report),
         advantage: decided.advantage,
         nodes_on_cpu,
+        figures: decided.figures,
     };
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
@@ -213,7 +217,8 @@ impl Before {
 fn check_sets<'a>(job: &Job, mut sets: impl Iterator<Item = &'a Prepared>) -> Result<(), Error> {
     sets.try_for_each(|set| {
         set.check_output(&job.output)?;
-        set.check_output(&job.report)
+        set.check_output(&job.report)?;
+        job.page.as_ref().map_or(Ok(()), |page| set.check_output(&page.path))
     })
 }
 
@@ -234,6 +239,23 @@ fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
     if same_place(&job.report, &job.output) {
         let both = job.output.display();
         return Err(Error::Usage(format!("{both} cannot be both model and report; name another --report")));
+    }
+    job.page.as_ref().map_or(Ok(()), |page| check_page(job, &page.path, model))
+}
+
+/// Refuses a page that would destroy an input or another output.
+fn check_page(job: &Job, page: &Path, model: &Model) -> Result<(), Error> {
+    model.check_output(page, true)?;
+    let evidence = job.evidence.as_ref().and_then(Location::local);
+    let others = [(&*job.output, "the model"), (&*job.report, "the JSON report")];
+    let others = others.into_iter().chain(evidence.map(|evidence| (evidence, "the evidence")));
+    for (other, what) in others {
+        if same_place(page, other) {
+            return Err(Error::Usage(format!(
+                "{} cannot be both {what} and the page; name another --html",
+                page.display()
+            )));
+        }
     }
     Ok(())
 }

@@ -11,6 +11,7 @@ use crate::layers::{Entry, Layer, Ledger};
 use crate::methods::LayerFacts;
 use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
 use crate::refine::Recipe;
+use crate::report::figures::Figures;
 use crate::report::{
     CandidateReport, Chosen, DataReport, EngineReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport,
     Report, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
@@ -46,6 +47,7 @@ pub(super) struct Findings {
     /// Of the chosen candidate over the original.
     pub(super) advantage: Advantage,
     pub(super) nodes_on_cpu: Option<BTreeMap<String, usize>>,
+    pub(super) figures: Option<Figures>,
 }
 
 impl Record<'_> {
@@ -162,6 +164,7 @@ impl Record<'_> {
             seconds: result.seconds,
             moments_passes: result.moments_passes,
             peak_rss_bytes: peak_resident_bytes(),
+            figures: result.figures,
         }
     }
 }

@@ -30,6 +30,21 @@ impl<'a> Trials<'a> {
         Self { family, refinery, clock, latest: None }
     }
 
+    /// The time since the last lap is that of a phase.
+    pub(super) fn lap(&mut self, phase: &'static str) {
+        self.clock.lap(phase);
+    }
+
+    /// How strongly a recipe corrects each layer.
+    pub(super) fn strengths(&self, recipe: &Recipe) -> Strengths {
+        let layers = self.refinery.layers();
+        let all: Strengths = layers.iter().map(|layer| recipe.strength.of(&layer.weight.name)).collect();
+        match (recipe.head, self.refinery.head.as_ref()) {
+            (Head::Kept | Head::Refit { .. }, Some(head)) => all.keeping(head.index),
+            _ => all,
+        }
+    }
+
     /// Uses the candidate of that recipe.
     ///
     /// # Errors
@@ -85,13 +100,7 @@ impl<'a> Trials<'a> {
 
     fn correction(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Vec<WeightPatch>, Error> {
         self.clock.lap("search");
-        let all: Strengths =
-            self.refinery.layers().iter().map(|layer| recipe.strength.of(&layer.weight.name)).collect();
-        let strengths = match (recipe.head, self.refinery.head.as_ref()) {
-            (Head::Kept | Head::Refit { .. }, Some(head)) => all.keeping(head.index),
-            _ => all,
-        };
-        let mut patches = self.family.correction(&strengths)?;
+        let mut patches = self.family.correction(&self.strengths(recipe))?;
         self.clock.lap("project");
         if recipe.recalibrated {
             self.refinery.recalibrate(&mut patches, observer)?;

@@ -1,14 +1,12 @@
 //! What `onnx-sap detect` finds, as data.
 
 use super::ModelReport;
+use super::figures::MOST_CLASSES;
 use crate::data::{DataSet, Quarantined};
 use crate::detect::{Detection, Opinion, Overlap, Separation};
 use crate::engine::EngineInfo;
 use crate::evidence::{Quality, Scores};
 use serde::Serialize;
-
-/// Transition matrices of more classes are left out: they would be larger than all the rest.
-const MOST_CLASSES: usize = 100;
 
 /// The labels of a set, as a model sees them.
 #[derive(Clone, Debug, Serialize)]
@@ -25,6 +23,14 @@ pub struct DetectionReport {
     pub quality: Quality,
     /// Samples that could not be used, and why.
     pub quarantined: Vec<Quarantined>,
+    /// What was found.
+    #[serde(flatten)]
+    pub labels: LabelReport,
+}
+
+/// Which labels of a set are likely wrong, and which way.
+#[derive(Clone, Debug, Serialize)]
+pub struct LabelReport {
     /// How many labels are likely wrong.
     pub issues: usize,
     /// The estimated share of wrong labels.
@@ -66,7 +72,21 @@ impl DetectionReport {
         opinions: &[Opinion],
         found: &Detection,
     ) -> Self {
-        let classes = scores.classes();
+        Self {
+            schema_version: super::SCHEMA_VERSION,
+            engine,
+            model,
+            data,
+            quality: scores.quality(),
+            quarantined: scores.quarantined.clone(),
+            labels: LabelReport::of(set, scores.classes(), opinions, found),
+        }
+    }
+}
+
+impl LabelReport {
+    /// Of what was found in a set of so many classes.
+    pub fn of(set: &dyn DataSet, classes: usize, opinions: &[Opinion], found: &Detection) -> Self {
         let mut counts = vec![(0, 0); classes];
         for (opinion, &is_issue) in opinions.iter().zip(&found.is_issue) {
             counts[opinion.label].0 += 1;
@@ -81,12 +101,6 @@ impl DetectionReport {
         };
         let rows = |transition: ndarray::Array2<f64>| transition.rows().into_iter().map(|row| row.to_vec()).collect();
         Self {
-            schema_version: super::SCHEMA_VERSION,
-            engine,
-            model,
-            data,
-            quality: scores.quality(),
-            quarantined: scores.quarantined.clone(),
             issues: found.issues(),
             noise_rate: found.noise_rate(),
             noise_rate_by_joint: found.joint.noise_rate(),

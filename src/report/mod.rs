@@ -1,16 +1,18 @@
-//! The run as data: one structure, written as JSON and shown by the command line.
+//! The run as data: one structure, written as JSON and as a page, and shown by the command line.
 
 mod check;
 mod detection;
 mod difference;
+pub mod figures;
 pub mod findings;
+pub mod html;
 pub mod issues;
 mod memory;
 pub mod scores;
 pub mod table;
 
 pub use check::{CheckReport, GoldenReport};
-pub use detection::{ClassReport, DetectionReport};
+pub use detection::{ClassReport, DetectionReport, LabelReport};
 pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;
 
@@ -22,6 +24,7 @@ use crate::model::{Model, Port};
 use crate::refine::Recipe;
 use crate::search::{Advantage, Candidate, RunnerUp, Verdict};
 use crate::verify::Verification;
+use figures::Figures;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -74,6 +77,9 @@ pub struct Report {
     pub moments_passes: usize,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
+    /// What a page shows besides, where one was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub figures: Option<Figures>,
 }
 
 /// What ran the model.

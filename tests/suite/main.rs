@@ -9,6 +9,7 @@ mod clothing;
 mod detect;
 mod diff;
 mod fuzz;
+mod html;
 mod inputs_outputs;
 mod large_model;
 mod long_runs;
