@@ -20,6 +20,7 @@ use crate::store::Location;
 use crate::verify::AgreementStatus;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -281,7 +282,8 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
 }
 
 fn layers(report: &Report) -> String {
-    let of_weights = &report.chosen.recipe.strength.of_weights;
+    let none = BTreeMap::new();
+    let of_weights = report.chosen.recipe.strength.as_ref().map_or(&none, |strength| &strength.of_weights);
     let row = |layer: &crate::report::LayerReport| {
         let number =
             |value: Option<f64>, digits: usize| value.map_or(String::new(), |value| format!("{value:.digits$}"));
@@ -338,7 +340,7 @@ fn candidates(report: &Report) -> String {
     let refined_shown: Vec<&CandidateReport> = refined.iter().copied().filter(shown).collect();
     let row = |candidate: &CandidateReport| {
         let Recipe { strength, recalibrated, head } = &candidate.recipe;
-        let mut cells = vec![strength.to_string()];
+        let mut cells = vec![strength.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)];
         if !refined.is_empty() {
             cells.extend([if *recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
         }

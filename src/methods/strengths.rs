@@ -20,8 +20,8 @@ impl Strengths {
     }
 }
 
-impl FromIterator<Alpha> for Strengths {
-    fn from_iter<I: IntoIterator<Item = Alpha>>(alphas: I) -> Self {
-        Self(alphas.into_iter().map(Some).collect())
+impl FromIterator<Option<Alpha>> for Strengths {
+    fn from_iter<I: IntoIterator<Item = Option<Alpha>>>(alphas: I) -> Self {
+        Self(alphas.into_iter().collect())
     }
 }

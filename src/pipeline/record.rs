@@ -54,19 +54,22 @@ impl Record<'_> {
     /// Who made the model, of what: it stands in the model's metadata. No time and no path, so that the same run gives
     /// the same bytes.
     pub(super) fn provenance(&self, recipe: &Recipe) -> Vec<(String, String)> {
-        let of_weights = &recipe.strength.of_weights;
-        let alpha_of = (!of_weights.is_empty()).then(|| ("alpha_of", json!(of_weights).to_string()));
+        let strength = recipe.strength.as_ref();
+        let own = strength.map(|strength| &strength.of_weights).filter(|own| !own.is_empty());
+        let of_strength = [
+            recipe.alpha().map(|alpha| ("alpha", alpha.get().to_string())),
+            own.map(|own| ("alpha_of", json!(own).to_string())),
+        ];
         let entries = [
             ("version", env!("CARGO_PKG_VERSION").to_owned()),
             ("method", self.job.method.name().to_owned()),
-            ("alpha", recipe.strength.alpha.get().to_string()),
             ("recalibrated", recipe.recalibrated.to_string()),
             ("head", recipe.head.to_string()),
             ("source_sha256", self.model.sha256().to_owned()),
             ("trusted_sha256", self.trusted.sha256(self.data.set.as_ref())),
             ("data_sha256", self.scores.data_sha256.clone()),
         ];
-        entries.into_iter().chain(alpha_of).map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value)).collect()
+        entries.into_iter().chain(of_strength.into_iter().flatten()).map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value)).collect()
     }
 
     /// Every weight and what became of it, had `patches` been applied.

@@ -77,7 +77,8 @@ impl Refinements {
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let chosen = found.chosen().recipe.strength.clone();
-        let stronger = (!matches!(alpha, AlphaChoice::One(_))).then(|| half_a_decade_below(&chosen, found));
+        let is_searched = !matches!(alpha, AlphaChoice::One(_));
+        let stronger = chosen.as_ref().filter(|_| is_searched).map(|chosen| Some(half_a_decade_below(chosen, found)));
         let mut candidates = Vec::new();
         for strength in [chosen].into_iter().chain(stronger) {
             for &recalibrated in &self.recalibrated {
@@ -169,6 +170,6 @@ fn refused(option: &str, why: &str) -> Error {
 /// A stronger correction: the one that was tried already, where it differs by rounding alone.
 fn half_a_decade_below(strength: &Strength, found: &Search) -> Strength {
     let below = strength.clone().raised(-1);
-    let mut tried = found.candidates.iter().map(|candidate| &candidate.recipe.strength);
+    let mut tried = found.candidates.iter().filter_map(|candidate| candidate.recipe.strength.as_ref());
     tried.find(|tried| tried.is_close_to(&below)).cloned().unwrap_or(below)
 }

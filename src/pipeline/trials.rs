@@ -5,6 +5,7 @@ use super::clock::Clock;
 use super::refinery::Refinery;
 use crate::error::Error;
 use crate::evidence::Forward;
+use crate::layers::Layer;
 use crate::methods::{Family, Strengths};
 use crate::model::WeightPatch;
 use crate::progress::Observer;
@@ -38,7 +39,8 @@ impl<'a> Trials<'a> {
     /// How strongly a recipe corrects each layer.
     pub(super) fn strengths(&self, recipe: &Recipe) -> Strengths {
         let layers = self.refinery.layers();
-        let all: Strengths = layers.iter().map(|layer| recipe.strength.of(&layer.weight.name)).collect();
+        let of_layer = |layer: &Layer| Some(recipe.strength.as_ref()?.of(&layer.weight.name));
+        let all: Strengths = layers.iter().map(of_layer).collect();
         match (recipe.head, self.refinery.head.as_ref()) {
             (Head::Kept | Head::Refit { .. }, Some(head)) => all.keeping(head.index),
             _ => all,

@@ -8,9 +8,9 @@ use std::fmt;
 /// How a candidate follows from the original.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Recipe {
-    /// How strong the correction is.
+    /// How strong the correction of its layers is; nothing where they are not corrected.
     #[serde(flatten)]
-    pub strength: Strength,
+    pub strength: Option<Strength>,
     /// Whether the outputs of its layers got back their mean and deviation.
     pub recalibrated: bool,
     /// What its last layer is.
@@ -48,7 +48,17 @@ pub enum Head {
 impl Recipe {
     /// The correction alone.
     pub fn plain(alpha: Alpha) -> Self {
-        Self { strength: Strength::uniform(alpha), recalibrated: false, head: Head::Projected }
+        Self { strength: Some(Strength::uniform(alpha)), recalibrated: false, head: Head::Projected }
+    }
+
+    /// The original.
+    pub fn unchanged() -> Self {
+        Self { strength: None, recalibrated: false, head: Head::Projected }
+    }
+
+    /// The strength of the correction, where there is one.
+    pub fn alpha(&self) -> Option<Alpha> {
+        self.strength.as_ref().map(|strength| strength.alpha)
     }
 
     /// Whether it is the correction alone.

@@ -44,11 +44,12 @@ pub fn search_by_layer<E>(
 
 /// The recipe with one layer's strength moved, unless that goes too far.
 fn neighbour(recipe: &Recipe, weight: &str, half_decades: i32) -> Option<Recipe> {
-    let alpha = recipe.strength.of(weight).raised(half_decades);
+    let strength = recipe.strength.as_ref()?;
+    let alpha = strength.of(weight).raised(half_decades);
     let (least, most) = (smallest().get(), largest().get());
     // Bounds are half-decades, and so may be what is tried.
     let within = |alpha: Alpha| alpha.get() > least * 0.99 && alpha.get() < most * 1.01;
-    within(alpha).then(|| Recipe { strength: recipe.strength.clone().with(weight, alpha), ..recipe.clone() })
+    within(alpha).then(|| Recipe { strength: Some(strength.clone().with(weight, alpha)), ..recipe.clone() })
 }
 
 #[cfg(test)]
@@ -62,7 +63,7 @@ mod tests {
     /// and `b` are off those.
     fn run(tops: [f64; 2], slope: f64) -> (Recipe, usize) {
         let accuracy = |recipe: &Recipe| {
-            let off = |(weight, top): (&str, f64)| (recipe.strength.of(weight).get().log10() - top).abs();
+            let off = |(weight, top): (&str, f64)| (recipe.strength.as_ref().unwrap().of(weight).get().log10() - top).abs();
             0.8 - 2.0 * slope * ["a", "b"].into_iter().zip(tops).map(off).sum::<f64>()
         };
         let mut evaluate =
@@ -76,7 +77,7 @@ mod tests {
     #[test]
     fn each_layer_gets_the_strength_that_suits_it() {
         let (recipe, tries) = run([4.0, 2.5], 0.01);
-        let found = ["a", "b"].map(|weight| recipe.strength.of(weight).get().log10());
+        let found = ["a", "b"].map(|weight| recipe.strength.as_ref().unwrap().of(weight).get().log10());
         assert!((found[0] - 4.0).abs() < 1e-9 && (found[1] - 2.5).abs() < 1e-9, "{found:?}");
         // The first one; two steps and one too far; up, a step down and one too far.
         assert_eq!(tries, 1 + 3 + 3);
@@ -92,7 +93,7 @@ mod tests {
     #[test]
     fn no_layer_leaves_the_range_that_is_searched() {
         let (recipe, _) = run([9.0, -9.0], 0.01);
-        let found = ["a", "b"].map(|weight| recipe.strength.of(weight).get().log10());
+        let found = ["a", "b"].map(|weight| recipe.strength.as_ref().unwrap().of(weight).get().log10());
         assert!((found[0] - 6.0).abs() < 1e-9 && (found[1] - 1.5).abs() < 1e-9, "{found:?}");
     }
 }

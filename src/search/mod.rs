@@ -137,7 +137,7 @@ mod tests {
     /// A search over α whose accuracy is `accuracy(log10 α)`.
     fn run(choice: &AlphaChoice, accuracy: impl Fn(f64) -> f64) -> Search {
         let evaluate = |recipe: &Recipe, _: &mut dyn FnMut(&Scores) -> bool| {
-            Ok::<_, Infallible>(scores(accuracy(recipe.strength.alpha.get().log10())))
+            Ok::<_, Infallible>(scores(accuracy(recipe.alpha().unwrap().get().log10())))
         };
         search(choice, Recipe::plain, evaluate).unwrap()
     }
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_peak_is_found_to_a_quarter_of_a_decade() {
         let search = run(&AUTO, |x| 0.8 - 0.1 * (x - 3.3).abs());
-        let chosen = search.chosen().recipe.strength.alpha.get().log10();
+        let chosen = search.chosen().recipe.alpha().unwrap().get().log10();
         assert!((chosen - 3.3).abs() < 0.13, "{chosen}");
         assert_eq!(verdict(&search, &AUTO), Verdict::Better);
     }
@@ -164,20 +164,20 @@ mod tests {
         let accuracies = [(10.0, 0.52), (100.0, 0.595), (1e3, 0.598), (1e4, 0.6), (1e5, 0.55)];
         let values: Vec<f64> = accuracies.iter().map(|(alpha, _)| *alpha).collect();
         let evaluate = |recipe: &Recipe, _: &mut dyn FnMut(&Scores) -> bool| {
-            let at = values.iter().position(|value| *value == recipe.strength.alpha.get()).unwrap();
+            let at = values.iter().position(|value| *value == recipe.alpha().unwrap().get()).unwrap();
             let mut scores = scores(accuracies[at].1);
             scores.predictions.rotate_right(500 * at);
             Ok::<_, Infallible>(scores)
         };
         let search = search(&grid(&values), Recipe::plain, evaluate).unwrap();
-        assert_eq!(search.chosen().recipe.strength.alpha.get(), 1e3);
+        assert_eq!(search.chosen().recipe.alpha().unwrap().get(), 1e3);
     }
 
     #[test]
     fn what_a_part_of_the_data_shows_to_be_hopeless_costs_that_part_and_is_never_chosen() {
         let mut judged = Vec::new();
         let evaluate = |recipe: &Recipe, enough: &mut dyn FnMut(&Scores) -> bool| {
-            let accuracy = 0.8 - 0.2 * (recipe.strength.alpha.get().log10() - 3.0).abs();
+            let accuracy = 0.8 - 0.2 * (recipe.alpha().unwrap().get().log10() - 3.0).abs();
             let mut scores = scores(accuracy);
             // Spread evenly, so that a part is as the whole.
             for (at, prediction) in scores.predictions.iter_mut().enumerate() {
@@ -196,7 +196,7 @@ mod tests {
         };
         let choice = AlphaChoice::Auto { budget: 5.0 };
         let search = search(&choice, Recipe::plain, evaluate).unwrap();
-        assert_eq!(search.chosen().recipe.strength.alpha.get().log10(), 3.0);
+        assert_eq!(search.chosen().recipe.alpha().unwrap().get().log10(), 3.0);
         assert!(search.chosen().complete);
         assert!(search.candidates.iter().any(|candidate| !candidate.complete));
         assert!(judged.iter().sum::<usize>() <= 5 * 2000, "{judged:?}");

@@ -2,6 +2,7 @@
 
 use super::{Advantage, AlphaChoice, Candidate, Outcomes, complete, most_accurate};
 use crate::evidence::Scores;
+use crate::linalg::Alpha;
 use crate::refine::{Recipe, Strength};
 use serde::Serialize;
 
@@ -41,10 +42,15 @@ pub enum Verdict {
 impl Search {
     /// Of candidates that differ in strength, at least one: the one nearest the middle of those that are as good as the best.
     pub(super) fn among(mut candidates: Vec<Candidate>) -> Self {
-        let alpha = |candidate: &Candidate| candidate.recipe.strength.alpha.get();
+        let alpha = |candidate: &Candidate| candidate.recipe.alpha().map_or(f64::INFINITY, Alpha::get);
         candidates.sort_by(|a, b| alpha(a).total_cmp(&alpha(b)));
         let chosen = nearest_the_middle(&candidates);
         Self { candidates, chosen }
+    }
+
+    /// Where no strength is searched for: the original, which refinements must be better than.
+    pub fn of_original(scores: &Scores) -> Self {
+        Self { candidates: vec![Candidate::of(Recipe::unchanged(), scores)], chosen: 0 }
     }
 
     /// The chosen candidate.
@@ -85,7 +91,7 @@ impl Search {
         self.candidates.extend(refinements);
         let strength = self.strength();
         let all = &self.candidates;
-        let as_strong: Vec<usize> = complete(all).filter(|&at| all[at].recipe.strength == *strength).collect();
+        let as_strong: Vec<usize> = complete(all).filter(|&at| all[at].recipe.strength.as_ref() == strength).collect();
         let (refits, corrections): (Vec<usize>, Vec<usize>) =
             as_strong.iter().partition(|&&at| all[at].recipe.head.is_refit());
         let best = most_accurate(all, as_strong).unwrap_or(self.chosen);
@@ -104,12 +110,12 @@ impl Search {
     }
 
     /// The strength of what is chosen, unless the best of another is clearly better than the best of it.
-    fn strength(&self) -> &Strength {
+    fn strength(&self) -> Option<&Strength> {
         let all = &self.candidates;
-        let strength = &self.chosen().recipe.strength;
-        let as_strong = complete(all).filter(|&at| all[at].recipe.strength == *strength);
+        let strength = self.chosen().recipe.strength.as_ref();
+        let as_strong = complete(all).filter(|&at| all[at].recipe.strength.as_ref() == strength);
         match most_accurate(all, complete(all)).zip(most_accurate(all, as_strong)) {
-            Some((best, ours)) if all[best].is_clearly_better_than(&all[ours]) => &all[best].recipe.strength,
+            Some((best, ours)) if all[best].is_clearly_better_than(&all[ours]) => all[best].recipe.strength.as_ref(),
             _ => strength,
         }
     }
@@ -136,7 +142,7 @@ fn plateau(candidates: &[Candidate]) -> std::ops::RangeInclusive<usize> {
 /// The candidate nearest the (logarithmic) middle of the plateau; of two equally near the larger α, which changes less.
 fn nearest_the_middle(candidates: &[Candidate]) -> usize {
     let good = plateau(candidates);
-    let position = |index: usize| candidates[index].recipe.strength.alpha.get().ln();
+    let position = |index: usize| candidates[index].recipe.alpha().map_or(f64::INFINITY, |alpha| alpha.get().ln());
     let middle = f64::midpoint(position(*good.start()), position(*good.end()));
     let distance = |index: usize| (position(index) - middle).abs();
     // Distances that differ by rounding alone are equal.
@@ -147,7 +153,6 @@ fn nearest_the_middle(candidates: &[Candidate]) -> usize {
 mod tests {
     use super::super::tests::scores;
     use super::*;
-    use crate::linalg::Alpha;
     use crate::refine::Head;
 
     /// A search over one strength.

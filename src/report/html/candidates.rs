@@ -14,11 +14,17 @@ const LISTED: usize = 16;
 pub(super) fn draw_section(report: &Report) -> Markup {
     let recipe = &report.chosen.recipe;
     let lead = html! {
-        "A correction of strength α keeps the directions that trusted samples use. A large α changes little, a small one \
-         a lot. Chosen: "
-        b { "α = " (recipe.strength) }
-        @if recipe.recalibrated { ", recalibrated" }
-        ", last layer " (recipe.head) "."
+        @if let Some(strength) = &recipe.strength {
+            "A correction of strength α keeps the directions that trusted samples use. A large α changes little, a small one \
+             a lot. Chosen: "
+            b { "α = " (strength) }
+            @if recipe.recalibrated { ", recalibrated" }
+            ", last layer " (recipe.head) "."
+        } @else {
+            "Only the last layer was corrected. Chosen: "
+            b { (recipe.head) }
+            "."
+        }
     };
     let body = html! { div.pair { (over_alpha(report)) (listed(report)) } };
     section("candidates", "Candidates", &lead, &body)
@@ -26,12 +32,16 @@ pub(super) fn draw_section(report: &Report) -> Markup {
 
 /// Where a candidate stands in the chart, if it was judged.
 fn place(candidate: &CandidateReport) -> Option<(f64, f64)> {
-    candidate.val_accuracy.map(|accuracy| (candidate.recipe.strength.alpha.get().log10(), accuracy))
+    Some((candidate.recipe.alpha()?.get().log10(), candidate.val_accuracy?))
 }
 
 fn over_alpha(report: &Report) -> Markup {
     let judged: Vec<(&CandidateReport, (f64, f64))> =
         report.candidates.iter().filter_map(|candidate| Some((candidate, place(candidate)?))).collect();
+    if report.candidates.iter().all(|candidate| candidate.recipe.strength.is_none()) {
+        let why = "No candidate has a strength: the method corrects the last layer only. The table has what was tried.";
+        return missing("fig-candidates", TITLE, why);
+    }
     let Some(original) = report.before.validation.filter(|_| !judged.is_empty()) else {
         return missing(
             "fig-candidates",
@@ -95,7 +105,7 @@ fn listed(report: &Report) -> Markup {
             if candidate.complete { String::new() } else { format!("after {} samples", count(candidate.val_samples)) };
         let note = if chosen(candidate) { "chosen".to_owned() } else { judged };
         let cells = [
-            candidate.recipe.strength.to_string(),
+            candidate.recipe.strength.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
             candidate.recipe.head.to_string(),
             if candidate.recipe.recalibrated { "yes" } else { "no" }.to_owned(),
             candidate.val_accuracy.map_or(String::new(), percent),
