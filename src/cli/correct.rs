@@ -2,14 +2,16 @@
 
 use super::Answer;
 use super::command_line;
+use super::forget::ForgetArgs;
 use super::layers::LayerArgs;
+use super::method::MethodParser;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
-use crate::methods::{self, METHODS};
+use crate::methods::{METHODS, Method};
 use crate::pipeline::{
     self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, PRESETS, Page, Preset, Recalibrate, Validation,
 };
@@ -48,9 +50,9 @@ pub(super) struct CorrectArgs {
     /// Data whose samples are measured in the place of trusted ones: its labels, which formats ask for, are not looked at
     #[arg(long, value_name = "SPEC", conflicts_with = "evidence", help_heading = "Data")]
     unlabeled: Option<String>,
-    /// The correction
-    #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = PossibleValuesParser::new(METHODS.iter().map(|m| m.name())), help_heading = "Correction")]
-    method: String,
+    /// The correction; list says what each needs, costs and changes
+    #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = MethodParser, help_heading = "Correction")]
+    method: &'static dyn Method,
     /// Settings that belong together: best, fast or paper; options of their own count more
     #[arg(long, value_name = "NAME", default_value = PRESETS[0].name, value_parser = PossibleValuesParser::new(PRESETS.iter().map(|p| p.name)), help_heading = "Correction")]
     preset: String,
@@ -74,6 +76,8 @@ pub(super) struct CorrectArgs {
     head: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    forget: ForgetArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection"], help_heading = "Correction")]
     evidence: Option<Location>,
@@ -154,6 +158,29 @@ impl CorrectArgs {
         self.report.clone().unwrap_or_else(|| self.output.with_extension("report.json"))
     }
 
+    /// Refuses options that do nothing with this method.
+    fn refuse_idle(&self) -> Result<(), Error> {
+        if self.method.of_layers().is_some() {
+            return Ok(());
+        }
+        let given = [
+            ("--alpha", self.alpha.is_some()),
+            ("--alpha-per-layer", self.alpha_per_layer),
+            ("--budget", self.budget.is_some()),
+            ("--recalibrate", self.recalibrate.is_some()),
+            ("--head", self.head.is_some()),
+            ("--unlabeled", self.unlabeled.is_some()),
+            ("--evidence", self.evidence.is_some()),
+            ("--max-memory", self.max_memory.is_some()),
+        ];
+        given.iter().find(|(_, given)| *given).map_or(Ok(()), |(option, _)| {
+            let method = self.method.name();
+            Err(Error::Usage(format!(
+                "{option} is for methods that correct layers, and {method} does not; see --method list"
+            )))
+        })
+    }
+
     fn alpha(&self, preset: &Preset) -> Result<AlphaChoice, Error> {
         let of_preset = || {
             let grid = preset.alphas.map(|alphas| alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
@@ -183,6 +210,7 @@ impl CorrectArgs {
         let report = self.report();
         let outputs: Vec<&Path> = [&self.output, &report].into_iter().chain(&self.html).map(PathBuf::as_path).collect();
         let trusted = self.trust.choice(&outputs, preset)?;
+        self.refuse_idle()?;
         let alpha = self.alpha(preset)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
         if self.alpha_per_layer && !chosen {
@@ -208,7 +236,8 @@ impl CorrectArgs {
             unlabeled: self.unlabeled.as_deref().map(|spec| self.data.spec(spec)).transpose()?,
             preprocessing: self.data.preprocessing(),
             preset: preset.name,
-            method: methods::method(&self.method).ok_or_else(|| unknown("method", &self.method))?,
+            method: self.method,
+            forgetting: self.forget.forgetting(self.method, &[&self.output, &self.report()])?,
             recalibrate: self.recalibrate.unwrap_or(if chosen { preset.recalibrate } else { Recalibrate::Off }),
             head,
             alpha,
@@ -249,10 +278,13 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
     let mut fact = |name: &str, value: String| {
         let _ = writeln!(text, "{name:<9} {value}");
     };
-    fact(
-        "trusted",
-        format!("{} of {} samples, {}", report.trusted.count, report.data.samples, report.trusted.selection),
-    );
+    if job.method.of_layers().is_some() {
+        let (trusted, all) = (&report.trusted, report.data.samples);
+        fact("trusted", format!("{} of {all} samples, {}", trusted.count, trusted.selection));
+    }
+    if let Some(forgotten) = &report.forgotten {
+        fact("forgotten", format!("{} of {} samples, {}", forgotten.count, forgotten.of, forgotten.by));
+    }
     if let Some(unlabeled) = &report.unlabeled {
         fact("measured", format!("{} samples of {}, without their labels", unlabeled.samples, unlabeled.spec));
     }

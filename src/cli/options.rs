@@ -57,6 +57,12 @@ pub(super) fn positive(text: &str) -> Result<usize, String> {
     text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "give a whole number of at least 1".to_owned())
 }
 
+/// A share that is neither nothing nor everything.
+pub(super) fn positive_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share: &f64| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| "give a number between 0 and 1".to_owned())
+}
+
 /// How the model is fed and read, where that is not certain.
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Inputs and outputs")]

@@ -59,7 +59,8 @@ impl TrustArgs {
 }
 
 /// The ids in a list, one a line.
-fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
+/// The ids in a file, one a line.
+pub(super) fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
     let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.into(), source })?;
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let ids: Vec<SampleId> = lines.map(|line| SampleId(line.to_owned())).collect();

@@ -71,6 +71,14 @@ impl Ledger {
         Ok(Self { layers, skipped: surveyor.skipped })
     }
 
+    /// Leaves all layers but one as they are, for that reason.
+    pub fn keep_only(&mut self, layer: usize, reason: &str) {
+        let kept = self.layers.remove(layer);
+        let left = std::mem::replace(&mut self.layers, vec![kept]);
+        let skipped = left.iter().map(|layer| Entry { reason: Some(reason.to_owned()), ..layer.entry() });
+        self.skipped.splice(0..0, skipped);
+    }
+
     /// The whole ledger: rewritten weights first, in graph order.
     pub fn entries(&self) -> Vec<Entry> {
         self.layers.iter().map(Layer::entry).chain(self.skipped.iter().cloned()).collect()

@@ -1,15 +1,19 @@
 //! Corrections: evidence in, weight patches out. Pure: no file, no engine, no clock; what of the evidence lies in files,
 //! [`Moments`] reads.
 //!
-//! A [`Method`] turns evidence into a [`Family`] of corrections with one strength, which `search/` chooses on
-//! validation data. A new method is one file here and one line in [`METHODS`].
+//! A [`Method`] corrects layers, or lets the last one forget samples, or both. What corrects layers turns evidence into a
+//! [`Family`] of corrections with one strength, which `search/` chooses on validation data; what is forgotten is solved for in
+//! `refine/unlearn`. A new method is one file here and one line in [`METHODS`].
 
+mod influence;
 mod sap;
 mod schedule;
 mod strengths;
+mod unchanged;
 
 pub use schedule::costliest_first;
 pub use strengths::Strengths;
+pub use unchanged::Unchanged;
 
 use crate::evidence::{EvidenceError, Moments};
 use crate::layers::Layer;
@@ -19,7 +23,7 @@ use crate::progress::Observer;
 use thiserror::Error;
 
 /// The methods, the default first.
-pub const METHODS: &[&dyn Method] = &[&sap::Sap];
+pub const METHODS: &[&dyn Method] = &[&sap::Sap, &influence::Influence, &influence::AfterSap];
 
 /// What a method may look at.
 pub struct Evidence<'a> {
@@ -45,6 +49,29 @@ pub trait Method: Sync {
     fn name(&self) -> &'static str;
     /// One line for `--help`.
     fn summary(&self) -> &'static str;
+    /// What `--method list` says of it.
+    fn about(&self) -> About;
+    /// How it corrects layers by the moments of their inputs; nothing where it needs no moments.
+    fn of_layers(&self) -> Option<&'static dyn LayerMethod>;
+    /// Whether the last layer then forgets the samples that are likely labelled wrongly.
+    fn forgets(&self) -> bool;
+}
+
+/// What there is to know before a method is chosen.
+#[derive(Clone, Copy, Debug)]
+pub struct About {
+    /// What it needs besides a model and its training data.
+    pub needs: &'static str,
+    /// What takes its time.
+    pub costs: &'static str,
+    /// What of the model it changes.
+    pub changes: &'static str,
+    /// Where it was published.
+    pub source: &'static str,
+}
+
+/// A way to correct layers by the moments of their inputs.
+pub trait LayerMethod: Sync {
     /// Prepares the corrections of every strength.
     ///
     /// # Errors
@@ -70,8 +97,8 @@ pub struct LayerFacts {
     pub effective_rank: Option<f64>,
     /// Groups whose inputs are all zero, so that their part of the weight stays.
     pub idle_groups: usize,
-    /// What the entries of its moment have lost to float32, as a share of `√(C_ii C_jj)`.
-    pub moment_loss: f64,
+    /// What the entries of its moment have lost to float32, as a share of `√(C_ii C_jj)`; nothing where none was measured.
+    pub moment_loss: Option<f64>,
     /// The energies of the inputs of each group that sees any, the largest first, where they were asked for and the method has
     /// such a thing.
     pub energies: Option<Vec<Vec<f64>>>,

@@ -1,7 +1,7 @@
 //! Scaled Activation Projection: `Ŵ = W · Wp` for every layer (arXiv 2403.08618); biases stay.
 
 use super::schedule::costliest_first;
-use super::{Evidence, Family, LayerFacts, Method, MethodError, Strengths};
+use super::{About, Evidence, Family, LayerFacts, LayerMethod, Method, MethodError, Strengths};
 use crate::layers::Layer;
 use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
 use crate::model::{Constant, MatrixView, Model, WeightPatch};
@@ -18,6 +18,25 @@ impl Method for Sap {
         "scaled activation projection (arXiv 2403.08618)"
     }
 
+    fn about(&self) -> About {
+        About {
+            needs: "samples that are likely labelled correctly, which it takes by their loss",
+            costs: "a pass that measures second moments, one solve a layer, some passes over validation data",
+            changes: "the weights of every layer; then, where validation says so, their scale and the last layer",
+            source: "Kodge et al., SAP: Corrective Machine Unlearning with Scaled Activation Projection, arXiv 2403.08618",
+        }
+    }
+
+    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
+        Some(&Self)
+    }
+
+    fn forgets(&self) -> bool {
+        false
+    }
+}
+
+impl LayerMethod for Sap {
     fn prepare<'a>(&self, evidence: Evidence<'a>) -> Result<Box<dyn Family + 'a>, MethodError> {
         // Each layer is solved by one thread alone, so the result does not depend on how many there are.
         let observer = evidence.observer;
@@ -91,7 +110,7 @@ impl<'a> Seen<'a> {
         let moments = self.groups.iter().filter_map(|(_, moment)| moment.as_ref());
         let energies = energies.then(|| moments.map(UnitMoment::energies).collect::<Result<_, _>>()).transpose();
         let energies = energies.map_err(|source| failed(&self.layer.weight, source))?;
-        Ok(LayerFacts { effective_rank, idle_groups, moment_loss: self.loss, energies })
+        Ok(LayerFacts { effective_rank, idle_groups, moment_loss: Some(self.loss), energies })
     }
 
     fn factored(self, solver: &dyn Solver) -> Result<Projectable<'a>, MethodError> {

@@ -18,6 +18,7 @@ use crate::model::{Classifier, GraphIndex, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{HeadLayer, Recipe};
 use crate::report::figures::Figures;
+use crate::report::{ForgottenReport, Held};
 use crate::search::{Advantage, AlphaChoice, Outcomes, Search, Verdict, search, search_by_layer, usual_strength};
 
 /// Passes over perturbed images that finding corrections to doubt their labels by may take.
@@ -52,9 +53,18 @@ pub(super) struct Decided {
     pub(super) advantage: Advantage,
     /// What a page shows of it, where one is asked for.
     pub(super) figures: Option<Figures>,
+    /// What its last layer has forgotten, where it has.
+    pub(super) forgotten: Option<ForgottenReport>,
 }
 
 impl Decided {
+    /// The original, which does so on the test data, and the chosen candidate on held-out data.
+    pub(super) fn held(&self, test: Option<&Scores>) -> (Held, Held) {
+        let before = Held { validation: self.original.judged(), test: test.map(Scores::quality) };
+        let tested = self.tested.as_ref().map(Scores::quality);
+        (before, Held { validation: self.found.chosen().validation.judged(), test: tested })
+    }
+
     /// What the chosen candidate is made of.
     pub(super) fn recipe(&self) -> &Recipe {
         &self.found.chosen().recipe
@@ -78,19 +88,25 @@ impl Decision<'_> {
         let refinery = Refinery::new(self.place(), head.as_ref().ok().copied());
         let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), held_out, observer)?;
         let mut trials = Trials::new(self.family, refinery, clock);
+        let corrects_layers = job.method.of_layers().is_some();
         let alpha = if held_out.is_missing() { self.unjudged(observer) } else { job.alpha.clone() };
         let believed = match alpha {
-            AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) if held_out.is_perturbed() => {
+            AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) if held_out.is_perturbed() && corrects_layers => {
                 Some(self.believe(original, &refinements, held_out, &mut trials, observer)?)
             }
             _ => None,
         };
         let (original, held_out) = (believed.as_ref().unwrap_or(original), &*held_out);
-        observer.begin("candidates", alpha.expected() * held_out.validation_samples(), "samples");
-        let mut found = search(&alpha, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {
-            trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
-        })?;
-        observer.end();
+        let mut found = if corrects_layers {
+            observer.begin("candidates", alpha.expected() * held_out.validation_samples(), "samples");
+            let found = search(&alpha, refinements.plainest(), |recipe, enough| -> Result<Scores, Error> {
+                trials.with(recipe, observer, |forward| held_out.validate_until(forward, observer, enough))
+            })?;
+            observer.end();
+            found
+        } else {
+            Search::of_original(original)
+        };
         if job.alpha_per_layer {
             let weights: Vec<&str> = layers.iter().map(|layer| layer.weight.name.as_str()).collect();
             observer.begin("layers", 2 * weights.len() * held_out.validation_samples(), "samples");
@@ -99,9 +115,9 @@ impl Decision<'_> {
             })?;
             observer.end();
         }
-        refinements.apply(&alpha, &mut found, &mut trials, held_out, observer)?;
+        refinements.apply(&mut found, &mut trials, held_out, observer)?;
         let recipe = found.chosen().recipe.clone();
-        if recipe.head.is_refit() {
+        if recipe.head.is_computed() {
             // Its head was judged beside the model, in float64: what counts is the model with what it can hold of it.
             observer.begin("chosen head", held_out.validation_samples(), "samples");
             let scores = trials.with(&recipe, observer, |forward| held_out.validate(forward, observer))?;
@@ -119,11 +135,13 @@ impl Decision<'_> {
         };
         let test = test.zip(tested.as_ref());
         let figures = self.figures(&recipe, (original, test), held_out, &mut trials, observer)?;
+        let forgotten = job.forgetting.as_ref().zip(trials.forgotten(&recipe));
+        let forgotten = forgotten.map(|(job, found)| job.report(self.data.set.as_ref(), &found.samples, found.of));
         let patches = trials.into_patches(&recipe, observer)?;
         let (outcomes, original) = (Outcomes::of(original), original.quality());
-        let verdict = if held_out.is_missing() { Verdict::Unjudged } else { found.verdict(&alpha, &outcomes) };
+        let verdict = if held_out.is_missing() { Verdict::Unjudged } else { found.verdict(job.chooses(), &outcomes) };
         let advantage = found.chosen().outcomes.advantage(&outcomes);
-        Ok(Decided { found, verdict, patches, tested, original, advantage, figures })
+        Ok(Decided { found, verdict, patches, tested, original, advantage, figures, forgotten })
     }
 
     /// What a page shows of the chosen candidate, where one is asked for. `test`: the original and it on the test data.
@@ -151,9 +169,13 @@ impl Decision<'_> {
             AlphaChoice::One(alpha) => alpha,
             AlphaChoice::Auto { .. } | AlphaChoice::Grid(_) => usual_strength(),
         };
+        let correction = match self.job.method.of_layers() {
+            Some(_) => format!("a correction of α = {alpha}"),
+            None => "a last layer that has forgotten".to_owned(),
+        };
         observer.warn(&format!(
-            "there is nothing to compare models on: a correction of α = {alpha} is applied unjudged, and the result may be worse \
-             than the original; give held-out data with --val SPEC, or --layout where samples are images"
+            "there is nothing to compare models on: {correction} is applied unjudged, and the result may be worse than the \
+             original; give held-out data with --val SPEC, or --layout where samples are images"
         ));
         AlphaChoice::One(alpha)
     }
@@ -203,6 +225,7 @@ impl Decision<'_> {
         let Self { job, graph, classifier, engine, layers, data, choice, .. } = *self;
         let usable = choice.usable.as_slice();
         let (model, batch, seed, out) = (graph.model(), job.runner.batch, job.seed, job.output.as_path());
-        Place { model, classifier, engine, layers, data, usable, batch, seed, out }
+        let forgetting = job.forgetting.as_ref();
+        Place { model, classifier, engine, layers, data, usable, forgetting, batch, seed, out }
     }
 }

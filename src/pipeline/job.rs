@@ -1,5 +1,6 @@
 //! A resolved configuration of the main command: every option with its value, nothing left to parse.
 
+use super::forget::Forgetting;
 use super::memory::MemoryLimit;
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
@@ -47,6 +48,8 @@ pub struct Job {
     pub recalibrate: Recalibrate,
     /// What the last layer becomes.
     pub head: HeadOption,
+    /// What the last layer forgets, where the method lets it forget.
+    pub forgetting: Option<Forgetting>,
     /// Which samples are trusted.
     pub trusted: TrustedChoice,
     /// Evidence that was gathered before; then the trusted samples and the rows are those that it was gathered for.
@@ -289,6 +292,15 @@ impl Job {
         matches!(self.validation, Validation::Own) && !chooses
     }
 
+    /// Whether there is anything to choose between.
+    pub(super) fn chooses(&self) -> bool {
+        match (self.method.of_layers(), &self.forgetting) {
+            (None, Some(Forgetting { damping: Some(_), .. })) => false,
+            (None, _) => true,
+            (Some(_), _) => self.alpha.chooses(),
+        }
+    }
+
     /// How projections are computed.
     pub(super) fn solver(&self) -> &'static dyn Solver {
         // Layer by layer, there are more strengths than a factorisation costs.
@@ -331,7 +343,8 @@ impl Job {
             RowLimit::All => json!("all"),
             RowLimit::AtMost(rows) => json!(rows),
         };
-        BTreeMap::from([
+        let forgetting = self.forgetting.iter().flat_map(Forgetting::params);
+        let params = BTreeMap::from([
             ("preset", json!(self.preset)),
             ("method", json!(self.method.name())),
             ("alpha", alpha),
@@ -366,6 +379,7 @@ impl Job {
             ("seed", json!(self.seed)),
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),
-        ])
+        ]);
+        params.into_iter().chain(forgetting).collect()
     }
 }

@@ -6,6 +6,7 @@ mod clock;
 mod decide;
 mod export;
 mod figures;
+mod forget;
 mod held_out;
 mod job;
 mod memory;
@@ -23,6 +24,7 @@ mod trials;
 mod unlabeled;
 
 pub use choose::Choice;
+pub use forget::{Forget, Forgetting};
 pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
 pub use memory::MemoryLimit;
 pub use prepared::Prepared;
@@ -32,14 +34,15 @@ pub use summary::ScoreSummary;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{Forward, Scores, Shard};
+use crate::evidence::{Forward, Moments, Scores, Shard};
 use crate::layers::{Layer, Ledger};
-use crate::methods::Evidence;
+use crate::methods::{Evidence, Family, Unchanged};
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
 use crate::progress::Observer;
-use crate::report::{Held, Report};
+use crate::refine::HeadLayer;
+use crate::report::Report;
 use crate::search::Verdict;
 use crate::store::Location;
 use clock::Clock;
@@ -92,7 +95,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     check_outputs(job, &model)?;
     let graph = GraphIndex::new(&model)?;
     let classifier = Classifier::of(&graph, &job.interface)?;
-    let ledger = survey(job, &graph)?;
+    let ledger = survey(job, &graph, &classifier)?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
@@ -104,7 +107,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let (limit, work) = (job.limit, work.as_ref());
     let subject = Subject { graph: &graph, data: &data, engine, batch: job.runner.batch, limit, work };
     let measured = Subject { data: unlabeled.as_ref().map_or(&data, |unlabeled| &unlabeled.data), ..subject };
-    let plan = measured.plan(job, &classifier, &ledger.layers, threads)?;
+    let of_layers = job.method.of_layers();
+    let plan = of_layers.map(|_| measured.plan(job, &classifier, &ledger.layers, threads)).transpose()?.flatten();
     clock.lap("load");
 
     let evidence = job.evidence.as_ref().map(read_evidence).transpose()?;
@@ -124,15 +128,15 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let (shard, precision, solver) = (Shard::WHOLE, job.precision(), job.solver());
     let measurement =
         Measurement { layers: &ledger.layers, trusted: of_moments, shard, rows: job.rows, precision, seed: job.seed };
-    let moments_passes = plan.as_ref().map_or(usize::from(evidence.is_none()), |plan| plan.passes.len());
-    let moments = measured.moments(&classifier, &measurement, evidence, plan.as_ref(), observer)?;
+    let measures_now = usize::from(evidence.is_none() && of_layers.is_some());
+    let moments_passes = plan.as_ref().map_or(measures_now, |plan| plan.passes.len());
+    let moments = of_layers.map(|_| measured.moments(&classifier, &measurement, evidence, plan.as_ref(), observer));
+    let moments = moments.transpose()?;
     clock.lap("moments");
 
-    let rows: Vec<usize> = (0..ledger.layers.len()).map(|layer| moments.rows(layer)).collect();
+    let layers = &ledger.layers;
     let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
-    let (layers, energies) = (&ledger.layers, job.page.is_some());
-    let family =
-        job.method.prepare(Evidence { model: &model, layers, moments, solver, at_once, observer, energies })?;
+    let Corrections { rows, family } = Corrections::prepare(job, (&model, layers), moments, at_once, observer)?;
     clock.lap("solve");
 
     let decision = Decision {
@@ -148,9 +152,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let decided = decision.decide((&validation, test.as_ref()), &mut held_out, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);
-    let quality = |scores: &Option<Scores>| scores.as_ref().map(Scores::quality);
-    let before = Held { validation: decided.original.judged(), test: quality(&test) };
-    let after = Held { validation: decided.found.chosen().validation.judged(), test: quality(&decided.tested) };
+    let (before, after) = decided.held(test.as_ref());
     clock.lap("search");
 
     let settled = Settled {
@@ -189,11 +191,37 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         advantage: decided.advantage,
         nodes_on_cpu,
         figures: decided.figures,
+        forgotten: decided.forgotten,
     };
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+}
+
+/// The corrections of every strength.
+struct Corrections<'a> {
+    /// How many rows each layer's moment has seen, where there are moments.
+    rows: Vec<Option<usize>>,
+    family: Box<dyn Family + 'a>,
+}
+
+impl<'a> Corrections<'a> {
+    fn prepare(
+        job: &Job,
+        (model, layers): (&'a Model, &'a [Layer]),
+        moments: Option<Moments<'a>>,
+        at_once: usize,
+        observer: &'a dyn Observer,
+    ) -> Result<Self, Error> {
+        let Some((method, moments)) = job.method.of_layers().zip(moments) else {
+            return Ok(Self { rows: vec![None; layers.len()], family: Box::new(Unchanged::new(model, layers)) });
+        };
+        let rows = (0..layers.len()).map(|layer| Some(moments.rows(layer))).collect();
+        let (solver, energies) = (job.solver(), job.page.is_some());
+        let family = method.prepare(Evidence { model, layers, moments, solver, at_once, observer, energies })?;
+        Ok(Self { rows, family })
+    }
 }
 
 /// The original on held-out data, and what of it the first batch left to the CPU.
@@ -261,8 +289,15 @@ fn check_page(job: &Job, page: &Path, model: &Model) -> Result<(), Error> {
 }
 
 /// The weights that the job rewrites; all of them hold numbers.
-fn survey(job: &Job, graph: &GraphIndex<'_>) -> Result<Ledger, Error> {
-    let ledger = Ledger::survey(graph, &job.selection).map_err(Error::Usage)?;
+fn survey(job: &Job, graph: &GraphIndex<'_>, classifier: &Classifier) -> Result<Ledger, Error> {
+    let mut ledger = Ledger::survey(graph, &job.selection).map_err(Error::Usage)?;
+    if job.method.of_layers().is_none() {
+        let method = job.method.name();
+        let refused =
+            |why| Error::Usage(format!("the method {method} corrects the last layer, which cannot be: {why}"));
+        let last = HeadLayer::find(graph, classifier, &ledger.layers).map_err(refused)?.index;
+        ledger.keep_only(last, &format!("{method} corrects the last layer only"));
+    }
     if ledger.layers.is_empty() {
         return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
     }

@@ -13,8 +13,8 @@ use crate::model::{Model, PROVENANCE_PREFIX, WeightPatch};
 use crate::refine::Recipe;
 use crate::report::figures::Figures;
 use crate::report::{
-    CandidateReport, Chosen, DataReport, EngineReport, Held, LayerReport, LayerStatus, ModelReport, OutputReport,
-    Report, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
+    CandidateReport, Chosen, DataReport, EngineReport, ForgottenReport, Held, LayerReport, LayerStatus, ModelReport,
+    OutputReport, Report, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
 };
 use crate::search::{Advantage, Search, Verdict};
 use crate::verify::Verification;
@@ -44,6 +44,7 @@ pub(super) struct Findings {
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
     pub(super) unlabeled: Option<UnlabeledReport>,
+    pub(super) forgotten: Option<ForgottenReport>,
     /// Of the chosen candidate over the original.
     pub(super) advantage: Advantage,
     pub(super) nodes_on_cpu: Option<BTreeMap<String, usize>>,
@@ -69,14 +70,18 @@ impl Record<'_> {
             ("trusted_sha256", self.trusted.sha256(self.data.set.as_ref())),
             ("data_sha256", self.scores.data_sha256.clone()),
         ];
-        entries.into_iter().chain(of_strength.into_iter().flatten()).map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value)).collect()
+        entries
+            .into_iter()
+            .chain(of_strength.into_iter().flatten())
+            .map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value))
+            .collect()
     }
 
     /// Every weight and what became of it, had `patches` been applied.
     pub(super) fn layers(
         &self,
         ledger: &Ledger,
-        rows: &[usize],
+        rows: &[Option<usize>],
         facts: &[LayerFacts],
         patches: &[WeightPatch],
     ) -> Result<Vec<LayerReport>, Error> {
@@ -91,9 +96,9 @@ impl Record<'_> {
             layers.push(LayerReport {
                 entry: Entry { reason: idle, ..layer.entry() },
                 status: LayerStatus::Rewritten,
-                rows: Some(rows),
+                rows,
                 effective_rank: facts.effective_rank,
-                moment_loss: Some(facts.moment_loss),
+                moment_loss: facts.moment_loss,
                 relative_change: Some(change),
             });
         }
@@ -151,6 +156,7 @@ impl Record<'_> {
                 per_class: self.trusted.per_class(set, self.scores.meaning.classes),
             },
             unlabeled: result.unlabeled,
+            forgotten: result.forgotten,
             layers: result.layers,
             candidates: found.candidates.iter().map(CandidateReport::from).collect(),
             chosen: Chosen {

@@ -9,10 +9,12 @@ use crate::error::Error;
 use crate::linalg::Alpha;
 use crate::progress::Observer;
 use crate::refine::{FITS, Head, HeadFit, Recipe, Strength};
-use crate::search::{AlphaChoice, Candidate, Search};
+use crate::search::{Candidate, Search};
 
 /// The refinements that a run may use.
 pub(super) struct Refinements {
+    /// Whether there is anything to choose between.
+    chooses: bool,
     /// Whether candidates are recalibrated: the ways that are open.
     recalibrated: Vec<bool>,
     heads: Vec<Head>,
@@ -30,14 +32,21 @@ impl Refinements {
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<Self, Error> {
+        let chooses = job.chooses() && !held_out.is_missing();
+        let unlearned = unlearned(job, refinery, no_head, held_out)?;
+        if job.method.of_layers().is_none() {
+            return Ok(Self { chooses, recalibrated: vec![false], heads: unlearned });
+        }
         let recalibrated = recalibrations(job.recalibrate, refinery, held_out, observer)?;
+        let no_bias = refinery.head.and_then(|head| head.without_bias());
+        let no_head = no_head.or(no_bias.as_deref());
         // On shifted images a head that was fitted to such would look better than it is.
         let shifts = refinery.can_shift() && !held_out.is_perturbed();
         let refits = refits(shifts);
         let usual = refits[0];
         let of =
             |name| refits.iter().copied().filter(move |head| matches!(head, Head::Refit { fit, .. } if *fit == name));
-        let heads = match (job.head, no_head) {
+        let mut heads = match (job.head, no_head) {
             (HeadOption::Project, _) => vec![Head::Projected],
             (HeadOption::Auto, Some(why)) => {
                 observer.note(&format!("the head is not computed anew: {why}"));
@@ -53,7 +62,8 @@ impl Refinements {
             (HeadOption::Refit(name), None) if held_out.is_missing() => of(name).take(1).collect(),
             (HeadOption::Refit(name), None) => of(name).collect(),
         };
-        Ok(Self { recalibrated, heads })
+        heads.extend(unlearned);
+        Ok(Self { chooses, recalibrated, heads })
     }
 
     /// The candidates on which the strength is chosen: the simplest that may be chosen in the end, and with a projected head
@@ -70,15 +80,13 @@ impl Refinements {
     /// Those of data and engine.
     pub(super) fn apply(
         &self,
-        alpha: &AlphaChoice,
         found: &mut Search,
         trials: &mut Trials<'_>,
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let chosen = found.chosen().recipe.strength.clone();
-        let is_searched = !matches!(alpha, AlphaChoice::One(_));
-        let stronger = chosen.as_ref().filter(|_| is_searched).map(|chosen| Some(half_a_decade_below(chosen, found)));
+        let stronger = chosen.as_ref().filter(|_| self.chooses).map(|chosen| Some(half_a_decade_below(chosen, found)));
         let mut candidates = Vec::new();
         for strength in [chosen].into_iter().chain(stronger) {
             for &recalibrated in &self.recalibrated {
@@ -87,7 +95,8 @@ impl Refinements {
             }
         }
         // Where a new head is all that there may be, it is what comes out.
-        if self.heads.iter().all(Head::is_refit) {
+        let all_refit = self.heads.iter().all(Head::is_refit);
+        if all_refit || (!self.chooses && self.heads.iter().all(Head::is_computed)) {
             found.replace(candidates);
         } else {
             found.refine(candidates);
@@ -126,6 +135,23 @@ impl Refinements {
             })?,
         };
         Ok(judged.into_iter().map(|(recipe, scores)| Candidate::of(recipe, &scores)).collect())
+    }
+}
+
+/// The last layers that have forgotten something, where the method lets them.
+fn unlearned(
+    job: &Job,
+    refinery: &Refinery<'_>,
+    no_head: Option<&str>,
+    held_out: &HeldOut<'_>,
+) -> Result<Vec<Head>, Error> {
+    let Some(forgetting) = &job.forgetting else { return Ok(Vec::new()) };
+    if let Some(why) = no_head {
+        return Err(refused(&format!("--method {}", job.method.name()), why));
+    }
+    match refinery.head.and_then(|head| head.without_bias()) {
+        Some(why) if forgetting.with_bias => Err(refused("--with-bias", &why)),
+        _ => Ok(forgetting.heads(!held_out.is_missing())),
     }
 }
 

@@ -1,18 +1,20 @@
 //! The parts of a candidate for which models must run: statistics for recalibration, features for new heads.
 
 use super::candidate::{Candidates, Made};
+use super::forget::Forgetting;
 use super::held_out::{HeldOut, drawn};
 use super::prepared::Prepared;
 use crate::data::Perturbation;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments};
+use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments, feature_rows};
 use crate::layers::Layer;
 use crate::model::{Classifier, Link, Model, WeightPatch};
 use crate::progress::Observer;
-use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, head_fit};
+use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, Unlearning, head_fit};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::rc::Rc;
 
 /// Samples over which outputs are compared: each has many positions, and a deviation needs no more.
 const RECALIBRATION_SAMPLES: usize = 1500;
@@ -29,6 +31,9 @@ const HEAD_SAMPLES: (usize, usize) = (20_000, 100);
 /// The same where samples are large, so that running the network over them takes hours.
 const LARGE_HEAD_SAMPLES: (usize, usize) = (5000, 20);
 
+/// Features that are kept to forget by, in all: 3 GB.
+const MOST_REMEMBERED: usize = 400_000_000;
+
 /// What runs models for refinements.
 pub(super) struct Refinery<'a> {
     place: Place<'a>,
@@ -37,8 +42,22 @@ pub(super) struct Refinery<'a> {
     pub(super) head: Option<HeadLayer<'a>>,
     /// The outputs of the original's layers.
     original: Option<Vec<Channels>>,
-    /// Heads that were fitted.
-    fitted: Vec<(Recipe, LinearHead)>,
+    /// Heads that were computed.
+    computed: Vec<Computed>,
+}
+
+/// A head that was computed for a candidate.
+struct Computed {
+    recipe: Recipe,
+    head: LinearHead,
+    /// What it has forgotten, where it has.
+    forgotten: Option<Rc<Forgotten>>,
+}
+
+/// Samples that a head has forgotten, and of how many.
+pub(super) struct Forgotten {
+    pub(super) samples: Vec<usize>,
+    pub(super) of: usize,
 }
 
 /// What a refinery works on.
@@ -51,6 +70,7 @@ pub(super) struct Place<'a> {
     pub(super) data: &'a Prepared,
     /// The training samples that can be used.
     pub(super) usable: &'a [usize],
+    pub(super) forgetting: Option<&'a Forgetting>,
     pub(super) batch: Option<usize>,
     pub(super) seed: u64,
     pub(super) out: &'a Path,
@@ -59,7 +79,7 @@ pub(super) struct Place<'a> {
 impl<'a> Refinery<'a> {
     pub(super) fn new(place: Place<'a>, head: Option<HeadLayer<'a>>) -> Self {
         let candidates = Candidates::new(place.model, place.classifier, place.engine, place.out);
-        Self { place, candidates, head, original: None, fitted: Vec::new() }
+        Self { place, candidates, head, original: None, computed: Vec::new() }
     }
 
     /// The layers of the correction.
@@ -165,6 +185,7 @@ impl<'a> Refinery<'a> {
                 moments.insert(*shifted, self.class_moments(head_layer.classes(), &mut forward, *shifted, observer)?);
             }
         }
+        let mut unlearning = None;
         let (mut entered, mut entrants, mut failure) = (Vec::new(), Vec::new(), None);
         for &head in heads {
             let entrant = match head {
@@ -176,6 +197,21 @@ impl<'a> Refinery<'a> {
                             (fitted.as_large_as(&head_layer.original(self.place.model)?), false)
                         }
                         Ok(fitted) => (fitted, true),
+                        Err(error) => {
+                            failure = failure.or(Some(error));
+                            continue;
+                        }
+                    }
+                }
+                Head::Unlearned { damping, .. } => {
+                    if unlearning.is_none() {
+                        let head = head_layer.corrected(self.place.model, patches)?;
+                        unlearning = Some(self.unlearning(&head, &mut forward, observer)?);
+                    }
+                    let solved = unlearning.as_ref().map(|(unlearning, _)| unlearning.head(damping));
+                    match solved.transpose() {
+                        Ok(Some(head)) => (head, false),
+                        Ok(None) => continue,
                         Err(error) => {
                             failure = failure.or(Some(error));
                             continue;
@@ -201,7 +237,9 @@ impl<'a> Refinery<'a> {
         let mut judged = Vec::new();
         for (head, Entrant { head: fitted, scores, .. }) in entered.into_iter().zip(contest.finish()) {
             let recipe = Recipe { head, ..base.clone() };
-            self.fitted.push((recipe.clone(), fitted));
+            let forgotten = unlearning.as_ref().filter(|_| matches!(head, Head::Unlearned { .. }));
+            let forgotten = forgotten.map(|(_, forgotten)| Rc::clone(forgotten));
+            self.computed.push(Computed { recipe: recipe.clone(), head: fitted, forgotten });
             judged.push((recipe, scores));
         }
         Ok(judged)
@@ -236,15 +274,45 @@ impl<'a> Refinery<'a> {
     /// # Errors
     /// A head that did not compete.
     pub(super) fn set_head(&self, recipe: &Recipe, patches: &mut Vec<WeightPatch>) -> Result<(), Error> {
-        if !recipe.head.is_refit() {
+        if !recipe.head.is_computed() {
             return Ok(());
         }
-        let fitted = self.fitted.iter().find(|(fitted, _)| fitted == recipe);
-        let (head_layer, (_, head)) = self
+        let computed = self.computed.iter().find(|computed| computed.recipe == *recipe);
+        let (head_layer, computed) = self
             .head
-            .zip(fitted)
-            .ok_or_else(|| Error::Usage(format!("the head {} was not fitted for that candidate", recipe.head)))?;
-        head_layer.replace(head, patches);
+            .zip(computed)
+            .ok_or_else(|| Error::Usage(format!("the head {} was not computed for that candidate", recipe.head)))?;
+        head_layer.replace(&computed.head, patches);
         Ok(())
+    }
+
+    /// What the head of a recipe has forgotten, where it has.
+    pub(super) fn forgotten(&self, recipe: &Recipe) -> Option<&Forgotten> {
+        self.computed.iter().find(|computed| computed.recipe == *recipe)?.forgotten.as_deref()
+    }
+
+    /// The head of a correction, ready to forget, and what it is to forget.
+    fn unlearning(
+        &self,
+        head: &LinearHead,
+        forward: &mut Forward,
+        observer: &dyn Observer,
+    ) -> Result<(Unlearning, Rc<Forgotten>), Error> {
+        let Some(forgetting) = self.place.forgetting else {
+            return Err(Error::Usage("nothing is to be forgotten; name a method that forgets".to_owned()));
+        };
+        let samples = drawn(self.place.usable, MOST_REMEMBERED / head.weight.ncols().max(1), self.place.seed);
+        if samples.len() < self.place.usable.len() {
+            let (some, all) = (samples.len(), self.place.usable.len());
+            observer.warn(&format!("the last layer is made to forget by {some} of {all} samples, drawn by the seed"));
+        }
+        let batch = self.place.data.batch(self.place.batch);
+        observer.begin("features", samples.len(), "samples");
+        let rows = feature_rows(forward, &self.place.data.stream(None), (&samples, batch), observer)?;
+        observer.end();
+        let marks = forgetting.marks(self.place.data.set.as_ref(), &rows, head)?;
+        let unlearning = Unlearning::new(head, &rows, &marks, forgetting.update, forgetting.with_bias)?;
+        let marked = rows.samples.iter().zip(&marks).filter(|(_, forget)| **forget).map(|(sample, _)| *sample);
+        Ok((unlearning, Rc::new(Forgotten { samples: marked.collect(), of: rows.samples.len() })))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::candidate::Candidate;
 use super::clock::Clock;
-use super::refinery::Refinery;
+use super::refinery::{Forgotten, Refinery};
 use crate::error::Error;
 use crate::evidence::Forward;
 use crate::layers::Layer;
@@ -34,6 +34,11 @@ impl<'a> Trials<'a> {
     /// The time since the last lap is that of a phase.
     pub(super) fn lap(&mut self, phase: &'static str) {
         self.clock.lap(phase);
+    }
+
+    /// What the head of a recipe has forgotten, where it has.
+    pub(super) fn forgotten(&self, recipe: &Recipe) -> Option<&Forgotten> {
+        self.refinery.forgotten(recipe)
     }
 
     /// How strongly a recipe corrects each layer.
@@ -176,6 +181,7 @@ mod tests {
             layers: &ledger.layers,
             data: &data,
             usable: &usable,
+            forgetting: None,
             batch: None,
             seed: 0,
             out: &out,

@@ -1,5 +1,6 @@
 //! What a candidate is made of.
 
+use super::Update;
 use crate::linalg::Alpha;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -42,6 +43,13 @@ pub enum Head {
         shrinkage: f64,
         /// Whether it is fitted to shifted images, which a network has memorised less.
         shifted: bool,
+    },
+    /// Corrected as the others, and without the influence of some samples.
+    Unlearned {
+        /// How.
+        update: Update,
+        /// Its damping.
+        damping: f64,
     },
 }
 
@@ -112,9 +120,14 @@ impl fmt::Display for Strength {
 }
 
 impl Head {
-    /// Whether it is computed anew.
+    /// Whether it is fitted anew.
     pub fn is_refit(&self) -> bool {
         matches!(self, Self::Refit { .. })
+    }
+
+    /// Whether it is computed from features, beside the model.
+    pub fn is_computed(&self) -> bool {
+        matches!(self, Self::Refit { .. } | Self::Unlearned { .. })
     }
 }
 
@@ -126,6 +139,7 @@ impl fmt::Display for Head {
             Self::Refit { fit, shrinkage, shifted } => {
                 f.pad(&format!("{fit} {shrinkage}{}", if *shifted { ", shifted" } else { "" }))
             }
+            Self::Unlearned { update, damping } => f.pad(&format!("{update} {damping}")),
         }
     }
 }

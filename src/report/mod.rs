@@ -54,6 +54,9 @@ pub struct Report {
     /// What was measured in the place of trusted samples.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unlabeled: Option<UnlabeledReport>,
+    /// What the chosen candidate's last layer has forgotten, where it has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<ForgottenReport>,
     /// Every weight: rewritten or skipped.
     pub layers: Vec<LayerReport>,
     /// What was tried.
@@ -180,6 +183,19 @@ pub struct UnlabeledReport {
     pub samples: usize,
     /// SHA-256 over their ids, each with a line feed, in order.
     pub ids_sha256: String,
+}
+
+/// Samples that were forgotten.
+#[derive(Clone, Debug, Serialize)]
+pub struct ForgottenReport {
+    /// How many.
+    pub count: usize,
+    /// Of how many samples.
+    pub of: usize,
+    /// How it was settled which: `estimated`, `fraction` or `given`.
+    pub by: &'static str,
+    /// Their ids, in the order of the set.
+    pub ids: Vec<SampleId>,
 }
 
 /// What became of a weight: its line in the ledger, and what was measured.

@@ -63,7 +63,8 @@ mod tests {
     /// and `b` are off those.
     fn run(tops: [f64; 2], slope: f64) -> (Recipe, usize) {
         let accuracy = |recipe: &Recipe| {
-            let off = |(weight, top): (&str, f64)| (recipe.strength.as_ref().unwrap().of(weight).get().log10() - top).abs();
+            let off =
+                |(weight, top): (&str, f64)| (recipe.strength.as_ref().unwrap().of(weight).get().log10() - top).abs();
             0.8 - 2.0 * slope * ["a", "b"].into_iter().zip(tops).map(off).sum::<f64>()
         };
         let mut evaluate =

@@ -34,6 +34,11 @@ pub enum AlphaChoice {
 }
 
 impl AlphaChoice {
+    /// Whether there is anything to choose.
+    pub fn chooses(&self) -> bool {
+        !matches!(self, Self::One(_))
+    }
+
     /// About how many passes over the validation data there will be.
     pub fn expected(&self) -> usize {
         match self {
@@ -143,7 +148,7 @@ mod tests {
     }
 
     fn verdict(search: &Search, choice: &AlphaChoice) -> Verdict {
-        search.verdict(choice, &Outcomes::of(&scores(0.5)))
+        search.verdict(choice.chooses(), &Outcomes::of(&scores(0.5)))
     }
 
     fn grid(values: &[f64]) -> AlphaChoice {

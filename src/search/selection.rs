@@ -1,6 +1,6 @@
 //! Which of the candidates: by accuracy on validation labels, as far as the standard error of a difference tells.
 
-use super::{Advantage, AlphaChoice, Candidate, Outcomes, complete, most_accurate};
+use super::{Advantage, Candidate, Outcomes, complete, most_accurate};
 use crate::evidence::Scores;
 use crate::linalg::Alpha;
 use crate::refine::{Recipe, Strength};
@@ -33,7 +33,7 @@ pub enum Verdict {
     Better,
     /// It does not.
     NotBetter,
-    /// The user gave one value of α, so it is applied whatever it does.
+    /// The user left nothing to choose, so it is applied whatever it does.
     AsGiven,
     /// There is nothing to compare it on, so it is applied whatever it does.
     Unjudged,
@@ -121,11 +121,12 @@ impl Search {
     }
 
     /// Whether the chosen candidate is to be applied in the place of the original.
-    pub fn verdict(&self, choice: &AlphaChoice, original: &Outcomes) -> Verdict {
-        match choice {
-            AlphaChoice::One(_) => Verdict::AsGiven,
-            _ if self.chosen().outcomes.advantage(original).is_clear() => Verdict::Better,
-            _ => Verdict::NotBetter,
+    /// `chooses`: whether there was anything to choose; what is given alone is applied.
+    pub fn verdict(&self, chooses: bool, original: &Outcomes) -> Verdict {
+        match self.chosen().outcomes.advantage(original).is_clear() {
+            _ if !chooses => Verdict::AsGiven,
+            true => Verdict::Better,
+            false => Verdict::NotBetter,
         }
     }
 }
@@ -199,9 +200,9 @@ mod tests {
     fn what_the_written_model_does_counts_and_not_what_its_head_did_beside_it() {
         let original = Outcomes::of(&scores(0.55));
         let mut search = found(0.6);
-        assert_eq!(search.verdict(&AlphaChoice::Grid(Vec::new()), &original), Verdict::Better);
+        assert_eq!(search.verdict(true, &original), Verdict::Better);
         search.judge_anew(&scores(0.5));
         assert_eq!(search.chosen().validation.accuracy, 0.5);
-        assert_eq!(search.verdict(&AlphaChoice::Grid(Vec::new()), &original), Verdict::NotBetter);
+        assert_eq!(search.verdict(true, &original), Verdict::NotBetter);
     }
 }

@@ -4,7 +4,7 @@ use super::LinearHead;
 use crate::layers::{Layer, OutputAxis, Shift, Unfold};
 use crate::model::{Classifier, Constant, GraphIndex, Link, Model, ModelError, WeightPatch};
 use crate::refine::vector::{patch, values};
-use ndarray::ArrayD;
+use ndarray::{Array1, ArrayD};
 
 /// Features that a head may see: their second moment takes half a gigabyte then.
 const MOST_FEATURES: usize = 8192;
@@ -15,7 +15,7 @@ pub struct HeadLayer<'a> {
     /// Its place in the list of layers.
     pub index: usize,
     layer: &'a Layer,
-    bias: &'a Constant,
+    bias: Option<&'a Constant>,
 }
 
 impl<'a> HeadLayer<'a> {
@@ -35,13 +35,22 @@ impl<'a> HeadLayer<'a> {
         let (name, site) = (&layer.weight.name, &layer.sites[0]);
         let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
         let features = layer.matrix.dim();
+        // A bias that others read, too, is added and cannot be changed: then the products are not the scores.
+        let adds_nothing = layer.output.as_ref().is_some_and(|output| graph.node(output.node).input(2).is_none());
         match layer.output.as_ref().map(|output| (output.axis, &output.shift)) {
             _ if features > MOST_FEATURES => Err(format!("{name} sees {features} features, more than {MOST_FEATURES}")),
             _ if !by_row => Err(format!("{name} is not fed with a row for each sample")),
             _ if graph.producer(&site.input.name).is_none() => Err(format!("{name} sees the samples themselves")),
-            Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias }),
-            _ => Err(format!("nothing of its own is added to the products of {name}")),
+            Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias: Some(bias) }),
+            Some((OutputAxis::Features, Shift::Fixed)) if adds_nothing => Ok(Self { index, layer, bias: None }),
+            _ => Err(format!("what is added to the products of {name} is not its own")),
         }
+    }
+
+    /// Why it has no bias that could change, if so.
+    pub fn without_bias(&self) -> Option<String> {
+        let name = &self.layer.weight.name;
+        self.bias.is_none().then(|| format!("nothing is added to the products of {name}"))
     }
 
     /// The value that it sees.
@@ -72,13 +81,14 @@ impl<'a> HeadLayer<'a> {
 
     fn with_weight(&self, model: &Model, weight: &ArrayD<f64>) -> Result<LinearHead, ModelError> {
         let weight = self.layer.matrix.matrices(weight).swap_remove(0);
-        Ok(LinearHead { weight, bias: values(model, self.bias)? })
+        let bias = self.bias.map(|bias| values(model, bias)).transpose()?;
+        Ok(LinearHead { bias: bias.unwrap_or_else(|| Array1::zeros(weight.nrows())), weight })
     }
 
-    /// Puts a head into a correction.
+    /// Puts a head into a correction. Where there is no bias, that of the head is none.
     pub fn replace(&self, head: &LinearHead, patches: &mut Vec<WeightPatch>) {
         let layer = self.layer;
         patches[self.index].values = layer.matrix.tensor(std::slice::from_ref(&head.weight), &layer.weight.dims);
-        patches.push(patch(self.bias, &head.bias));
+        patches.extend(self.bias.map(|bias| patch(bias, &head.bias)));
     }
 }

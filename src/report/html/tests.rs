@@ -157,6 +157,7 @@ fn report() -> Report {
             near_cut: Vec::new(),
         },
         unlabeled: None,
+        forgotten: None,
         layers: (0..3).map(layer).collect(),
         candidates: [(300.0, 0.8), (3000.0, 0.75), (30_000.0, 0.6)].map(candidate).to_vec(),
         chosen: Chosen {

@@ -1,0 +1,89 @@
+//! What the last layer forgets, for the methods that let it forget.
+
+use super::options::positive_share;
+use crate::data::SampleId;
+use crate::error::Error;
+use crate::methods::Method;
+use crate::paths::same_file;
+use crate::pipeline::{Forget, Forgetting};
+use crate::refine::Update;
+use clap::Args;
+use std::path::{Path, PathBuf};
+
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Forgetting (methods influence and sap+influence)")]
+pub(super) struct ForgetArgs {
+    /// The share of samples to forget, those of the highest losses [default: as many as labels are likely wrong, by the losses]
+    #[arg(long, value_name = "P", value_parser = positive_share, conflicts_with = "forget_ids")]
+    forget_fraction: Option<f64>,
+    /// Forget exactly the samples with these ids, one a line
+    #[arg(long, value_name = "FILE")]
+    forget_ids: Option<PathBuf>,
+    /// By the Hessian over all samples (influence) or over those that are kept (newton) [default: influence]
+    #[arg(long, value_name = "influence|newton")]
+    update: Option<Update>,
+    /// What is added to the Hessian, in multiples of its mean eigenvalue: by validation data (auto), or a number, which is applied
+    /// as it is; 0 takes the pseudo-inverse [default: auto]
+    #[arg(long, value_name = "auto|X", value_parser = damping)]
+    damping: Option<Damping>,
+    /// Let the bias take part
+    #[arg(long)]
+    with_bias: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Damping {
+    Auto,
+    Given(f64),
+}
+
+fn damping(text: &str) -> Result<Damping, String> {
+    if text == "auto" {
+        return Ok(Damping::Auto);
+    }
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    value.map(Damping::Given).ok_or_else(|| "give auto or a number of at least 0".to_owned())
+}
+
+impl ForgetArgs {
+    /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
+    pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
+        let given = [
+            ("--forget-fraction", self.forget_fraction.is_some()),
+            ("--forget-ids", self.forget_ids.is_some()),
+            ("--update", self.update.is_some()),
+            ("--damping", self.damping.is_some()),
+            ("--with-bias", self.with_bias),
+        ];
+        if !method.forgets() {
+            return match given.iter().find(|(_, given)| *given) {
+                None => Ok(None),
+                Some((option, _)) => Err(Error::Usage(format!(
+                    "{option} is for methods that forget, and {} does not; see --method list",
+                    method.name()
+                ))),
+            };
+        }
+        let damping = match self.damping {
+            None | Some(Damping::Auto) => None,
+            Some(Damping::Given(damping)) => Some(damping),
+        };
+        let update = self.update.unwrap_or(Update::ALL[0]);
+        Ok(Some(Forgetting { which: self.which(outputs)?, update, damping, with_bias: self.with_bias }))
+    }
+
+    fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
+        match (&self.forget_ids, self.forget_fraction) {
+            (Some(file), _) => {
+                if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
+                    let lost = lost.display();
+                    return Err(Error::Usage(format!("{lost} is the list of --forget-ids; name another output")));
+                }
+                let ids: Vec<SampleId> = super::trust::read_ids(file)?;
+                Ok(Forget::Ids(ids))
+            }
+            (None, Some(share)) => Ok(Forget::Fraction(share)),
+            (None, None) => Ok(Forget::Estimated),
+        }
+    }
+}
