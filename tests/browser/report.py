@@ -225,7 +225,7 @@ def main():
                     print(f"a page with {what} passes")
             print(f"a page that is broken in {ways} ways is found to be each time" if not failed else "failed")
         if options.screenshot:
-            page = browser.new_page(viewport={"width": DESK, "height": 1480}, color_scheme="light")
+            page = browser.new_page(viewport={"width": DESK, "height": 1450}, color_scheme="light")
             page.goto(options.pages[0].resolve().as_uri())
             page.screenshot(path=options.screenshot)
         browser.close()
