@@ -221,8 +221,10 @@ impl Phases<'_> {
             observer: &Silent,
             energies: false,
         };
-        let family = METHODS[0].prepare(evidence)?;
-        family.correction(&self.layers.iter().map(|_| alpha).collect())?;
+        let method =
+            METHODS[0].of_layers().ok_or_else(|| Error::Usage("the default method needs no moments".into()))?;
+        let family = method.prepare(evidence)?;
+        family.correction(&self.layers.iter().map(|_| Some(alpha)).collect())?;
         Ok(())
     }
 }

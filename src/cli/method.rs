@@ -20,8 +20,10 @@ impl TypedValueParser for MethodParser {
     fn parse_ref(&self, command: &Command, arg: Option<&Arg>, value: &OsStr) -> Result<Self::Value, Error> {
         let name = value.to_string_lossy();
         if name == LIST {
-            // Nothing else is asked of a command line that asks for this: it is shown as help is.
-            return Err(Error::raw(ErrorKind::DisplayHelp, list()));
+            // Nothing else is asked of a command line that asks for this: it is shown in the place of what it would do.
+            let mut shown = Error::new(ErrorKind::DisplayHelp);
+            shown.insert(ContextKind::Custom, ContextValue::String(list()));
+            return Err(shown);
         }
         methods::method(&name).ok_or_else(|| {
             let mut error = Error::new(ErrorKind::InvalidValue).with_cmd(command);

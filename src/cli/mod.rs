@@ -23,7 +23,7 @@ mod signals;
 mod trust;
 mod ui;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches, Subcommand};
 use std::process::ExitCode;
 use ui::Ui;
@@ -104,8 +104,14 @@ pub fn main() -> ExitCode {
             Ui::new(false, false).result(&runtime::versions());
             return ExitCode::SUCCESS;
         }
-        // Help is no error; clap knows which stream it goes to.
-        Err(error) => error.exit(),
+        Err(error) => {
+            if let Some(ContextValue::String(text)) = error.get(ContextKind::Custom) {
+                Ui::new(false, false).result(text);
+                return ExitCode::SUCCESS;
+            }
+            // Help is no error; clap knows which stream it goes to.
+            error.exit()
+        }
     };
     let ui = Ui::new(verbosity.quiet, verbosity.verbose);
     let result = match request {

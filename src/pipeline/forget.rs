@@ -1,5 +1,6 @@
 //! What a run is to forget, and what it forgot.
 
+use super::remember::Forgotten;
 use crate::data::{DataSet, SampleId};
 use crate::detect::{Detection, Opinion};
 use crate::error::Error;
@@ -13,6 +14,9 @@ use std::collections::BTreeSet;
 /// Dampings that are tried, from the gentlest on, in multiples of the Hessian's mean eigenvalue: on the reference models less
 /// than a tenth destroys what was learnt, and more than ten changes nothing.
 const DAMPINGS: [f64; 5] = [10.0, 3.0, 1.0, 0.3, 0.1];
+
+/// Shares that are tried where losses do not tell how many labels are wrong, as a model that has memorised them believes them.
+const SHARES: [f64; 4] = [0.05, 0.1, 0.2, 0.3];
 
 /// What is taken where nothing tells which is best: it never made a reference model worse.
 const USUAL_DAMPING: f64 = 3.0;
@@ -50,7 +54,12 @@ impl Forgetting {
             None if judged => DAMPINGS.to_vec(),
             None => vec![USUAL_DAMPING],
         };
-        dampings.into_iter().map(|damping| Head::Unlearned { update, damping }).collect()
+        let mut shares = vec![None];
+        if judged && self.damping.is_none() && matches!(self.which, Forget::Estimated) {
+            shares.extend(SHARES.map(Some));
+        }
+        let of_share = |share| dampings.iter().map(move |&damping| Head::Unlearned { update, share, damping });
+        shares.into_iter().flat_map(of_share).collect()
     }
 
     /// As the report shows the options.
@@ -68,40 +77,50 @@ impl Forgetting {
         ]
     }
 
-    /// Which of the samples are forgotten, of which `head` gives the scores.
+    /// Which of the samples are forgotten, of which `head` gives the scores: as was asked for, or this share of the highest
+    /// losses. Nothing where a share is no question, since the losses tell how many, or where they do not tell.
     ///
     /// # Errors
     /// An id that is none of them.
-    pub(super) fn marks(&self, set: &dyn DataSet, rows: &FeatureRows, head: &LinearHead) -> Result<Vec<bool>, Error> {
+    pub(super) fn marks(
+        &self,
+        share: Option<f64>,
+        set: &dyn DataSet,
+        rows: &FeatureRows,
+        head: &LinearHead,
+    ) -> Result<Option<Vec<bool>>, Error> {
         if let Forget::Ids(ids) = &self.which {
-            return by_id(ids, set, rows);
+            return by_id(ids, set, rows).map(Some);
         }
         let scores = head.logits(&rows.features);
         let opinion = |(row, &label): (ndarray::ArrayView1<'_, f64>, &usize)| {
             Opinion::of(&Prediction::of(&row, Link::Softmax, label), &row, Link::Softmax)
         };
         let opinions: Vec<Opinion> = scores.rows().into_iter().zip(&rows.labels).map(opinion).collect();
-        let share = match self.which {
-            Forget::Fraction(share) => share,
-            Forget::Estimated | Forget::Ids(_) => Detection::of(&opinions, scores.ncols()).noise_rate(),
+        let found = Detection::of(&opinions, scores.ncols());
+        let share = match (&self.which, share) {
+            (Forget::Fraction(given), _) => Some(*given),
+            (_, None) => (found.separation.separates || self.damping.is_some()).then(|| found.noise_rate()),
+            (_, Some(share)) => Some(share).filter(|_| !found.separation.separates),
         };
+        let Some(share) = share else { return Ok(None) };
         let count = (share * opinions.len() as f64).round() as usize;
         let mut marks = vec![false; opinions.len()];
         for at in Detection::worst_first(&opinions).into_iter().take(count) {
             marks[at] = true;
         }
-        Ok(marks)
+        Ok(Some(marks))
     }
 
     /// What was forgotten, for the report.
-    pub(super) fn report(&self, set: &dyn DataSet, forgotten: &[usize], of: usize) -> ForgottenReport {
-        let by = match self.which {
-            Forget::Estimated => "estimated",
-            Forget::Fraction(_) => "fraction",
-            Forget::Ids(_) => "given",
+    pub(super) fn report(&self, head: Head, set: &dyn DataSet, forgotten: &Forgotten) -> ForgottenReport {
+        let by = match (&self.which, head) {
+            (Forget::Estimated, Head::Unlearned { share: Some(_), .. }) => "validation",
+            (Forget::Estimated, _) => "losses",
+            (Forget::Fraction(_) | Forget::Ids(_), _) => "given",
         };
-        let ids = forgotten.iter().map(|&sample| set.id(sample)).collect();
-        ForgottenReport { count: forgotten.len(), of, by, ids }
+        let ids = forgotten.samples.iter().map(|&sample| set.id(sample)).collect();
+        ForgottenReport { count: forgotten.samples.len(), of: forgotten.of, by, ids }
     }
 }
 

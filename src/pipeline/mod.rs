@@ -16,6 +16,7 @@ mod presets;
 mod record;
 mod refine;
 mod refinery;
+mod remember;
 mod routes;
 mod start;
 mod subject;

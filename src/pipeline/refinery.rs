@@ -4,14 +4,15 @@ use super::candidate::{Candidates, Made};
 use super::forget::Forgetting;
 use super::held_out::{HeldOut, drawn};
 use super::prepared::Prepared;
+use super::remember::{Forgotten, Remembering};
 use crate::data::Perturbation;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments, feature_rows};
+use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments};
 use crate::layers::Layer;
 use crate::model::{Classifier, Link, Model, WeightPatch};
 use crate::progress::Observer;
-use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, Unlearning, head_fit};
+use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, head_fit};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -31,9 +32,6 @@ const HEAD_SAMPLES: (usize, usize) = (20_000, 100);
 /// The same where samples are large, so that running the network over them takes hours.
 const LARGE_HEAD_SAMPLES: (usize, usize) = (5000, 20);
 
-/// Features that are kept to forget by, in all: 3 GB.
-const MOST_REMEMBERED: usize = 400_000_000;
-
 /// What runs models for refinements.
 pub(super) struct Refinery<'a> {
     place: Place<'a>,
@@ -52,12 +50,6 @@ struct Computed {
     head: LinearHead,
     /// What it has forgotten, where it has.
     forgotten: Option<Rc<Forgotten>>,
-}
-
-/// Samples that a head has forgotten, and of how many.
-pub(super) struct Forgotten {
-    pub(super) samples: Vec<usize>,
-    pub(super) of: usize,
 }
 
 /// What a refinery works on.
@@ -185,7 +177,7 @@ impl<'a> Refinery<'a> {
                 moments.insert(*shifted, self.class_moments(head_layer.classes(), &mut forward, *shifted, observer)?);
             }
         }
-        let mut unlearning = None;
+        let mut remembering = Remembering::of(&self.place);
         let (mut entered, mut entrants, mut failure) = (Vec::new(), Vec::new(), None);
         for &head in heads {
             let entrant = match head {
@@ -203,19 +195,15 @@ impl<'a> Refinery<'a> {
                         }
                     }
                 }
-                Head::Unlearned { damping, .. } => {
-                    if unlearning.is_none() {
-                        let head = head_layer.corrected(self.place.model, patches)?;
-                        unlearning = Some(self.unlearning(&head, &mut forward, observer)?);
-                    }
-                    let solved = unlearning.as_ref().map(|(unlearning, _)| unlearning.head(damping));
-                    match solved.transpose() {
-                        Ok(Some(head)) => (head, false),
-                        Ok(None) => continue,
-                        Err(error) => {
+                Head::Unlearned { share, damping, .. } => {
+                    let base = head_layer.corrected(self.place.model, patches)?;
+                    match remembering.without(share, damping, &base, &mut forward, observer)? {
+                        Some(Ok(head)) => (head, false),
+                        Some(Err(error)) => {
                             failure = failure.or(Some(error));
                             continue;
                         }
+                        None => continue,
                     }
                 }
                 Head::Kept => (head_layer.original(self.place.model)?, false),
@@ -237,8 +225,7 @@ impl<'a> Refinery<'a> {
         let mut judged = Vec::new();
         for (head, Entrant { head: fitted, scores, .. }) in entered.into_iter().zip(contest.finish()) {
             let recipe = Recipe { head, ..base.clone() };
-            let forgotten = unlearning.as_ref().filter(|_| matches!(head, Head::Unlearned { .. }));
-            let forgotten = forgotten.map(|(_, forgotten)| Rc::clone(forgotten));
+            let forgotten = remembering.forgotten(head);
             self.computed.push(Computed { recipe: recipe.clone(), head: fitted, forgotten });
             judged.push((recipe, scores));
         }
@@ -282,37 +269,13 @@ impl<'a> Refinery<'a> {
             .head
             .zip(computed)
             .ok_or_else(|| Error::Usage(format!("the head {} was not computed for that candidate", recipe.head)))?;
-        head_layer.replace(&computed.head, patches);
+        let with_bias = recipe.head.is_refit() || self.place.forgetting.is_some_and(|forgetting| forgetting.with_bias);
+        head_layer.replace(&computed.head, with_bias, patches);
         Ok(())
     }
 
     /// What the head of a recipe has forgotten, where it has.
     pub(super) fn forgotten(&self, recipe: &Recipe) -> Option<&Forgotten> {
         self.computed.iter().find(|computed| computed.recipe == *recipe)?.forgotten.as_deref()
-    }
-
-    /// The head of a correction, ready to forget, and what it is to forget.
-    fn unlearning(
-        &self,
-        head: &LinearHead,
-        forward: &mut Forward,
-        observer: &dyn Observer,
-    ) -> Result<(Unlearning, Rc<Forgotten>), Error> {
-        let Some(forgetting) = self.place.forgetting else {
-            return Err(Error::Usage("nothing is to be forgotten; name a method that forgets".to_owned()));
-        };
-        let samples = drawn(self.place.usable, MOST_REMEMBERED / head.weight.ncols().max(1), self.place.seed);
-        if samples.len() < self.place.usable.len() {
-            let (some, all) = (samples.len(), self.place.usable.len());
-            observer.warn(&format!("the last layer is made to forget by {some} of {all} samples, drawn by the seed"));
-        }
-        let batch = self.place.data.batch(self.place.batch);
-        observer.begin("features", samples.len(), "samples");
-        let rows = feature_rows(forward, &self.place.data.stream(None), (&samples, batch), observer)?;
-        observer.end();
-        let marks = forgetting.marks(self.place.data.set.as_ref(), &rows, head)?;
-        let unlearning = Unlearning::new(head, &rows, &marks, forgetting.update, forgetting.with_bias)?;
-        let marked = rows.samples.iter().zip(&marks).filter(|(_, forget)| **forget).map(|(sample, _)| *sample);
-        Ok((unlearning, Rc::new(Forgotten { samples: marked.collect(), of: rows.samples.len() })))
     }
 }

@@ -2,7 +2,8 @@
 
 use super::candidate::Candidate;
 use super::clock::Clock;
-use super::refinery::{Forgotten, Refinery};
+use super::refinery::Refinery;
+use super::remember::Forgotten;
 use crate::error::Error;
 use crate::evidence::Forward;
 use crate::layers::Layer;

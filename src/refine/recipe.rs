@@ -48,6 +48,8 @@ pub enum Head {
     Unlearned {
         /// How.
         update: Update,
+        /// Which share of the highest losses, where that is to be found out.
+        share: Option<f64>,
         /// Its damping.
         damping: f64,
     },
@@ -61,7 +63,7 @@ impl Recipe {
 
     /// The original.
     pub fn unchanged() -> Self {
-        Self { strength: None, recalibrated: false, head: Head::Projected }
+        Self { strength: None, recalibrated: false, head: Head::Kept }
     }
 
     /// The strength of the correction, where there is one.
@@ -139,7 +141,10 @@ impl fmt::Display for Head {
             Self::Refit { fit, shrinkage, shifted } => {
                 f.pad(&format!("{fit} {shrinkage}{}", if *shifted { ", shifted" } else { "" }))
             }
-            Self::Unlearned { update, damping } => f.pad(&format!("{update} {damping}")),
+            Self::Unlearned { update, share, damping } => {
+                let share = share.map_or_else(String::new, |share| format!(", {:.0} %", 100.0 * share));
+                f.pad(&format!("{update} {damping}{share}"))
+            }
         }
     }
 }

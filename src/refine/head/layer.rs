@@ -85,10 +85,10 @@ impl<'a> HeadLayer<'a> {
         Ok(LinearHead { bias: bias.unwrap_or_else(|| Array1::zeros(weight.nrows())), weight })
     }
 
-    /// Puts a head into a correction. Where there is no bias, that of the head is none.
-    pub fn replace(&self, head: &LinearHead, patches: &mut Vec<WeightPatch>) {
+    /// Puts a head into a correction; `with_bias`: its bias, too, where the layer has one.
+    pub fn replace(&self, head: &LinearHead, with_bias: bool, patches: &mut Vec<WeightPatch>) {
         let layer = self.layer;
         patches[self.index].values = layer.matrix.tensor(std::slice::from_ref(&head.weight), &layer.weight.dims);
-        patches.extend(self.bias.map(|bias| patch(bias, &head.bias)));
+        patches.extend(self.bias.filter(|_| with_bias).map(|bias| patch(bias, &head.bias)));
     }
 }
