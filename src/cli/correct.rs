@@ -283,7 +283,8 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
         fact("trusted", format!("{} of {all} samples, {}", trusted.count, trusted.selection));
     }
     if let Some(forgotten) = &report.forgotten {
-        fact("forgotten", format!("{} of {} samples, {}", forgotten.count, forgotten.of, forgotten.by));
+        let by = if forgotten.by == "given" { "as given".to_owned() } else { format!("by {}", forgotten.by) };
+        fact("forgotten", format!("{} of {} samples, {by}", forgotten.count, forgotten.of));
     }
     if let Some(unlabeled) = &report.unlabeled {
         fact("measured", format!("{} samples of {}, without their labels", unlabeled.samples, unlabeled.spec));

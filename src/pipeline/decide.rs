@@ -136,7 +136,7 @@ impl Decision<'_> {
         let test = test.zip(tested.as_ref());
         let figures = self.figures(&recipe, (original, test), held_out, &mut trials, observer)?;
         let forgotten = job.forgetting.as_ref().zip(trials.forgotten(&recipe));
-        let forgotten = forgotten.map(|(job, found)| job.report(self.data.set.as_ref(), &found.samples, found.of));
+        let forgotten = forgotten.map(|(job, found)| job.report(recipe.head, self.data.set.as_ref(), found));
         let patches = trials.into_patches(&recipe, observer)?;
         let (outcomes, original) = (Outcomes::of(original), original.quality());
         let verdict = if held_out.is_missing() { Verdict::Unjudged } else { found.verdict(job.chooses(), &outcomes) };
