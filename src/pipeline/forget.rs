@@ -135,3 +135,64 @@ fn by_id(ids: &[SampleId], set: &dyn DataSet, rows: &FeatureRows) -> Result<Vec<
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::READERS;
+    use ndarray::{Array1, Array2, array};
+
+    /// Samples of a set, whose last layer is so sure of their labels.
+    fn rows(sure: &[f64]) -> (Box<dyn DataSet>, FeatureRows, LinearHead) {
+        let fixtures = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/weights-everywhere/data.npz");
+        let npz = READERS.iter().find(|reader| reader.name() == "npz").unwrap();
+        let set = npz.open(&fixtures, None).unwrap();
+        let features = Array2::from_shape_vec((sure.len(), 1), sure.to_vec()).unwrap();
+        let samples = (0..sure.len()).collect();
+        let head = LinearHead { weight: array![[1.0], [-1.0]], bias: Array1::zeros(2) };
+        (set, FeatureRows { samples, labels: vec![0; sure.len()], features }, head)
+    }
+
+    fn forgetting(which: Forget, damping: Option<f64>) -> Forgetting {
+        Forgetting { which, update: Update::Influence, damping, with_bias: false }
+    }
+
+    fn marked(marks: Option<Vec<bool>>) -> Vec<usize> {
+        marks.unwrap().iter().enumerate().filter(|(_, mark)| **mark).map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn a_share_is_that_of_the_highest_losses_and_ids_are_taken_as_they_are() {
+        let (set, rows, head) = rows(&[3.0, -1.0, 2.0, -2.0, 1.0, 4.0, 5.0, 6.0]);
+        let fraction = forgetting(Forget::Fraction(0.25), None);
+        assert_eq!(marked(fraction.marks(None, set.as_ref(), &rows, &head).unwrap()), [1, 3]);
+        let ids = |ids: &[&str]| Forget::Ids(ids.iter().map(|id| SampleId((*id).to_owned())).collect());
+        let given = forgetting(ids(&["5", "0"]), None);
+        assert_eq!(marked(given.marks(None, set.as_ref(), &rows, &head).unwrap()), [0, 5]);
+        let error = forgetting(ids(&["5", "nine"]), None).marks(None, set.as_ref(), &rows, &head).unwrap_err();
+        assert!(error.to_string().contains("--forget-ids names nine"), "{error}");
+    }
+
+    #[test]
+    fn shares_are_tried_only_where_losses_do_not_tell_how_many() {
+        let apart: Vec<f64> = (0..40).map(|at| if at % 4 == 0 { -3.0 } else { 3.0 } + f64::from(at) / 100.0).collect();
+        let alike: Vec<f64> = (0..40).map(|at| 3.0 + f64::from(at) / 100.0).collect();
+        for (sure, separates) in [(apart, true), (alike, false)] {
+            let (set, rows, head) = rows(&sure);
+            let marks = |share| forgetting(Forget::Estimated, None).marks(share, set.as_ref(), &rows, &head).unwrap();
+            assert_eq!((marks(None).is_some(), marks(Some(0.1)).is_some()), (separates, !separates));
+            if separates {
+                assert_eq!(marked(marks(None)), (0..40).step_by(4).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_given_leaves_nothing_to_try() {
+        let count = |which, damping, judged| forgetting(which, damping).heads(judged).len();
+        assert_eq!(count(Forget::Estimated, None, true), DAMPINGS.len() * (1 + SHARES.len()));
+        assert_eq!(count(Forget::Fraction(0.1), None, true), DAMPINGS.len());
+        assert_eq!(count(Forget::Estimated, Some(0.0), true), 1);
+        assert_eq!(count(Forget::Estimated, None, false), 1);
+    }
+}

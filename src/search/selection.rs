@@ -154,7 +154,7 @@ fn nearest_the_middle(candidates: &[Candidate]) -> usize {
 mod tests {
     use super::super::tests::scores;
     use super::*;
-    use crate::refine::Head;
+    use crate::refine::{Head, Update};
 
     /// A search over one strength.
     fn found(accuracy: f64) -> Search {
@@ -185,6 +185,21 @@ mod tests {
         let stronger = Recipe { recalibrated: true, ..Recipe::plain(Alpha::new(3.0).unwrap()) };
         assert_eq!(refined(0.6, &[(kept.clone(), 0.61, 1.0), (stronger.clone(), 0.6105, 1.0)]), kept);
         assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger.clone(), 0.62, 1.0)]), stronger);
+    }
+
+    /// Where no strength is searched for, a last layer that has forgotten must be clearly better than the original.
+    #[test]
+    fn the_original_stays_unless_forgetting_is_clearly_better() {
+        let original = scores(0.6);
+        let chosen = |accuracy: f64| {
+            let head = Head::Unlearned { update: Update::Newton, share: None, damping: 1.0 };
+            let mut search = Search::of_original(&original);
+            search.refine(vec![Candidate::of(Recipe { head, ..Recipe::unchanged() }, &scores(accuracy))]);
+            (search.chosen().recipe.head, search.verdict(true, &Outcomes::of(&original)))
+        };
+        assert_eq!(chosen(0.6005), (Head::Kept, Verdict::NotBetter));
+        assert_eq!(chosen(0.61).1, Verdict::Better);
+        assert_eq!(chosen(0.55), (Head::Kept, Verdict::NotBetter));
     }
 
     #[test]

@@ -50,7 +50,7 @@ impl<'a> HeadLayer<'a> {
     /// Why it has no bias that could change, if so.
     pub fn without_bias(&self) -> Option<String> {
         let name = &self.layer.weight.name;
-        self.bias.is_none().then(|| format!("nothing is added to the products of {name}"))
+        self.bias.is_none().then(|| format!("nothing of its own is added to the products of {name}"))
     }
 
     /// The value that it sees.
