@@ -62,6 +62,11 @@ impl Forgetting {
         shares.into_iter().flat_map(of_share).collect()
     }
 
+    /// Whether nothing about it is left to choose. `judged`: whether anything tells candidates apart.
+    pub(super) fn is_given(&self, judged: bool) -> bool {
+        self.damping.is_some() || (!judged && !matches!(self.which, Forget::Estimated))
+    }
+
     /// As the report shows the options.
     pub(super) fn params(&self) -> [(&'static str, Value); 4] {
         let which = match &self.which {

@@ -62,6 +62,12 @@ impl Refinements {
             (HeadOption::Refit(name), None) if held_out.is_missing() => of(name).take(1).collect(),
             (HeadOption::Refit(name), None) => of(name).collect(),
         };
+        let judged = !held_out.is_missing();
+        let as_given = !chooses && job.forgetting.as_ref().is_some_and(|forgetting| forgetting.is_given(judged));
+        if as_given && matches!(job.head, HeadOption::Auto | HeadOption::Project) {
+            // Nothing is left to choose, and a head that has forgotten was asked for.
+            heads.clear();
+        }
         heads.extend(unlearned);
         Ok(Self { chooses, recalibrated, heads })
     }
@@ -93,6 +99,13 @@ impl Refinements {
                 let base = Recipe { strength: strength.clone(), recalibrated, head: Head::Projected };
                 candidates.extend(self.of_base(&base, found, trials, held_out, observer)?);
             }
+        }
+        if candidates.is_empty() && self.heads.iter().all(|head| matches!(head, Head::Unlearned { .. })) {
+            return Err(Error::Usage(
+                "losses do not tell how many labels are wrong, and there is nothing to choose by; give --forget-fraction P or \
+                 --forget-ids FILE, or held-out data with --val SPEC"
+                    .to_owned(),
+            ));
         }
         // Where a new head is all that there may be, it is what comes out.
         let all_refit = self.heads.iter().all(Head::is_refit);

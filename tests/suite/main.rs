@@ -10,6 +10,7 @@ mod detect;
 mod diff;
 mod fuzz;
 mod html;
+mod influence;
 mod inputs_outputs;
 mod large_model;
 mod long_runs;
