@@ -63,6 +63,12 @@ impl Refinements {
             (HeadOption::Refit(name), None) => of(name).collect(),
         };
         let judged = !held_out.is_missing();
+        if job.forgetting.as_ref().is_some_and(|forgetting| !judged && !forgetting.is_given(judged)) {
+            observer.warn(
+                "nothing is forgotten, as nothing would tell whether it helps; give --forget-fraction or --forget-ids, or held-out \
+                 data with --val SPEC",
+            );
+        }
         let as_given = !chooses && job.forgetting.as_ref().is_some_and(|forgetting| forgetting.is_given(judged));
         if as_given && matches!(job.head, HeadOption::Auto | HeadOption::Project) {
             // Nothing is left to choose, and a head that has forgotten was asked for.
