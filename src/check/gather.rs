@@ -7,8 +7,9 @@ use crate::data::{Preprocessing, Spec};
 use crate::engine::{Engine, EngineName, choose};
 use crate::error::Error;
 use crate::evidence::{BadLimit, EvidenceError, Forward, Meaning, Scores, predict, predict_inputs};
-use crate::golden::{Environment, Manifest, Record, Taking, run_sets, take};
+use crate::golden::{Environment, MANIFEST, Manifest, Record, Taking, run_sets, take};
 use crate::model::{Classifier, GraphIndex, Interface, Model};
+use crate::paths::same_file;
 use crate::pipeline::{Prepared, Runner};
 use crate::progress::Observer;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ pub struct CheckJob {
     pub samples: usize,
     /// How many samples may be unusable.
     pub limit: BadLimit,
+    /// Where the outcome goes.
+    pub outputs: Vec<PathBuf>,
 }
 
 /// The models, and what rules judge.
@@ -54,6 +57,7 @@ pub struct Gathered {
 pub fn gather(job: &CheckJob, observer: &dyn Observer) -> Result<Gathered, Error> {
     let candidate = Model::open(&job.candidate)?;
     let (golden, record) = open_golden(job, &candidate)?;
+    check_outputs(job, &candidate, golden.as_ref())?;
     let files = golden.as_ref().map(|golden| -> Result<Files, Error> {
         Ok(Files {
             structure: compare::structure(golden, &candidate),
@@ -85,6 +89,19 @@ pub fn gather(job: &CheckJob, observer: &dyn Observer) -> Result<Gathered, Error
         evidence.runs.push((engine, run));
     }
     Ok(Gathered { candidate, golden, record, evidence })
+}
+
+/// Refuses outputs that could not be written, or would destroy what is read, before anything runs.
+fn check_outputs(job: &CheckJob, candidate: &Model, golden: Option<&Model>) -> Result<(), Error> {
+    for output in &job.outputs {
+        candidate.check_output(output, true)?;
+        golden.map_or(Ok(()), |golden| golden.check_output(output, true))?;
+        if same_file(output, &job.golden.join(MANIFEST)) {
+            let output = output.display();
+            return Err(Error::Usage(format!("{output} is a file of the golden record; name another output")));
+        }
+    }
+    Ok(())
 }
 
 /// The golden model and the record: at least one of them.

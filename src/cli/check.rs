@@ -11,7 +11,7 @@ use crate::store::Location;
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Judge a model by a golden one, or a record of it, and a policy: the gate of a pipeline
 ///
@@ -56,11 +56,6 @@ pub(super) fn run(args: &CheckArgs, ui: &Ui) -> Result<Answer, Error> {
         args.output.iter().map(|file| Ok((file, findings::format_of(&file.extension())?))).collect();
     let (files, job) = (files?, args.job()?);
     let gathered = check::gather(&job, ui)?;
-    for path in args.output.iter().filter_map(Location::local) {
-        for model in [Some(&gathered.candidate), gathered.golden.as_ref()].into_iter().flatten() {
-            model.check_output(path, true)?;
-        }
-    }
     let found = check::judge(&job.policy, &gathered.evidence);
     let report = CheckReport::of(&job, &gathered, found);
     for (file, format) in files {
@@ -109,6 +104,7 @@ impl CheckArgs {
             runner: self.runner.runner()?,
             samples: self.samples,
             limit: self.bad.max_bad,
+            outputs: self.output.iter().filter_map(Location::local).map(Path::to_owned).collect(),
         })
     }
 }

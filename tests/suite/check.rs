@@ -148,6 +148,13 @@ fn what_cannot_be_read_is_an_error_that_names_it() {
     }
     let ran = check(&bench, "same.onnx", "golden.onnx", "structure = 'same'", "-o outcome.txt").expect(2);
     assert!(ran.stderr.contains(".json or .xml"), "{}", ran.stderr);
+    bench.run("golden record golden.onnx record --data npz:data.npz").expect(0);
+    let manifest = std::fs::read(bench.path("record/golden.json")).unwrap();
+    for (output, says) in [("record/golden.json", "a file of the golden record"), ("absent/outcome.json", "absent")] {
+        let ran = check(&bench, "same.onnx", "record", "outputs.z = {}", &format!("-o {output}")).expect(2);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+    assert_eq!(std::fs::read(bench.path("record/golden.json")).unwrap(), manifest);
     let ran = check(&bench, "same.onnx", "golden.onnx", "structure = 'same'", "-o golden.onnx");
     assert_eq!(ran.code, 2);
     assert_eq!(std::fs::read(bench.path("golden.onnx")).unwrap(), linear());
