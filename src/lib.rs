@@ -29,6 +29,7 @@
 //!
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.
 
+pub mod autodiff;
 pub mod check;
 pub mod cli;
 pub mod compare;

@@ -21,6 +21,9 @@ pub struct Additions<'g> {
     fragments: BTreeMap<ScopeIndex, Fragment>,
     outputs: BTreeMap<NodeIndex, Vec<String>>,
     interposed: BTreeMap<NodeIndex, Interposed>,
+    named: BTreeMap<NodeIndex, BTreeMap<usize, String>>,
+    /// The number of the last name that earlier additions gave to values of the main graph.
+    last: usize,
 }
 
 /// What stands between a node and the readers of its first output.
@@ -34,12 +37,38 @@ struct Interposed {
 impl<'g> Additions<'g> {
     /// Nothing yet.
     pub fn new(graph: &'g GraphIndex<'g>) -> Self {
-        Self { graph, fragments: BTreeMap::new(), outputs: BTreeMap::new(), interposed: BTreeMap::new() }
+        let declared = graph.model().graph();
+        let outputs = declared.node.iter().flat_map(|node| &node.output);
+        let initializers = declared.initializer.iter().map(|tensor| &tensor.name);
+        let names = outputs.chain(initializers).chain(declared.input.iter().map(|input| &input.name));
+        let last = names.filter_map(|name| Fragment::number(name)).max().unwrap_or(0);
+        Self {
+            graph,
+            fragments: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            interposed: BTreeMap::new(),
+            named: BTreeMap::new(),
+            last,
+        }
     }
 
     /// What is added to a graph.
     pub fn to(&mut self, scope: ScopeIndex) -> &mut Fragment {
-        self.fragments.entry(scope).or_insert_with(|| Fragment::of_scope(scope.0))
+        let last = if scope == MAIN { self.last } else { 0 };
+        self.fragments.entry(scope).or_insert_with(|| Fragment::of_scope(scope.0).after(last))
+    }
+
+    /// The name of an output of a node of the main graph, which it is given where the node leaves that output out.
+    pub fn output_of(&mut self, at: NodeIndex, output: usize) -> String {
+        if let Some(name) = self.graph.node(at).output.get(output).filter(|name| !name.is_empty()) {
+            return name.clone();
+        }
+        if let Some(name) = self.named.get(&at).and_then(|named| named.get(&output)) {
+            return name.clone();
+        }
+        let name = self.to(MAIN).fresh();
+        self.named.entry(at).or_default().insert(output, name.clone());
+        name
     }
 
     /// Lets everything that reads the first output of a node of the main graph, the model's own output included, read what
@@ -122,7 +151,8 @@ impl<'g> Additions<'g> {
         let body = |scope: &ScopeIndex| {
             self.fragments.contains_key(scope) || self.graph.scope(*scope).nodes.iter().any(|at| self.changes(*at))
         };
-        node.function.is_some() || self.interposed.contains_key(&at) || node.bodies.iter().any(body)
+        let itself = node.function.is_some() || self.interposed.contains_key(&at) || self.named.contains_key(&at);
+        itself || node.bodies.iter().any(body)
     }
 
     /// A node with its bodies as they have become.
@@ -131,6 +161,10 @@ impl<'g> Additions<'g> {
         let mut proto = node.proto.clone().into_owned();
         if let Some((interposed, output)) = self.interposed.get(&at).zip(proto.output.first_mut()) {
             output.clone_from(&interposed.raw);
+        }
+        for (&output, name) in self.named.get(&at).into_iter().flatten() {
+            proto.output.resize(proto.output.len().max(output + 1), String::new());
+            proto.output[output].clone_from(name);
         }
         if let Some(added) = self.outputs.get(&at) {
             add_outputs(&mut proto, self.stacked_or_carried(node), added);

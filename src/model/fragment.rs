@@ -8,8 +8,9 @@ use super::proto::{
     AttributeProto, DimensionProto, GraphProto, ModelProto, NodeProto, TensorProto, TensorShapeProto, TensorTypeProto,
     TypeProto, ValueInfoProto,
 };
-use crate::tensor::ElementType;
+use crate::tensor::{ElementType, Tensor};
 use bytes::Bytes;
+use ndarray::{ArrayD, IxDyn};
 use prost::Message;
 
 /// What separates the names that a fragment makes from those of any model.
@@ -25,6 +26,7 @@ pub struct Fragment {
 }
 
 /// `AttributeProto.AttributeType`.
+const FLOAT: i32 = 1;
 const INT: i32 = 2;
 const INTS: i32 = 7;
 const STRING: i32 = 3;
@@ -35,6 +37,16 @@ impl Fragment {
     pub(super) fn of_scope(scope: usize) -> Self {
         let scope = if scope == 0 { String::new() } else { format!("{scope}/") };
         Self { scope, ..Self::default() }
+    }
+
+    /// The same for a graph that has names of earlier fragments already, of which the last is that number.
+    pub(super) fn after(self, last: usize) -> Self {
+        Self { names: last, ..self }
+    }
+
+    /// The number of a name that a fragment has made for a main graph.
+    pub(super) fn number(name: &str) -> Option<usize> {
+        name.strip_prefix(PREFIX)?.parse().ok()
     }
 
     /// A name that nothing has.
@@ -56,15 +68,33 @@ impl Fragment {
     /// Adds a node with one output, and returns the output's name.
     pub fn node(&mut self, op_type: &str, inputs: &[&str], attributes: Vec<AttributeProto>) -> String {
         let output = self.fresh();
+        self.node_giving(op_type, inputs, std::slice::from_ref(&output), attributes);
+        output
+    }
+
+    /// Adds a node with several outputs, and returns their names.
+    pub fn node_of_several(
+        &mut self,
+        op_type: &str,
+        inputs: &[&str],
+        outputs: usize,
+        attributes: Vec<AttributeProto>,
+    ) -> Vec<String> {
+        let outputs: Vec<String> = (0..outputs).map(|_| self.fresh()).collect();
+        self.node_giving(op_type, inputs, &outputs, attributes);
+        outputs
+    }
+
+    /// Adds a node whose outputs have these names, which nothing has.
+    pub fn node_giving(&mut self, op_type: &str, inputs: &[&str], outputs: &[String], attributes: Vec<AttributeProto>) {
         self.graph.node.push(NodeProto {
             input: inputs.iter().map(|&name| name.to_owned()).collect(),
-            output: vec![output.clone()],
-            name: output.clone(),
+            output: outputs.to_vec(),
+            name: outputs.first().cloned().unwrap_or_default(),
             op_type: op_type.to_owned(),
             attribute: attributes,
             ..NodeProto::default()
         });
-        output
     }
 
     /// Adds a constant vector of integers, as shapes are given to Reshape.
@@ -100,6 +130,12 @@ impl Fragment {
         name
     }
 
+    /// Adds an input of that name; extents are numbers or symbols. Named as an initializer, it makes that one a default which can
+    /// be fed instead.
+    pub fn named_input(&mut self, name: &str, element: ElementType, shape: TensorShapeProto) {
+        self.graph.input.push(value_info(name, element.onnx(), Some(shape)));
+    }
+
     /// Makes a value an output; the engines work out its shape.
     pub fn output(&mut self, name: &str, element: ElementType) {
         self.graph.output.push(value_info(name, element.onnx(), None));
@@ -125,7 +161,17 @@ pub(super) fn value_info(name: &str, elem_type: i32, shape: Option<TensorShapePr
 
 /// A one-element tensor attribute of zero.
 pub fn zero(name: &str, element: ElementType) -> AttributeProto {
-    let raw_data = Bytes::from(vec![0; element.size()]);
+    number(name, 0.0, element)
+}
+
+/// A one-element tensor attribute of one.
+pub fn one(name: &str, element: ElementType) -> AttributeProto {
+    number(name, 1.0, element)
+}
+
+fn number(name: &str, number: f64, element: ElementType) -> AttributeProto {
+    let values = Tensor::from_f64(&ArrayD::from_elem(IxDyn(&[1]), number), element);
+    let raw_data = Bytes::from(values.to_little_endian());
     let tensor = TensorProto { dims: vec![1], data_type: element.onnx(), raw_data, ..TensorProto::default() };
     AttributeProto { name: name.to_owned(), t: Some(tensor), r#type: TENSOR, ..AttributeProto::default() }
 }
@@ -133,6 +179,11 @@ pub fn zero(name: &str, element: ElementType) -> AttributeProto {
 /// An integer attribute.
 pub fn int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: name.to_owned(), i: value, r#type: INT, ..AttributeProto::default() }
+}
+
+/// An attribute that is a number.
+pub fn float(name: &str, value: f32) -> AttributeProto {
+    AttributeProto { name: name.to_owned(), f: value, r#type: FLOAT, ..AttributeProto::default() }
 }
 
 /// An attribute that is a list of integers.

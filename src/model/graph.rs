@@ -290,7 +290,7 @@ impl<'m> GraphIndex<'m> {
     }
 
     /// The integers of a small constant, such as a shape, that a node reads at an input.
-    pub(super) fn integers(&self, at: NodeIndex, input: usize) -> Option<Vec<i64>> {
+    pub fn integers(&self, at: NodeIndex, input: usize) -> Option<Vec<i64>> {
         let node = &self.flat.nodes[at.0];
         match self.defining(node.scope, node.proto.input(input)?)?.1 {
             Definition::Constant(operand) => self.model.integers(&operand.constant),

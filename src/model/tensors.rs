@@ -215,10 +215,11 @@ impl Model {
         Ok(plain.then_some(tensor.raw_data))
     }
 
-    /// The values of a small constant of integers, such as a shape; nothing where it is none.
-    pub(super) fn integers(&self, constant: &Constant) -> Option<Vec<i64>> {
+    /// The values of a small constant of integers, such as a shape, or of truths; nothing where it is none.
+    pub fn integers(&self, constant: &Constant) -> Option<Vec<i64>> {
         const INT32: i32 = 6;
         const INT64: i32 = 7;
+        const BOOL: i32 = 9;
         let tensor = self.tensor(&constant.place).ok()?;
         let raw = &tensor.raw_data;
         if tensor.data_location == EXTERNAL {
@@ -231,8 +232,8 @@ impl Model {
                 raw.as_chunks::<4>().0.iter().map(|&chunk| i64::from(i32::from_le_bytes(chunk))).collect()
             }
             INT8 if !raw.is_empty() => raw.iter().map(|&byte| i64::from(byte.cast_signed())).collect(),
-            UINT8 if !raw.is_empty() => raw.iter().map(|&byte| i64::from(byte)).collect(),
-            INT32 | INT8 | UINT8 => tensor.int32_data.iter().copied().map(i64::from).collect(),
+            UINT8 | BOOL if !raw.is_empty() => raw.iter().map(|&byte| i64::from(byte)).collect(),
+            INT32 | INT8 | UINT8 | BOOL => tensor.int32_data.iter().copied().map(i64::from).collect(),
             _ => return None,
         };
         (values.len() == constant.dims.iter().product::<usize>()).then_some(values)

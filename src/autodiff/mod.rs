@@ -1,0 +1,25 @@
+//! Gradients of a model as more nodes of it: reverse-mode differentiation from ONNX to ONNX.
+//!
+//! [`differentiate`] writes behind the nodes of a model those that compute the gradients of one of its numbers. They are ordinary
+//! ONNX, so they run wherever the model runs, and can be differentiated again. How an operator is differentiated is a [`Rule`]; a
+//! new one is a file in `rules/` and a line in [`RULES`].
+
+mod emit;
+mod error;
+mod known;
+mod path;
+mod reverse;
+mod rule;
+mod rules;
+mod shape;
+
+pub use emit::Emit;
+pub use error::{AutodiffError, Refusal};
+pub use known::{Knowledge, Known, Value};
+pub use reverse::{Differentiated, Wanted, differentiate};
+pub use rule::{Applied, OutputGradients, Rule};
+pub use rules::RULES;
+pub use shape::{Extent, Shape};
+
+#[cfg(test)]
+pub mod tests;

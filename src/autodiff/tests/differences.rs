@@ -1,0 +1,191 @@
+//! Gradients beside the quotients of small differences.
+
+use super::case::Case;
+use crate::autodiff::{Wanted, differentiate};
+use crate::engine::ort::OrtEngine;
+use crate::engine::tract::TractEngine;
+use crate::engine::{Device, Engine, EngineError, Runnable, Session, runtime};
+use crate::model::{GraphIndex, Model};
+use crate::progress::Silent;
+use crate::tensor::{ElementType, Tensor};
+use ndarray::{ArrayD, IxDyn};
+use rand::{RngExt, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+/// What became of a case.
+pub(super) enum Outcome {
+    /// Both engines agree with the differences.
+    Agreed,
+    /// tract cannot run it; ONNX Runtime agrees.
+    NotOnTract(String),
+}
+
+fn onnx_runtime() -> OrtEngine {
+    static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
+    let library = LIBRARY.get_or_init(|| runtime::locate(&Silent, true).expect("the tests need ONNX Runtime").path);
+    OrtEngine::open(library, Device::Cpu, Some(1)).expect("ONNX Runtime opens")
+}
+
+/// Checks the gradients of a case in the types in which each engine has the kernels.
+pub(super) fn check(case: &Case) -> Outcome {
+    let (ort, tract) = (onnx_runtime(), TractEngine::new());
+    let weights = weights_of(case, &[&ort, &tract]);
+    let slopes = Slopes::of(case, &weights, &[&ort, &tract]);
+    let single = analytic(case, &weights, &ort, ElementType::Float32);
+    let single = single.unwrap_or_else(|error| unreachable!("{case:?}: {error}"));
+    slopes.check(case, "ONNX Runtime", &single, ElementType::Float32);
+    let mut refused = None;
+    for &element in types(case) {
+        if let Some(Ok(double)) = (element == ElementType::Float64).then(|| analytic(case, &weights, &ort, element)) {
+            slopes.check(case, "ONNX Runtime", &double, element);
+        }
+        match analytic(case, &weights, &tract, element) {
+            Ok(found) => slopes.check(case, "tract", &found, element),
+            Err(reason) => refused = Some(reason),
+        }
+    }
+    refused.map_or(Outcome::Agreed, Outcome::NotOnTract)
+}
+
+/// The types in which a case is tried, the longest first.
+fn types(case: &Case) -> &'static [ElementType] {
+    let both = &[ElementType::Float64, ElementType::Float32];
+    if case.single { &both[1..] } else { both }
+}
+
+/// Numbers that tell the outputs' entries apart in their sum.
+fn weights_of(case: &Case, engines: &[&dyn Engine]) -> Vec<ArrayD<f64>> {
+    let model = case.model(ElementType::Float32, &[]);
+    let shapes = engines.iter().find_map(|engine| {
+        let mut session = load(*engine, &model).ok()?;
+        let names: Vec<String> = (0..case.outputs).map(|at| format!("y{at}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let found = run(session.as_mut(), &case.floats(), ElementType::Float32, &names).ok()?;
+        Some(found.iter().map(|tensor| tensor.shape().to_vec()).collect::<Vec<_>>())
+    });
+    let shapes = shapes.unwrap_or_else(|| unreachable!("no engine runs {case:?}"));
+    let mut random = ChaCha8Rng::seed_from_u64(case.seed + 100);
+    let mut weight = || f64::from((random.random::<f64>() * 2.0 - 1.0) as f32);
+    shapes.iter().map(|shape| ArrayD::from_shape_fn(IxDyn(shape), |_| weight())).collect()
+}
+
+fn load(engine: &dyn Engine, model: &[u8]) -> Result<Box<dyn Session>, EngineError> {
+    engine.load(Runnable { bytes: model.to_vec().into(), folder: Path::new("") })
+}
+
+fn run(
+    session: &mut dyn Session,
+    inputs: &[(String, ArrayD<f64>)],
+    element: ElementType,
+    wanted: &[&str],
+) -> Result<Vec<Tensor>, EngineError> {
+    let tensors: Vec<(&str, Tensor)> =
+        inputs.iter().map(|(name, values)| (name.as_str(), Tensor::from_f64(values, element))).collect();
+    let fed: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
+    session.run(&fed, wanted)
+}
+
+/// The gradients that the pass gives.
+fn analytic(
+    case: &Case,
+    weights: &[ArrayD<f64>],
+    engine: &dyn Engine,
+    element: ElementType,
+) -> Result<Vec<ArrayD<f64>>, String> {
+    let bytes = case.model(element, weights).into();
+    let model = Model::decode(Path::new("case.onnx"), PathBuf::new(), bytes).expect("a model");
+    let graph = GraphIndex::new(&model).expect("a graph");
+    // Whether the engine can run the node is another question than whether its gradient is right.
+    load(engine, model.bytes())
+        .and_then(|mut session| run(session.as_mut(), &case.floats(), element, &["target"]))
+        .map_err(|error| error.to_string())?;
+    let wrt: Vec<String> = case.floats().into_iter().map(|(name, _)| name).collect();
+    let wanted = Wanted { target: "target", wrt: &wrt, extents: &BTreeMap::new() };
+    let mut found = match differentiate(&graph, engine, &wanted) {
+        Ok(found) => found,
+        Err(crate::autodiff::AutodiffError::Engine(error)) => return Err(error.to_string()),
+        Err(error) => unreachable!("{case:?}: {error}"),
+    };
+    let names: Vec<String> = found.gradients.iter().map(|value| value.name.clone()).collect();
+    for name in &names {
+        found.emit.output(name);
+    }
+    let bytes = found.emit.into_additions().into_bytes().expect("bytes");
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let found = load(engine, &bytes).and_then(|mut session| run(session.as_mut(), &case.floats(), element, &names));
+    Ok(found.map_err(|error| error.to_string())?.iter().map(Tensor::to_f64).collect())
+}
+
+/// Quotients of small differences of the target, for every entry of every input.
+struct Slopes {
+    /// The type in which they were computed.
+    element: ElementType,
+    of_inputs: Vec<ArrayD<f64>>,
+}
+
+impl Slopes {
+    /// In float64 where an engine has the kernel, otherwise in float32.
+    fn of(case: &Case, weights: &[ArrayD<f64>], engines: &[&dyn Engine]) -> Self {
+        for &element in types(case) {
+            let model = case.model(element, weights);
+            for engine in engines {
+                let Ok(mut session) = load(*engine, &model) else { continue };
+                let mut target = |inputs: &[(String, ArrayD<f64>)]| -> Option<f64> {
+                    run(session.as_mut(), inputs, element, &["target"]).ok()?[0].to_f64().first().copied()
+                };
+                let mut inputs = case.floats();
+                if target(&inputs).is_some() {
+                    let step = if element == ElementType::Float64 { 1e-4 } else { 0.003 };
+                    let of_inputs = (0..inputs.len()).map(|at| slopes(&mut inputs, at, step, &mut target)).collect();
+                    return Self { element, of_inputs };
+                }
+            }
+        }
+        unreachable!("no engine runs {case:?}")
+    }
+
+    fn check(&self, case: &Case, engine: &str, found: &[ArrayD<f64>], element: ElementType) {
+        let single = self.element == ElementType::Float32;
+        let tolerance = match element {
+            _ if single => 2e-3,
+            ElementType::Float64 => 1e-7,
+            _ => 2e-5,
+        };
+        for ((expected, found), (name, _)) in self.of_inputs.iter().zip(found).zip(case.floats()) {
+            assert_eq!(expected.shape(), found.shape(), "{engine}, {element}, {name} of {case:?}");
+            let size = expected.iter().fold(1.0, |most: f64, slope| most.max(slope.abs()));
+            let apart = (expected - found).iter().fold(0.0, |most: f64, apart| most.max(apart.abs()));
+            assert!(
+                apart <= tolerance * size,
+                "{engine}, {element}, {name}: off by {apart:e} of {size} in {case:?}\nexpected {expected:?}\nfound {found:?}"
+            );
+        }
+    }
+}
+
+/// Four points a slope: `(8 (f(h) − f(−h)) − (f(2h) − f(−2h))) / 12h` (Abramowitz and Stegun, 25.3.6).
+fn slopes(
+    inputs: &mut [(String, ArrayD<f64>)],
+    at: usize,
+    step: f64,
+    target: &mut impl FnMut(&[(String, ArrayD<f64>)]) -> Option<f64>,
+) -> ArrayD<f64> {
+    let original = inputs[at].1.clone();
+    let mut found = ArrayD::zeros(original.raw_dim());
+    for (position, slope) in found.iter_mut().enumerate() {
+        let mut moved = |by: f64| {
+            let mut values = original.clone();
+            if let Some(value) = values.iter_mut().nth(position) {
+                *value += by * step;
+            }
+            inputs[at].1 = values;
+            target(inputs).expect("it ran before")
+        };
+        *slope = (8.0 * (moved(1.0) - moved(-1.0)) - (moved(2.0) - moved(-2.0))) / (12.0 * step);
+    }
+    inputs[at].1 = original;
+    found
+}
