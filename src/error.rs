@@ -1,5 +1,6 @@
 //! Everything that can stop a run before it has an answer.
 
+use crate::autodiff::AutodiffError;
 use crate::data::DataError;
 use crate::engine::EngineError;
 use crate::evidence::EvidenceError;
@@ -41,6 +42,9 @@ pub enum Error {
     /// A new head.
     #[error(transparent)]
     Head(#[from] HeadError),
+    /// Gradients.
+    #[error(transparent)]
+    Autodiff(#[from] AutodiffError),
     /// A golden record.
     #[error(transparent)]
     Golden(#[from] GoldenError),

@@ -66,6 +66,13 @@ impl<'g> Emit<'g> {
         self.additions.to(MAIN).untyped_output(name);
     }
 
+    /// Makes a value an output of the model under a name of its own, which nothing has.
+    pub fn name_output(&mut self, value: &Value, name: &str) {
+        let fragment = self.additions.to(MAIN);
+        fragment.node_giving("Identity", &[&value.name], &[name.to_owned()], vec![]);
+        fragment.output(name, value.element);
+    }
+
     /// Adds a node with one output, of the type of its first input.
     pub fn node(&mut self, op_type: &str, inputs: &[&Value], attributes: Vec<AttributeProto>) -> Value {
         self.node_of(op_type, inputs, attributes, inputs[0].element)

@@ -23,17 +23,9 @@ impl Path {
                 behind.insert(at);
             }
         }
-        let mut leads = BTreeSet::from([target]);
-        let mut nodes = Vec::new();
-        for &at in all.iter().rev() {
-            let node = graph.node(at);
-            if node.output.iter().any(|name| leads.contains(name.as_str())) {
-                leads.extend(reads(node));
-                nodes.extend(behind.contains(&at).then_some(at));
-            }
-        }
-        nodes.reverse();
-        Self { nodes }
+        let leads = leading_to(graph, target);
+        let gives = |at: &NodeIndex| graph.node(*at).output.iter().any(|name| leads.contains(name.as_str()));
+        Self { nodes: behind.into_iter().filter(gives).collect() }
     }
 
     /// Every value that its nodes read and give.
@@ -44,6 +36,18 @@ impl Path {
         };
         self.nodes.iter().flat_map(of_node).filter(|name| !name.is_empty()).cloned().collect()
     }
+}
+
+/// The values of the main graph that another one depends on, itself among them.
+pub(super) fn leading_to<'g>(graph: &'g GraphIndex<'_>, target: &'g str) -> BTreeSet<&'g str> {
+    let mut leads = BTreeSet::from([target]);
+    for &at in graph.scope(MAIN).nodes.iter().rev() {
+        let node = graph.node(at);
+        if node.output.iter().any(|name| leads.contains(name.as_str())) {
+            leads.extend(reads(node));
+        }
+    }
+    leads
 }
 
 /// The values that a node reads, those that its bodies take from around it among them.

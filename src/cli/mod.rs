@@ -11,6 +11,7 @@ mod diff;
 mod evidence;
 mod forget;
 mod golden;
+mod grad;
 mod inspect;
 mod layers;
 mod merge;
@@ -37,6 +38,7 @@ enum Command {
     Check(Box<check::CheckArgs>),
     #[command(subcommand)]
     Golden(golden::GoldenCommand),
+    Grad(Box<grad::GradArgs>),
     Evidence(Box<evidence::EvidenceArgs>),
     Merge(merge::MergeArgs),
     #[command(subcommand)]
@@ -123,6 +125,7 @@ pub fn main() -> ExitCode {
             Command::Diff(args) => diff::run(&args, &ui),
             Command::Check(args) => check::run(&args, &ui),
             Command::Golden(command) => golden::run(&command, &ui),
+            Command::Grad(args) => grad::run(&args, &ui),
             Command::Evidence(args) => evidence::run(&args, &ui),
             Command::Merge(args) => merge::run(&args, &ui),
             Command::Runtime(command) => runtime::run(&command, &ui),

@@ -1,7 +1,7 @@
 //! Options that several commands share, and the parts of `--help` that come from the registries.
 
 use crate::data::{Channels, DataError, ImageSize, InputLayout, Interpolation, Preprocessing, READERS, Resize, Spec};
-use crate::engine::{Device, EngineName};
+use crate::engine::{Device, Engine, EngineName, choose};
 use crate::error::Error;
 use crate::evidence::BadLimit;
 use crate::layers::{RULES, operator_names};
@@ -9,6 +9,7 @@ use crate::linalg::SOLVERS;
 use crate::methods::METHODS;
 use crate::model::{Assignment, Interface};
 use crate::pipeline::{PRESETS, Runner};
+use crate::progress::Observer;
 use crate::refine::FITS;
 use clap::{Args, ValueEnum};
 use std::fmt::Write;
@@ -196,30 +197,48 @@ pub(super) struct MaxBad {
 }
 
 /// What runs the model.
-#[derive(Args, Clone)]
+#[derive(Args, Clone, Copy)]
 #[command(next_help_heading = "Running")]
-pub(super) struct RunnerArgs {
+pub(super) struct EngineArgs {
     /// Where the model runs: auto, cpu, cuda or cuda:N
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     device: Device,
     /// What runs the model: auto, ort or tract
     #[arg(long, value_name = "ENGINE", default_value = "auto")]
     engine: EngineName,
-    /// Samples that run at once [default: by their size and the memory that they need]
-    #[arg(long, value_name = "N", value_parser = positive)]
-    batch: Option<usize>,
     /// Threads [default: all cores]
     #[arg(long, value_name = "N", value_parser = positive)]
     threads: Option<usize>,
 }
 
+impl EngineArgs {
+    /// The engine.
+    pub(super) fn open(&self, observer: &dyn Observer) -> Result<Box<dyn Engine>, Error> {
+        let choice = choose(self.engine, self.device, self.threads, observer)?;
+        observer.note(&choice.why);
+        Ok(choice.engine)
+    }
+}
+
+/// What runs the model, and how many samples at once.
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Running")]
+pub(super) struct RunnerArgs {
+    #[command(flatten)]
+    engine: EngineArgs,
+    /// Samples that run at once [default: by their size and the memory that they need]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    batch: Option<usize>,
+}
+
 impl RunnerArgs {
     /// The runner, with the thread pool of this process sized for it.
     pub(super) fn runner(&self) -> Result<Runner, Error> {
+        let EngineArgs { device, engine, threads } = self.engine;
         rayon::ThreadPoolBuilder::new()
-            .num_threads(self.threads.unwrap_or(0))
+            .num_threads(threads.unwrap_or(0))
             .build_global()
             .map_err(|error| Error::Usage(format!("no threads can be started: {error}")))?;
-        Ok(Runner { engine: self.engine, device: self.device, batch: self.batch, threads: self.threads })
+        Ok(Runner { engine, device, batch: self.batch, threads })
     }
 }

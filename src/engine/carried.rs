@@ -1,23 +1,34 @@
 //! What a session hands from one run to the next without giving it out.
 
-use crate::tensor::Tensor;
+use crate::tensor::{ElementType, Tensor};
 use ndarray::{ArrayD, IxDyn};
 
-/// A float64 tensor that stays where the engine computes: an input of the model that is fed what an output gave in the run
-/// before, and zeros in the first.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A tensor that stays where the engine computes: an input of the model that is fed what an output gave in the run before.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Carried {
     /// The input.
     pub input: String,
     /// The output.
     pub output: String,
-    /// The extents of both.
-    pub shape: Vec<usize>,
+    /// What is fed in the first run.
+    pub first: First,
 }
 
-impl Carried {
-    /// What is fed in the first run.
-    pub(super) fn zeros(&self) -> Tensor {
-        Tensor::Float64(ArrayD::zeros(IxDyn(&self.shape)))
+/// What a carried input is fed before there was a run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum First {
+    /// Zeros of that type, in that shape.
+    Zeros(ElementType, Vec<usize>),
+    /// These values.
+    Values(Tensor),
+}
+
+impl First {
+    /// The tensor.
+    pub(super) fn tensor(&self) -> Tensor {
+        match self {
+            Self::Zeros(element, shape) => Tensor::from_f64(&ArrayD::zeros(IxDyn(shape)), *element),
+            Self::Values(tensor) => tensor.clone(),
+        }
     }
 }

@@ -12,7 +12,7 @@ mod choose;
 mod error;
 mod names;
 
-pub use carried::Carried;
+pub use carried::{Carried, First};
 pub(crate) use choose::may_fall_back;
 pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
 pub use error::EngineError;
@@ -95,10 +95,10 @@ pub trait Session: Send {
     }
 
     /// From the next run on, these inputs are not fed and these outputs not asked for: what the outputs give is carried from
-    /// run to run inside the session, beginning with zeros.
+    /// run to run inside the session.
     fn carry(&mut self, carried: Vec<Carried>);
 
-    /// What is carried, in the order of [`carry`](Self::carry). The next run begins with zeros again.
+    /// What is carried, in the order of [`carry`](Self::carry). The next run begins anew.
     ///
     /// # Errors
     /// [`EngineError::Run`] where it cannot be fetched.

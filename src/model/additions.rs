@@ -6,13 +6,13 @@
 use super::flat::{FlatNode, MAIN, ScopeIndex};
 use super::fragment::{self, Fragment};
 use super::place::Place;
-use super::proto::{GraphProto, ModelProto, NodeProto, field};
+use super::proto::{GraphProto, ModelProto, NodeProto, TensorShapeProto, field};
 use super::wire::{self, Edit};
 use super::{GraphIndex, Model, ModelError, NodeIndex};
 use crate::tensor::ElementType;
 use bytes::Bytes;
 use prost::Message;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 /// Additions to the graphs of one model.
@@ -22,6 +22,7 @@ pub struct Additions<'g> {
     outputs: BTreeMap<NodeIndex, Vec<String>>,
     interposed: BTreeMap<NodeIndex, Interposed>,
     named: BTreeMap<NodeIndex, BTreeMap<usize, String>>,
+    fed: BTreeSet<String>,
     /// The number of the last name that earlier additions gave to values of the main graph.
     last: usize,
 }
@@ -48,6 +49,7 @@ impl<'g> Additions<'g> {
             outputs: BTreeMap::new(),
             interposed: BTreeMap::new(),
             named: BTreeMap::new(),
+            fed: BTreeSet::new(),
             last,
         }
     }
@@ -69,6 +71,16 @@ impl<'g> Additions<'g> {
         let name = self.to(MAIN).fresh();
         self.named.entry(at).or_default().insert(output, name.clone());
         name
+    }
+
+    /// Makes a stored tensor of the main graph an input, which must be fed.
+    pub fn feed_stored(&mut self, name: &str, shape: &[usize], element: ElementType) {
+        let shape = TensorShapeProto::fixed(&shape.iter().map(|&extent| extent as i64).collect::<Vec<_>>());
+        let declared = self.graph.model().graph().input.iter().any(|input| input.name == name);
+        if !declared {
+            self.to(MAIN).named_input(name, element, shape);
+        }
+        self.fed.insert(name.to_owned());
     }
 
     /// Lets everything that reads the first output of a node of the main graph, the model's own output included, read what
@@ -138,6 +150,11 @@ impl<'g> Additions<'g> {
                 let bytes = nodes.iter().flat_map(both).flat_map(|node| encoded(&node)).collect::<Vec<u8>>().into();
                 edits.push(Edit { range: model.message(&place)?.whole, bytes });
             }
+        }
+        let stored = model.graph().initializer.iter().enumerate();
+        for (position, _) in stored.filter(|(_, tensor)| self.fed.contains(&tensor.name)) {
+            let range = model.message(&Place::main_graph().initializer(position))?.whole;
+            edits.push(Edit { range, bytes: Bytes::new() });
         }
         let mut bytes = wire::spliced(model.bytes(), &wire::splices(model.bytes(), edits)?);
         let graph = self.fragments.get(&MAIN).map(|fragment| fragment.graph().clone());

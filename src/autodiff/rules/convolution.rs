@@ -110,7 +110,7 @@ impl Rule for Conv {
                 }
                 _ => {}
             }
-            Case::new("Conv", given, attributes)
+            Case::new("Conv", given, attributes).linear()
         };
         windows().prop_map(case).boxed()
     }
@@ -166,7 +166,7 @@ impl Rule for ConvTranspose {
             if window.strides.iter().all(|&stride| stride == 2) {
                 attributes.push(ints("output_padding", vec![1; window.kernel.len()]));
             }
-            Case::new("ConvTranspose", given, attributes)
+            Case::new("ConvTranspose", given, attributes).linear()
         };
         windows().prop_map(case).boxed()
     }

@@ -44,10 +44,15 @@ impl Rule for Resize {
             let attributes = vec![string("mode", mode), string("coordinate_transformation_mode", coordinates)];
             if by_scale {
                 let scales = [1.0, 1.0, 2.0, 1.5];
-                return Case::new("Resize", vec![x, Given::Nothing, Given::Singles(scales.to_vec())], attributes);
+                return Case::new("Resize", vec![x, Given::Nothing, Given::Singles(scales.to_vec())], attributes)
+                    .linear()
+                    .single(true);
             }
             let sizes = Given::integers(&[1, 2, targets[0] as i64, targets[1] as i64]);
-            Case::new("Resize", vec![x, Given::Nothing, Given::Nothing, sizes], attributes).open(&[])
+            Case::new("Resize", vec![x, Given::Nothing, Given::Nothing, sizes], attributes)
+                .open(&[])
+                .linear()
+                .single(true)
         };
         (modes, [2..5_usize, 2..5_usize], [2..7_usize, 2..7_usize], any::<bool>()).prop_map(case).boxed()
     }

@@ -1,6 +1,6 @@
 //! A node to try a rule on.
 
-use crate::model::fragment::Fragment;
+use crate::model::fragment::{Fragment, int, one};
 use crate::model::proto::{AttributeProto, DimensionProto, ModelProto, OperatorSetIdProto, TensorShapeProto};
 use crate::tensor::{ElementType, Tensor};
 use ndarray::{ArrayD, IxDyn};
@@ -59,6 +59,8 @@ pub struct Case {
     pub seed: u64,
     /// Whether the node is one of float32 alone.
     pub single: bool,
+    /// Whether the node is linear in each input.
+    pub linear: bool,
 }
 
 impl Case {
@@ -68,7 +70,7 @@ impl Case {
             Some(Given::Floats(shape, ..)) if !shape.is_empty() => vec![0],
             _ => vec![],
         };
-        Self { operator, given, attributes, outputs: 1, opset: 20, open, seed: 1, single: false }
+        Self { operator, given, attributes, outputs: 1, opset: 20, open, seed: 1, single: false, linear: false }
     }
 
     /// The inputs of which the first axis is open.
@@ -89,6 +91,20 @@ impl Case {
     /// Of float32 alone, where so.
     pub fn single(self, single: bool) -> Self {
         Self { single, ..self }
+    }
+
+    /// Linear in each input, so that a large difference gives the slope as well as a small one, and loses fewer digits.
+    pub fn linear(self) -> Self {
+        Self { linear: true, ..self }
+    }
+
+    /// How far inputs are moved to find a slope.
+    pub(super) fn step(&self, element: ElementType) -> f64 {
+        match element {
+            _ if self.linear => 0.25,
+            ElementType::Float64 => 1e-4,
+            _ => 0.003,
+        }
     }
 
     /// The floating-point inputs: their names, and what they hold.
@@ -115,8 +131,8 @@ impl Case {
         ArrayD::from_shape_vec(IxDyn(shape), values).expect("as many as the shape")
     }
 
-    /// A model of the node and of `Σ weights ∘ output`, called `target`; in that type.
-    pub(super) fn model(&self, element: ElementType, weights: &[ArrayD<f64>]) -> Vec<u8> {
+    /// A model of the node and of `Σ weights ∘ output`, called `target`, in that type; weights tell the entries apart.
+    pub(super) fn model(&self, element: ElementType) -> Vec<u8> {
         let header = ModelProto {
             ir_version: 9,
             opset_import: vec![OperatorSetIdProto { domain: String::new(), version: self.opset }],
@@ -129,20 +145,16 @@ impl Case {
         let outputs: Vec<String> = (0..self.outputs).map(|at| format!("y{at}")).collect();
         fragment.node_giving(self.operator, &names, &outputs, self.attributes.clone());
         let mut terms = Vec::new();
-        for (output, weights) in outputs.iter().zip(weights) {
-            let weights = constant(&mut fragment, &Tensor::from_f64(weights, element));
+        for output in &outputs {
+            let weights = weights(&mut fragment, output, element);
             let product = fragment.node("Mul", &[output, &weights], vec![]);
             let flat = fragment.integers(&[1, -1]);
             let row = fragment.node("Reshape", &[&product, &flat], vec![]);
-            // Works alike in every operator set and in float64 on every engine.
-            let ones = fragment.node("Shape", &[&row], vec![]);
-            let one = crate::model::fragment::one("value", element);
-            let ones = fragment.node("ConstantOfShape", &[&ones], vec![one]);
+            // A product with ones, which is a sum in every operator set and in float64 on every engine.
+            let shape = fragment.node("Shape", &[&row], vec![]);
+            let ones = fragment.node("ConstantOfShape", &[&shape], vec![one("value", element)]);
             let column = fragment.node("Transpose", &[&ones], vec![]);
             terms.push(fragment.node("MatMul", &[&row, &column], vec![]));
-        }
-        for output in &outputs {
-            fragment.untyped_output(output);
         }
         if let Some(sum) = terms.into_iter().reduce(|a, b| fragment.node("Add", &[&a, &b], vec![])) {
             fragment.node_giving("Identity", &[&sum], &["target".to_owned()], vec![]);
@@ -186,6 +198,20 @@ impl Case {
 
 fn constant(fragment: &mut Fragment, tensor: &Tensor) -> String {
     fragment.initializer(tensor.shape(), tensor.element_type(), tensor.to_little_endian())
+}
+
+/// Numbers between −1 and 1 in the shape of a value, whatever that is: sines of 1, 4, 7, …
+fn weights(fragment: &mut Fragment, of: &str, element: ElementType) -> String {
+    let size = fragment.node("Size", &[of], vec![]);
+    let [one, three] = [1, 3].map(|number| constant(fragment, &Tensor::Int64(ArrayD::from_elem(IxDyn(&[]), number))));
+    let end = fragment.node("Mul", &[&size, &three], vec![]);
+    let end = fragment.node("Add", &[&end, &one], vec![]);
+    let numbers = fragment.node("Range", &[&one, &end, &three], vec![]);
+    let numbers = fragment.node("Cast", &[&numbers], vec![int("to", i64::from(ElementType::Float32.onnx()))]);
+    let sines = fragment.node("Sin", &[&numbers], vec![]);
+    let sines = fragment.node("Cast", &[&sines], vec![int("to", i64::from(element.onnx()))]);
+    let shape = fragment.node("Shape", &[of], vec![]);
+    fragment.node("Reshape", &[&sines, &shape], vec![])
 }
 
 /// Shapes of so many axes of 1 to 4 entries.

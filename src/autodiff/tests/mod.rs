@@ -40,7 +40,7 @@ fn check_rule(rule: &dyn Rule) -> BTreeMap<String, String> {
 #[test]
 fn every_rule_gives_the_slopes_that_finite_differences_give() {
     let only = std::env::var("RULE").ok();
-    let (mut refused, mut wrong) = (BTreeMap::new(), Vec::new());
+    let (mut refused, mut wrong) = (BTreeMap::new(), Vec::<&str>::new());
     for rule in RULES {
         if only.as_ref().is_none_or(|only| rule.operators().contains(&only.as_str())) {
             // All that fail are told, not only the first.

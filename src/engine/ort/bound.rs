@@ -5,7 +5,7 @@ use crate::engine::Carried;
 use crate::tensor::Tensor;
 use ort::memory::{AllocationDevice, AllocatorType, MemoryInfo, MemoryType};
 use ort::session::{IoBinding, Session, SessionOutputs};
-use ort::value::{DynValue, TensorValueType};
+use ort::value::{DynTensorValueType, DynValue};
 
 /// The values that are carried, on the CUDA device of that number or on the CPU.
 pub(super) struct Bound {
@@ -29,16 +29,16 @@ impl Bound {
         self.values.iter().any(|(carried, _)| carried.input == input)
     }
 
-    /// Carries these and no others, from zeros on.
+    /// Carries these and no others, from their first values on.
     pub(super) fn carry(&mut self, carried: Vec<Carried>) {
         self.values = carried.into_iter().map(|carried| (carried, None)).collect();
     }
 
-    /// The values in the program's own memory; the next run begins with zeros.
+    /// The values in the program's own memory; the next run begins anew.
     pub(super) fn take(&mut self) -> Result<Vec<Tensor>, String> {
         let fetch = |(carried, value): &mut (Carried, Option<DynValue>)| match value.take() {
             Some(value) => fetched(value).map_err(|reason| format!("output `{}`: {reason}", carried.output)),
-            None => Ok(carried.zeros()),
+            None => Ok(carried.first.tensor()),
         };
         self.values.iter_mut().map(fetch).collect()
     }
@@ -60,7 +60,7 @@ impl Bound {
         for (carried, value) in &self.values {
             match value {
                 Some(value) => binding.bind_input(&carried.input, value).map_err(|error| error.to_string())?,
-                None => bind(&mut binding, &carried.input, &carried.zeros())?,
+                None => bind(&mut binding, &carried.input, &carried.first.tensor())?,
             }
             binding.bind_output_to_device(&carried.output, &device).map_err(|error| error.to_string())?;
         }
@@ -104,7 +104,7 @@ fn memory(device: Option<u32>) -> Result<MemoryInfo<'static>, String> {
 
 /// A value in the program's own memory.
 fn fetched(value: DynValue) -> Result<Tensor, String> {
-    let value = value.downcast::<TensorValueType<f64>>().map_err(|error| error.to_string())?;
+    let value = value.downcast::<DynTensorValueType>().map_err(|error| error.to_string())?;
     if value.memory_info().allocation_device() == AllocationDevice::CPU {
         return values::output(&value.into_dyn());
     }

@@ -1,7 +1,7 @@
 //! What a session carries from run to run, on every engine.
 
 use super::*;
-use crate::engine::Carried;
+use crate::engine::{Carried, First};
 
 const DOUBLE: ElementType = ElementType::Float64;
 
@@ -18,7 +18,7 @@ fn adder() -> Vec<u8> {
 }
 
 fn carried() -> Vec<Carried> {
-    vec![Carried { input: "before".into(), output: "after".into(), shape: vec![2] }]
+    vec![Carried { input: "before".into(), output: "after".into(), first: First::Zeros(DOUBLE, vec![2]) }]
 }
 
 fn double(values: [f64; 2]) -> Tensor {
@@ -40,6 +40,20 @@ fn an_output_feeds_the_next_run_until_it_is_taken() {
         assert_eq!(session.take_carried().unwrap(), [double([3.5, -6.0])], "{name}");
         session.run(&[("x", &double([1.0, 1.0]))], &[]).unwrap();
         assert_eq!(session.take_carried().unwrap(), [double([1.0, 1.0])], "{name}: it begins with zeros again");
+    }
+}
+
+#[test]
+fn the_first_run_is_fed_what_is_carried_from_the_start() {
+    for engine in engines() {
+        let name = engine.info().name;
+        let mut session = load(engine.as_ref(), &adder()).unwrap();
+        session.carry(vec![Carried { first: First::Values(double([5.0, 7.0])), ..carried().remove(0) }]);
+        for _ in 0..2 {
+            session.run(&[("x", &double([1.0, 1.0]))], &[]).unwrap();
+        }
+        assert_eq!(session.take_carried().unwrap(), [double([7.0, 9.0])], "{name}");
+        assert_eq!(session.take_carried().unwrap(), [double([5.0, 7.0])], "{name}: it begins anew");
     }
 }
 

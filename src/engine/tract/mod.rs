@@ -236,14 +236,14 @@ impl Session for Running {
         self.carried = carried
             .into_iter()
             .map(|carried| {
-                let zeros = carried.zeros();
-                (carried, zeros)
+                let first = carried.first.tensor();
+                (carried, first)
             })
             .collect();
     }
 
     fn take_carried(&mut self) -> Result<Vec<Tensor>, EngineError> {
-        Ok(self.carried.iter_mut().map(|(carried, value)| std::mem::replace(value, carried.zeros())).collect())
+        Ok(self.carried.iter_mut().map(|(carried, value)| std::mem::replace(value, carried.first.tensor())).collect())
     }
 }
 

@@ -10,7 +10,7 @@
 
 use super::Inputs;
 use super::products::Products;
-use crate::engine::Carried;
+use crate::engine::{Carried, First};
 use crate::layers::{Padding, Unfold, Vectors, Window};
 use crate::model::fragment::{int, ints, string};
 use crate::model::proto::AttributeProto;
@@ -199,7 +199,7 @@ fn add_up(fragment: &mut Fragment, term: &str, shape: &[usize]) -> RunningSum {
     let new_rest = fragment.node("Add", &[&rest, &lost], vec![]);
     let mut carried = |input, output: String| {
         fragment.output(&output, ElementType::Float64);
-        Carried { input, output, shape: shape.to_vec() }
+        Carried { input, output, first: First::Zeros(ElementType::Float64, shape.to_vec()) }
     };
     RunningSum { value: carried(value, sum), rest: carried(rest, new_rest) }
 }

@@ -1,0 +1,104 @@
+//! A model that gives the loss of its samples and gradients of it, for others to use.
+
+use super::error::AutodiffError;
+use super::loss::{Loss, LossPorts, with_loss};
+use super::parameters::parameters;
+use super::path::leading_to;
+use super::reverse::{Wanted, differentiate};
+use crate::engine::Engine;
+use crate::model::{GraphIndex, Model, ModelError, inlined};
+use crate::tensor::ElementType;
+use bytes::Bytes;
+use regex::Regex;
+use std::collections::BTreeMap;
+
+/// What gradients are taken with respect to.
+#[derive(Clone, Debug)]
+pub enum Respect {
+    /// Everything that can be learnt ([`parameters`]).
+    Weights,
+    /// The inputs of floats.
+    Inputs,
+    /// Stored tensors of floats and inputs with such names.
+    Named(Regex),
+}
+
+/// A model with gradients among its outputs.
+#[derive(Clone, Debug)]
+pub struct GradientModel {
+    /// The serialised model. Its external data is where the original's is.
+    pub bytes: Vec<u8>,
+    /// What was added besides gradients.
+    pub ports: LossPorts,
+    /// The output of each gradient, after what it is the gradient in.
+    pub gradients: Vec<(String, String)>,
+    /// What was named, and has no part in the loss.
+    pub unused: Vec<String>,
+}
+
+impl GradientModel {
+    /// That of a model whose scores are that value. `extents`: of open axes by their symbols.
+    ///
+    /// # Errors
+    /// [`AutodiffError`].
+    pub fn of(
+        model: &Model,
+        engine: &dyn Engine,
+        (scores, loss): (&str, Loss),
+        respect: &Respect,
+        extents: &BTreeMap<String, usize>,
+    ) -> Result<Self, AutodiffError> {
+        let plain = again(model, inlined(model.bytes(), model.folder())?)?;
+        let graph = GraphIndex::new(&plain)?;
+        let (bytes, ports) = with_loss(&graph, engine, scores, loss, extents)?;
+        let candidates = candidates(&graph, respect)?;
+        let with_loss = again(model, bytes.into())?;
+        let graph = GraphIndex::new(&with_loss)?;
+        let leads = leading_to(&graph, &ports.loss);
+        let (wrt, unused): (Vec<String>, Vec<String>) =
+            candidates.into_iter().partition(|name| leads.contains(name.as_str()));
+        if wrt.is_empty() {
+            return Err(AutodiffError::Target(
+                "the loss depends on nothing of what gradients are asked for".to_owned(),
+            ));
+        }
+        let wanted = Wanted { target: &ports.loss, wrt: &wrt, extents };
+        let mut found = differentiate(&graph, engine, &wanted)?;
+        let mut gradients = Vec::with_capacity(wrt.len());
+        for (name, gradient) in wrt.into_iter().zip(&found.gradients) {
+            let output = format!("{name}_grad");
+            if graph.defines(&output) {
+                return Err(AutodiffError::Target(format!("the model has a value {output} already; rename it")));
+            }
+            found.emit.name_output(gradient, &output);
+            gradients.push((name, output));
+        }
+        Ok(Self { bytes: found.emit.into_additions().into_bytes()?, ports, gradients, unused })
+    }
+}
+
+/// Other bytes in the place of a model's.
+fn again(model: &Model, bytes: Bytes) -> Result<Model, ModelError> {
+    Model::decode(model.path(), model.folder().to_path_buf(), bytes)
+}
+
+fn candidates(graph: &GraphIndex<'_>, respect: &Respect) -> Result<Vec<String>, AutodiffError> {
+    let inputs = graph.model().inputs().into_iter();
+    let inputs = inputs.filter(|port| port.element.is_some_and(ElementType::is_float)).map(|port| port.name);
+    let stored = graph.model().graph().initializer.iter();
+    let stored = stored.filter(|tensor| ElementType::from_onnx(tensor.data_type).is_some_and(ElementType::is_float));
+    let (found, missing): (Vec<String>, _) = match respect {
+        Respect::Weights => (parameters(graph), "it stores no floats that could be learnt".to_owned()),
+        Respect::Inputs => (inputs.collect(), "none of its inputs are floats".to_owned()),
+        Respect::Named(pattern) => {
+            let names = stored.map(|tensor| tensor.name.clone()).chain(inputs);
+            let missing = format!("no tensor or input of floats has a name that {pattern} matches");
+            (names.filter(|name| pattern.is_match(name)).collect(), missing)
+        }
+    };
+    if found.is_empty() {
+        Err(AutodiffError::Target(format!("nothing to differentiate by: {missing}")))
+    } else {
+        Ok(found)
+    }
+}

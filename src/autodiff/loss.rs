@@ -1,0 +1,167 @@
+//! How wrong a classifier is, as nodes behind its scores: the cross-entropy that scoring computes (`evidence/prediction.rs`), so that
+//! gradients are those of the losses that are reported.
+
+use super::emit::Emit;
+use super::error::AutodiffError;
+use super::known::{Knowledge, Known, Value};
+use crate::engine::Engine;
+use crate::model::fragment::int;
+use crate::model::proto::{DimensionProto, TensorShapeProto};
+use crate::model::{Additions, GraphIndex, Link, MAIN};
+use crate::tensor::{ElementType, Tensor};
+use ndarray::arr1;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What a sample's scores are held against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Targets {
+    /// A class: int64 `[samples]`.
+    #[default]
+    Labels,
+    /// A probability of each class: float `[samples, classes]`.
+    Probabilities,
+}
+
+/// A loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// How scores become probabilities.
+    pub link: Link,
+    /// What they are held against.
+    pub targets: Targets,
+    /// Whether each sample has a weight of its own: then the loss is the mean of losses times weights.
+    pub weighted: bool,
+}
+
+/// The inputs and outputs that a loss adds to a model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LossPorts {
+    /// The input for [`Targets`].
+    pub targets: String,
+    /// The input for weights, `[samples]`, where there are any.
+    pub weights: Option<String>,
+    /// The output of each sample's loss, `[samples]`, without its weight.
+    pub losses: String,
+    /// The output of their mean, without axes.
+    pub loss: String,
+}
+
+/// A model with a loss behind its scores, as bytes, and what was added to it.
+///
+/// # Errors
+/// [`AutodiffError::Target`] where the scores are no floats; those of the engine, which tells their type.
+pub fn with_loss(
+    graph: &GraphIndex<'_>,
+    engine: &dyn Engine,
+    scores: &str,
+    loss: Loss,
+    extents: &BTreeMap<String, usize>,
+) -> Result<(Vec<u8>, LossPorts), AutodiffError> {
+    let known = Knowledge::gather(graph, engine, &BTreeSet::from([scores.to_owned()]), extents)?;
+    let scores = known
+        .get(scores)
+        .filter(|known| known.value.element.is_float() && known.shape.rank() > 0)
+        .ok_or_else(|| AutodiffError::Target(format!("{scores} holds no scores of samples")))?;
+    let free = |name: &str| {
+        let numbered = (2..).map(|number| format!("{name}_{number}"));
+        std::iter::once(name.to_owned()).chain(numbered).find(|name| !graph.defines(name)).unwrap_or_default()
+    };
+    let ports = LossPorts {
+        targets: free(if loss.targets == Targets::Labels { "labels" } else { "targets" }),
+        weights: loss.weighted.then(|| free("weights")),
+        losses: free("losses"),
+        loss: free("loss"),
+    };
+    let emit = Emit::new(Additions::new(graph), graph.model().opset());
+    let mut writer = Writer { emit, ports: &ports, element: computed_in(scores.value.element) };
+    writer.write(scores, loss);
+    Ok((writer.emit.into_additions().into_bytes()?, ports))
+}
+
+/// Losses are computed in float32 at least.
+fn computed_in(element: ElementType) -> ElementType {
+    if element == ElementType::Float64 { element } else { ElementType::Float32 }
+}
+
+struct Writer<'a, 'g> {
+    emit: Emit<'g>,
+    ports: &'a LossPorts,
+    element: ElementType,
+}
+
+impl Writer<'_, '_> {
+    fn write(&mut self, scores: &Known, loss: Loss) {
+        let emit = &mut self.emit;
+        // A score each where there is no axis of classes, and without axes behind it.
+        let rows = emit.reshape(&scores.value, &[0, -1]);
+        let rows = emit.cast(&rows, self.element);
+        let single = loss.link == Link::Sigmoid
+            && scores.shape.fixed_from(1).is_some_and(|of| of.iter().product::<usize>() == 1);
+        let targets = self.targets(&rows, loss.targets, single);
+        let losses = self.losses(&rows, &targets, loss.link);
+        self.name(&losses, &self.ports.losses.clone());
+        let weighed = match self.ports.weights.clone() {
+            Some(weights) => {
+                let weights = self.input(&weights, self.element, 1);
+                self.emit.mul(&losses, &weights)
+            }
+            None => losses,
+        };
+        let mean = self.emit.mean(&weighed, &[0]);
+        let mean = self.emit.squeeze(&mean, &[0]);
+        self.name(&mean, &self.ports.loss.clone());
+    }
+
+    /// A probability of each class for each sample.
+    fn targets(&mut self, rows: &Value, targets: Targets, single: bool) -> Value {
+        let name = self.ports.targets.clone();
+        if targets == Targets::Probabilities {
+            return self.input(&name, self.element, 2);
+        }
+        let labels = self.input(&name, ElementType::Int64, 1);
+        let (emit, element) = (&mut self.emit, self.element);
+        if single {
+            let columns = emit.reshape(&labels, &[-1, 1]);
+            return emit.cast(&columns, element);
+        }
+        let extents = emit.shape(rows);
+        let one = emit.integers(&[1]);
+        let classes = emit.node("Gather", &[&extents, &one], vec![int("axis", 0)]);
+        let values = emit.constant(&Tensor::from_f64(&arr1(&[0.0, 1.0]).into_dyn(), element));
+        emit.node_of("OneHot", &[&labels, &classes, &values], vec![int("axis", -1)], element)
+    }
+
+    /// The cross-entropy of each sample.
+    fn losses(&mut self, rows: &Value, targets: &Value, link: Link) -> Value {
+        let emit = &mut self.emit;
+        let logarithms = match link {
+            Link::Softmax => emit.node("LogSoftmax", &[rows], vec![int("axis", 1)]),
+            Link::Identity => {
+                let least = emit.number(f64::from(f32::MIN_POSITIVE), rows.element);
+                let positive = emit.node("Max", &[rows, &least], vec![]);
+                emit.unary("Log", &positive)
+            }
+            Link::Sigmoid => {
+                let soft = emit.unary("Softplus", rows);
+                let of_target = emit.mul(targets, rows);
+                let each = emit.sub(&soft, &of_target);
+                return emit.sum(&each, &[1], false);
+            }
+        };
+        let chosen = emit.mul(targets, &logarithms);
+        let sum = emit.sum(&chosen, &[1], false);
+        emit.unary("Neg", &sum)
+    }
+
+    fn input(&mut self, name: &str, element: ElementType, rank: usize) -> Value {
+        let batch = DimensionProto { dim_value: None, dim_param: Some("batch".to_owned()) };
+        let mut dim = vec![DimensionProto::default(); rank];
+        dim[0] = batch;
+        self.emit.additions().to(MAIN).named_input(name, element, TensorShapeProto { dim });
+        Value { name: name.to_owned(), element }
+    }
+
+    fn name(&mut self, value: &Value, name: &str) {
+        self.emit.name_output(value, name);
+    }
+}
