@@ -10,6 +10,9 @@ use crate::tensor::{ElementType, Tensor};
 use ndarray::{ArrayD, IxDyn};
 use std::collections::BTreeMap;
 
+/// The end of a slice that goes to the end. (tract cannot add to larger numbers.)
+pub(super) const TO_THE_END: i64 = i32::MAX as i64;
+
 /// Since this operator set axes of ReduceSum, Squeeze and Unsqueeze are an input.
 const AXES_AS_INPUT: i64 = 13;
 
@@ -308,7 +311,7 @@ impl<'g> Emit<'g> {
 
     /// In the opposite order along an axis.
     pub fn reverse(&mut self, a: &Value, axis: usize) -> Value {
-        self.slice(a, axis, -1..i64::MIN, -1)
+        self.slice(a, axis, -1..-TO_THE_END, -1)
     }
 
     /// With an axis of `rank` and the next one as one.
@@ -322,7 +325,7 @@ impl<'g> Emit<'g> {
         let extents = self.shape(a);
         let before = self.slice(&extents, 0, 0..axis as i64, 1);
         let merged = self.integers(&[-1]);
-        let behind = self.slice(&extents, 0, axis as i64 + 2..i64::MAX, 1);
+        let behind = self.slice(&extents, 0, axis as i64 + 2..TO_THE_END, 1);
         let parts = if axis == 0 { vec![&merged, &behind] } else { vec![&before, &merged, &behind] };
         let target = self.concat(&parts, 0);
         self.node("Reshape", &[a, &target], vec![])

@@ -78,8 +78,8 @@ impl Rule for Clip {
         let case = |(shape, bounds): (Vec<usize>, usize)| {
             let x = Given::floats(&shape);
             match bounds {
-                0 => Case::new("Clip", vec![x, Given::Number(-0.45), Given::Number(0.35)], vec![]),
-                1 => Case::new("Clip", vec![x, Given::Nothing, Given::Number(0.35)], vec![]),
+                0 => Case::new("Clip", vec![x, Given::Number(-0.45), Given::Number(0.33)], vec![]),
+                1 => Case::new("Clip", vec![x, Given::Nothing, Given::Number(0.33)], vec![]),
                 _ => Case::new("Clip", vec![x, Given::Number(-0.45)], vec![]),
             }
         };

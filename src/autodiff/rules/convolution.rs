@@ -4,7 +4,7 @@
 //! places, and so do strides and dilations (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
 
 #[cfg(test)]
-use super::super::tests::{Case, Given};
+use super::super::tests::{Case, Given, Kind};
 use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
 use super::window::Sliding;
 #[cfg(test)]
@@ -110,7 +110,7 @@ impl Rule for Conv {
                 }
                 _ => {}
             }
-            Case::new("Conv", given, attributes).linear()
+            Case::new("Conv", given, attributes).kind(Kind::Linear)
         };
         windows().prop_map(case).boxed()
     }
@@ -166,7 +166,7 @@ impl Rule for ConvTranspose {
             if window.strides.iter().all(|&stride| stride == 2) {
                 attributes.push(ints("output_padding", vec![1; window.kernel.len()]));
             }
-            Case::new("ConvTranspose", given, attributes).linear()
+            Case::new("ConvTranspose", given, attributes).kind(Kind::Linear)
         };
         windows().prop_map(case).boxed()
     }

@@ -1,7 +1,7 @@
 //! Functions of each element by itself: `dx = g ∘ f'(x)`.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given, shapes};
+use super::super::tests::{Case, Given, Kind, shapes};
 use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::{float, string};
@@ -235,7 +235,7 @@ impl Rule for Elementwise {
         let operator = self.operators[0];
         let [least, most] = match operator {
             "Log" | "Sqrt" | "Reciprocal" => [0.5, 2.0],
-            "HardSigmoid" | "HardSwish" => [-5.0, 5.0],
+            "HardSigmoid" | "HardSwish" => [-5.0, 5.37],
             _ => [-2.0, 2.0],
         };
         let case = move |(shape, other): (Vec<usize>, bool)| {
@@ -244,7 +244,9 @@ impl Rule for Elementwise {
                 "HardSigmoid" if other => vec![float("alpha", 0.3), float("beta", 0.4)],
                 _ => vec![],
             };
-            Case::new(operator, vec![Given::Floats(shape, least, most)], attributes)
+            let kind =
+                if matches!(operator, "Abs" | "HardSigmoid" | "HardSwish") { Kind::Kinked } else { Kind::Smooth };
+            Case::new(operator, vec![Given::Floats(shape, least, most)], attributes).kind(kind)
         };
         (shapes(1..4), any::<bool>()).prop_map(case).boxed()
     }

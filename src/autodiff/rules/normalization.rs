@@ -4,7 +4,7 @@
 //! Normalization", 2015, section 3; here without the batch): `dx = r (h − mean h − x̂ mean(h ∘ x̂))`.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given, shapes};
+use super::super::tests::{Case, Given, Kind, shapes};
 use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::{float, int};
@@ -270,7 +270,7 @@ impl Rule for InstanceNormalization {
             let channels = vec![shape[1]];
             let given =
                 vec![Given::floats(&shape), Given::Floats(channels.clone(), 0.5, 1.5), Given::floats(&channels)];
-            Case::new("InstanceNormalization", given, vec![float("epsilon", 0.01)])
+            Case::new("InstanceNormalization", given, vec![float("epsilon", 0.01)]).kind(Kind::Smooth)
         };
         shapes(3..5).prop_map(case).boxed()
     }
@@ -323,7 +323,11 @@ impl Rule for GroupNormalization {
             let scaled = vec![if of_channels { shape[1] } else { groups }];
             let given = vec![Given::floats(&shape), Given::Floats(scaled.clone(), 0.5, 1.5), Given::floats(&scaled)];
             let attributes = vec![float("epsilon", 0.01), int("num_groups", groups as i64)];
-            Case::new("GroupNormalization", given, attributes).opset(if of_channels { 21 } else { 20 })
+            Case::new("GroupNormalization", given, attributes)
+                .opset(if of_channels { 21 } else { 20 })
+                .kind(Kind::Smooth)
+                // It normalises in float32, whatever the type.
+                .single(true)
         };
         (shapes(3..5), any::<bool>()).prop_map(case).boxed()
     }

@@ -1,5 +1,6 @@
 //! Values put together and taken apart along axes: Concat, Split, Slice, Pad, Expand.
 
+use super::super::emit::TO_THE_END;
 #[cfg(test)]
 use super::super::tests::{Case, Given, axes, shapes};
 use super::super::{Applied, Emit, Extent, Known, OutputGradients, Refusal, Rule, Value};
@@ -169,7 +170,7 @@ impl Rule for Slice {
             gradient = match x.shape[axis] {
                 Extent::Fixed(extent) => Taken::of(extent, start, end, step).put_back(&gradient, (axis, x), emit),
                 // All of it, whatever it is.
-                Extent::Dynamic if start == 0 && step == 1 && end >= i64::from(i32::MAX) => gradient,
+                Extent::Dynamic if start == 0 && step == 1 && end >= TO_THE_END => gradient,
                 Extent::Dynamic => {
                     return Err(Refusal::new(format!("the extent of axis {axis} is not always the same")));
                 }
@@ -288,7 +289,7 @@ impl Rule for Pad {
                 node.input(0)?.shape.axis(axis).ok_or_else(|| Refusal::new("it names an axis that its input lacks"))?;
             let (before, behind) = (given[at], given[axes.len() + at]);
             if before > 0 || behind > 0 {
-                let end = if behind > 0 { -behind } else { i64::MAX };
+                let end = if behind > 0 { -behind } else { TO_THE_END };
                 gradient = emit.slice(&gradient, axis, before.max(0)..end, 1);
             }
             (cut[axis], cut[rank + axis]) = ((-before).max(0), (-behind).max(0));

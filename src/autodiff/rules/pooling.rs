@@ -1,7 +1,7 @@
 //! Pooling: the largest or the mean of what is under a window, or of all of a channel.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given};
+use super::super::tests::{Case, Given, Kind};
 use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
 use super::window::Sliding;
 use crate::model::fragment::string;
@@ -82,7 +82,7 @@ impl Rule for AveragePool {
     fn cases(&self) -> BoxedStrategy<Case> {
         let case = |((x, mut attributes), all): ((Vec<usize>, Vec<crate::model::proto::AttributeProto>), bool)| {
             attributes.push(int("count_include_pad", i64::from(all)));
-            Case::new("AveragePool", vec![Given::floats(&x)], attributes).linear()
+            Case::new("AveragePool", vec![Given::floats(&x)], attributes).kind(Kind::Linear)
         };
         (windows(), any::<bool>()).prop_map(case).boxed()
     }
@@ -94,6 +94,11 @@ impl Rule for AveragePool {
         emit: &mut Emit<'_>,
     ) -> Result<Vec<Option<Value>>, Refusal> {
         let (g, x, window) = (outputs.only()?, node.input(0)?, window(node)?);
+        if window.leaves_gaps() && node.proto().string("auto_pad", "NOTSET").starts_with("SAME") {
+            return Err(Refusal::new(
+                "it pads evenly with strides larger than its window, which engines do in several ways",
+            ));
+        }
         if window.overhangs() {
             return Err(Refusal::new("a window reaches beyond the pads (ceil_mode)"));
         }
@@ -199,10 +204,11 @@ fn windows() -> impl Strategy<Value = (Vec<usize>, Vec<crate::model::proto::Attr
         );
         (1..3_usize, 1..3_usize, lists, 0..3_usize).prop_map(|(samples, channels, (extents, kernel, strides), pads)| {
             let half: Vec<i64> = kernel.iter().map(|&kernel| kernel / 2).collect();
-            let mut attributes = vec![ints("kernel_shape", kernel), ints("strides", strides)];
+            let mut attributes = vec![ints("kernel_shape", kernel.clone()), ints("strides", strides.clone())];
             match pads {
-                0 => {}
-                1 => attributes.push(string("auto_pad", "SAME_UPPER")),
+                1 if kernel.iter().zip(&strides).all(|(kernel, stride)| kernel >= stride) => {
+                    attributes.push(string("auto_pad", "SAME_UPPER"));
+                }
                 _ => {
                     attributes.push(ints("pads", half.iter().copied().chain(half.iter().map(|&pad| (pad - 1).max(0)))))
                 }

@@ -4,7 +4,7 @@
 //! the same attributes, so that every mode and every convention for coordinates has the gradient that belongs to it.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given};
+use super::super::tests::{Case, Given, Kind};
 use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::string;
@@ -45,13 +45,13 @@ impl Rule for Resize {
             if by_scale {
                 let scales = [1.0, 1.0, 2.0, 1.5];
                 return Case::new("Resize", vec![x, Given::Nothing, Given::Singles(scales.to_vec())], attributes)
-                    .linear()
+                    .kind(Kind::Linear)
                     .single(true);
             }
             let sizes = Given::integers(&[1, 2, targets[0] as i64, targets[1] as i64]);
             Case::new("Resize", vec![x, Given::Nothing, Given::Nothing, sizes], attributes)
                 .open(&[])
-                .linear()
+                .kind(Kind::Linear)
                 .single(true)
         };
         (modes, [2..5_usize, 2..5_usize], [2..7_usize, 2..7_usize], any::<bool>()).prop_map(case).boxed()

@@ -103,6 +103,11 @@ impl Sliding {
         (0..self.kernel.len()).all(|axis| reaches(axis) <= self.strides[axis])
     }
 
+    /// Whether some entries are under the window at no stop.
+    pub(super) fn leaves_gaps(&self) -> bool {
+        (0..self.kernel.len()).any(|axis| self.kernel[axis] < self.strides[axis])
+    }
+
     /// For each stop, how many entries that are no pads are under the window.
     pub(super) fn counts(&self) -> ndarray::ArrayD<f64> {
         let axes = self.kernel.len();

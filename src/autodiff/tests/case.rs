@@ -40,6 +40,17 @@ impl Given {
     }
 }
 
+/// How far the inputs of a function can be moved to find its slopes: the further, the fewer digits are lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// As far as one likes: it is linear in each input.
+    Linear,
+    /// A little: it has no kinks.
+    Smooth,
+    /// Less than what lies between two inputs: it has kinks, or chooses the largest.
+    Kinked,
+}
+
 /// A node, and what it is given.
 #[derive(Clone, Debug)]
 pub struct Case {
@@ -59,8 +70,8 @@ pub struct Case {
     pub seed: u64,
     /// Whether the node is one of float32 alone.
     pub single: bool,
-    /// Whether the node is linear in each input.
-    pub linear: bool,
+    /// How far its inputs can be moved.
+    pub kind: Kind,
 }
 
 impl Case {
@@ -70,7 +81,7 @@ impl Case {
             Some(Given::Floats(shape, ..)) if !shape.is_empty() => vec![0],
             _ => vec![],
         };
-        Self { operator, given, attributes, outputs: 1, opset: 20, open, seed: 1, single: false, linear: false }
+        Self { operator, given, attributes, outputs: 1, opset: 20, open, seed: 1, single: false, kind: Kind::Kinked }
     }
 
     /// The inputs of which the first axis is open.
@@ -93,17 +104,27 @@ impl Case {
         Self { single, ..self }
     }
 
-    /// Linear in each input, so that a large difference gives the slope as well as a small one, and loses fewer digits.
-    pub fn linear(self) -> Self {
-        Self { linear: true, ..self }
+    /// Of a function of that kind.
+    pub fn kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// How far inputs are moved to find a slope.
     pub(super) fn step(&self, element: ElementType) -> f64 {
-        match element {
-            _ if self.linear => 0.25,
-            ElementType::Float64 => 1e-4,
-            _ => 0.003,
+        match (self.kind, element) {
+            (Kind::Linear, _) => 0.25,
+            (_, ElementType::Float64) => 1e-4,
+            (Kind::Smooth, _) => 0.03,
+            (Kind::Kinked, _) => 0.003,
+        }
+    }
+
+    /// How many digits quotients of differences in float32 have lost.
+    pub(super) fn tolerance(&self) -> f64 {
+        match self.kind {
+            Kind::Linear => 2e-5,
+            Kind::Smooth => 2e-4,
+            Kind::Kinked => 2e-3,
         }
     }
 

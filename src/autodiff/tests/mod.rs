@@ -3,7 +3,7 @@
 mod case;
 mod differences;
 
-pub use case::{Case, Given, axes, shapes};
+pub use case::{Case, Given, Kind, axes, shapes};
 
 use super::{RULES, Rule};
 use differences::{Outcome, check};
@@ -12,10 +12,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Cases of each operator.
-const CASES: usize = 12;
+const CASES: usize = 8;
 
 /// Operators of which tract cannot run some case, or the gradients of it.
-const NOT_ON_TRACT: &[&str] = &[];
+const NOT_ON_TRACT: &[&str] = &["BatchNormalization", "Celu", "Gather", "MatMul", "Resize"];
 
 fn runner() -> TestRunner {
     let random = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
