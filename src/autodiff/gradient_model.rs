@@ -23,46 +23,62 @@ pub enum Respect {
     Named(Regex),
 }
 
+/// What is differentiated.
+#[derive(Clone, Copy, Debug)]
+pub enum Objective<'a> {
+    /// A loss that is added behind these scores.
+    Loss(&'a str, Loss),
+    /// A number that the model computes.
+    Value(&'a str),
+}
+
 /// A model with gradients among its outputs.
 #[derive(Clone, Debug)]
 pub struct GradientModel {
     /// The serialised model. Its external data is where the original's is.
     pub bytes: Vec<u8>,
-    /// What was added besides gradients.
-    pub ports: LossPorts,
+    /// What was added for a loss.
+    pub ports: Option<LossPorts>,
     /// The output of each gradient, after what it is the gradient in.
     pub gradients: Vec<(String, String)>,
-    /// What was named, and has no part in the loss.
+    /// What was named, and has no part in what is differentiated.
     pub unused: Vec<String>,
 }
 
 impl GradientModel {
-    /// That of a model whose scores are that value. `extents`: of open axes by their symbols.
+    /// That of a model. `extents`: of open axes by their symbols.
     ///
     /// # Errors
     /// [`AutodiffError`].
     pub fn of(
         model: &Model,
         engine: &dyn Engine,
-        (scores, loss): (&str, Loss),
+        objective: Objective<'_>,
         respect: &Respect,
         extents: &BTreeMap<String, usize>,
     ) -> Result<Self, AutodiffError> {
         let plain = again(model, inlined(model.bytes(), model.folder())?)?;
         let graph = GraphIndex::new(&plain)?;
-        let (bytes, ports) = with_loss(&graph, engine, scores, loss, extents)?;
         let candidates = candidates(&graph, respect)?;
-        let with_loss = again(model, bytes.into())?;
-        let graph = GraphIndex::new(&with_loss)?;
-        let leads = leading_to(&graph, &ports.loss);
+        let (differentiated, ports) = match objective {
+            Objective::Value(_) => (None, None),
+            Objective::Loss(scores, loss) => {
+                let (bytes, ports) = with_loss(&graph, engine, scores, loss, extents)?;
+                (Some(again(model, bytes.into())?), Some(ports))
+            }
+        };
+        let graph = GraphIndex::new(differentiated.as_ref().unwrap_or(&plain))?;
+        let target = match (&ports, objective) {
+            (Some(ports), _) => &ports.loss,
+            (None, Objective::Value(target) | Objective::Loss(target, _)) => target,
+        };
+        let leads = leading_to(&graph, target);
         let (wrt, unused): (Vec<String>, Vec<String>) =
             candidates.into_iter().partition(|name| leads.contains(name.as_str()));
         if wrt.is_empty() {
-            return Err(AutodiffError::Target(
-                "the loss depends on nothing of what gradients are asked for".to_owned(),
-            ));
+            return Err(AutodiffError::Target(format!("{target} depends on nothing of what gradients are asked for")));
         }
-        let wanted = Wanted { target: &ports.loss, wrt: &wrt, extents };
+        let wanted = Wanted { target, wrt: &wrt, extents };
         let mut found = differentiate(&graph, engine, &wanted)?;
         let mut gradients = Vec::with_capacity(wrt.len());
         for (name, gradient) in wrt.into_iter().zip(&found.gradients) {

@@ -21,7 +21,7 @@ mod training_step;
 
 pub use emit::Emit;
 pub use error::{AutodiffError, Refusal};
-pub use gradient_model::{GradientModel, Respect};
+pub use gradient_model::{GradientModel, Objective, Respect};
 pub use known::{Knowledge, Known, Value};
 pub use loss::{Loss, LossPorts, Targets, with_loss};
 pub use optimizers::{AdamW, Optimizer, Sgd, Step, Updated};

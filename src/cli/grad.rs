@@ -3,12 +3,13 @@
 use super::Answer;
 use super::options::{EngineArgs, InterfaceArgs};
 use super::ui::{Ui, table};
-use crate::autodiff::{GradientModel, Loss, Respect, Targets};
+use crate::autodiff::{GradientModel, Loss, Objective, Respect, Targets};
 use crate::engine::Runnable;
 use crate::error::Error;
 use crate::model::{Classifier, GraphIndex, Link, Model, ModelError, write_atomically};
 use crate::paths::parent;
 use crate::progress::Observer;
+use bytes::Bytes;
 use clap::{Args, ValueEnum};
 use regex::Regex;
 use std::collections::BTreeMap;
@@ -34,6 +35,9 @@ pub(super) struct GradArgs {
     /// With respect to what: `weights` (all that can be learnt), `inputs`, or the names that a regular expression matches
     #[arg(long, value_name = "WHAT")]
     wrt: RespectArg,
+    /// Differentiate this value of the model, one number, in the place of a cross-entropy
+    #[arg(long, value_name = "VALUE", conflicts_with_all = ["against", "sample_weights", "logits"])]
+    of: Option<String>,
     /// What samples are held against: `labels`, or `targets` with a probability of each class
     #[arg(long, value_enum, default_value_t = Against::Labels)]
     against: Against,
@@ -103,27 +107,36 @@ impl FromStr for ExtentArg {
 pub(super) fn run(args: &GradArgs, ui: &Ui) -> Result<Answer, Error> {
     let model = Model::open(&args.input)?;
     check_output(args, &model)?;
-    let head = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?.head;
     let engine = args.engine.open(ui)?;
-    let loss = Loss {
-        link: head.link.unwrap_or(Link::Softmax),
-        targets: match args.against {
-            Against::Labels => Targets::Labels,
-            Against::Targets => Targets::Probabilities,
-        },
-        weighted: args.sample_weights,
+    let head;
+    let objective = match &args.of {
+        Some(value) => Objective::Value(value),
+        None => {
+            head = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?.head;
+            Objective::Loss(&head.value, args.loss(head.link.unwrap_or(Link::Softmax)))
+        }
     };
     let extents: BTreeMap<String, usize> = args.extents.iter().map(|of| (of.axis.clone(), of.extent)).collect();
-    let made = GradientModel::of(&model, engine.as_ref(), (&head.value, loss), &args.wrt.0, &extents)?;
+    let made = GradientModel::of(&model, engine.as_ref(), objective, &args.wrt.0, &extents)?;
     if !made.unused.is_empty() {
-        ui.warn(&format!("the loss does not depend on {}", made.unused.join(", ")));
+        ui.warn(&format!("nothing that is differentiated depends on {}", made.unused.join(", ")));
     }
     // What no engine can load is not written.
-    let bytes = bytes::Bytes::from(made.bytes.clone());
+    let bytes = Bytes::from(made.bytes.clone());
     engine.load(Runnable { bytes, folder: model.folder() })?;
     write_atomically(&args.output, |file| file.write_all(&made.bytes))?;
     ui.summary(&text(args, &made));
     Ok(Answer::Yes)
+}
+
+impl GradArgs {
+    fn loss(&self, link: Link) -> Loss {
+        let targets = match self.against {
+            Against::Labels => Targets::Labels,
+            Against::Targets => Targets::Probabilities,
+        };
+        Loss { link, targets, weighted: self.sample_weights }
+    }
 }
 
 /// External data is found beside the model alone.
@@ -141,10 +154,14 @@ fn check_output(args: &GradArgs, model: &Model) -> Result<(), Error> {
 
 fn text(args: &GradArgs, made: &GradientModel) -> String {
     let mut text = String::new();
-    let inputs: Vec<&str> = std::iter::once(&*made.ports.targets).chain(made.ports.weights.as_deref()).collect();
-    let _ = writeln!(text, "wrote    {}, {} bytes", args.output.display(), made.bytes.len());
-    let _ = writeln!(text, "inputs   {} (added)", inputs.join(", "));
-    let _ = writeln!(text, "outputs  {}, {} (added), and gradients:", made.ports.loss, made.ports.losses);
-    let rows = made.gradients.iter().map(|(name, output)| vec![name.clone(), output.clone()]);
-    text + &table(&["of the loss in", "is"], &[], rows)
+    let _ = writeln!(text, "{} gives besides what {} gives:", args.output.display(), args.input.display());
+    let row = |output: &str, what: String| vec![output.to_owned(), what];
+    let mut rows = Vec::new();
+    if let Some(ports) = &made.ports {
+        let fed: Vec<&str> = std::iter::once(&*ports.targets).chain(ports.weights.as_deref()).collect();
+        let of = format!("the mean loss of samples; takes {} as well", fed.join(" and "));
+        rows.extend([row(&ports.loss, of), row(&ports.losses, "the loss of each sample".to_owned())]);
+    }
+    rows.extend(made.gradients.iter().map(|(name, output)| row(output, format!("the gradient in {name}"))));
+    text + &table(&["output", "is"], &[], rows)
 }

@@ -9,6 +9,7 @@ mod clothing;
 mod detect;
 mod diff;
 mod fuzz;
+mod gradients;
 mod html;
 mod influence;
 mod inputs_outputs;
