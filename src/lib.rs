@@ -10,6 +10,8 @@
 //!                    store/     where partial results lie: files, object stores
 //!                    methods/   a correction: evidence in, weight patches out; pure; one file each
 //!                    refine/    what follows a correction: recalibration, a new head; pure
+//!                    autodiff/  gradients as more nodes of a model: one file a family of operators
+//!                    train/     training steps as one graph, and what drives them over data
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
@@ -25,7 +27,8 @@
 //!
 //! What can be extended is an ordered slice that `--help`, docs and tests are derived from: [`data::READERS`],
 //! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`refine::FITS`], [`linalg::SOLVERS`],
-//! [`pipeline::PRESETS`], [`golden::FORMATS`], [`check::RULES`].
+//! [`pipeline::PRESETS`], [`golden::FORMATS`], [`check::RULES`],
+//! [`autodiff::RULES`].
 //!
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.
 
@@ -54,4 +57,5 @@ pub mod report;
 pub mod search;
 pub mod store;
 pub mod tensor;
+pub mod train;
 pub mod verify;

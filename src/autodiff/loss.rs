@@ -95,14 +95,14 @@ impl Writer<'_, '_> {
         // A score each where there is no axis of classes, and without axes behind it.
         let rows = emit.reshape(&scores.value, &[0, -1]);
         let rows = emit.cast(&rows, self.element);
-        let single = loss.link == Link::Sigmoid
-            && scores.shape.fixed_from(1).is_some_and(|of| of.iter().product::<usize>() == 1);
-        let targets = self.targets(&rows, loss.targets, single);
+        let classes = scores.shape.fixed_from(1).map(|of| of.iter().product::<usize>());
+        let single = loss.link == Link::Sigmoid && classes == Some(1);
+        let targets = self.targets(&rows, loss.targets, classes, single);
         let losses = self.losses(&rows, &targets, loss.link);
         self.name(&losses, &self.ports.losses.clone());
         let weighed = match self.ports.weights.clone() {
             Some(weights) => {
-                let weights = self.input(&weights, self.element, 1);
+                let weights = self.input(&weights, self.element, &[]);
                 self.emit.mul(&losses, &weights)
             }
             None => losses,
@@ -113,12 +113,12 @@ impl Writer<'_, '_> {
     }
 
     /// A probability of each class for each sample.
-    fn targets(&mut self, rows: &Value, targets: Targets, single: bool) -> Value {
+    fn targets(&mut self, rows: &Value, targets: Targets, classes: Option<usize>, single: bool) -> Value {
         let name = self.ports.targets.clone();
         if targets == Targets::Probabilities {
-            return self.input(&name, self.element, 2);
+            return self.input(&name, self.element, &[classes]);
         }
-        let labels = self.input(&name, ElementType::Int64, 1);
+        let labels = self.input(&name, ElementType::Int64, &[]);
         let (emit, element) = (&mut self.emit, self.element);
         if single {
             let columns = emit.reshape(&labels, &[-1, 1]);
@@ -153,10 +153,12 @@ impl Writer<'_, '_> {
         emit.unary("Neg", &sum)
     }
 
-    fn input(&mut self, name: &str, element: ElementType, rank: usize) -> Value {
+    /// An input with the samples as its first axis; the extents of the others, where they are known.
+    fn input(&mut self, name: &str, element: ElementType, further: &[Option<usize>]) -> Value {
         let batch = DimensionProto { dim_value: None, dim_param: Some("batch".to_owned()) };
-        let mut dim = vec![DimensionProto::default(); rank];
-        dim[0] = batch;
+        let extent =
+            |extent: &Option<usize>| DimensionProto { dim_value: extent.map(|extent| extent as i64), dim_param: None };
+        let dim = std::iter::once(batch).chain(further.iter().map(extent)).collect();
         self.emit.additions().to(MAIN).named_input(name, element, TensorShapeProto { dim });
         Value { name: name.to_owned(), element }
     }

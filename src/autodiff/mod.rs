@@ -9,29 +9,24 @@ mod error;
 mod gradient_model;
 mod known;
 mod loss;
-mod optimizers;
 mod parameters;
 mod path;
 mod reverse;
 mod rule;
 mod rules;
 mod shape;
-mod trainer;
-mod training_step;
 
 pub use emit::Emit;
 pub use error::{AutodiffError, Refusal};
 pub use gradient_model::{GradientModel, Objective, Respect};
 pub use known::{Knowledge, Known, Value};
 pub use loss::{Loss, LossPorts, Targets, with_loss};
-pub use optimizers::{AdamW, Optimizer, Sgd, Step, Updated};
 pub use parameters::parameters;
+pub use path::leading_to;
 pub use reverse::{Differentiated, Wanted, differentiate};
 pub use rule::{Applied, OutputGradients, Rule};
 pub use rules::RULES;
 pub use shape::{Extent, Shape};
-pub use trainer::Trainer;
-pub use training_step::{Training, TrainingStep};
 
 #[cfg(test)]
 pub mod tests;

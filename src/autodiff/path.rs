@@ -39,7 +39,7 @@ impl Path {
 }
 
 /// The values of the main graph that another one depends on, itself among them.
-pub(super) fn leading_to<'g>(graph: &'g GraphIndex<'_>, target: &'g str) -> BTreeSet<&'g str> {
+pub fn leading_to<'g>(graph: &'g GraphIndex<'_>, target: &'g str) -> BTreeSet<&'g str> {
     let mut leads = BTreeSet::from([target]);
     for &at in graph.scope(MAIN).nodes.iter().rev() {
         let node = graph.node(at);

@@ -6,12 +6,12 @@ use crate::tensor::{NamedTensor, Tensor};
 use std::borrow::Cow;
 
 /// The tensors of one run.
-pub(super) struct Feed<'a> {
+pub(crate) struct Feed<'a> {
     tensors: Vec<(&'a str, Cow<'a, Tensor>)>,
     /// The number of samples of the batch.
-    pub(super) samples: usize,
+    pub(crate) samples: usize,
     /// The number of samples that are fed: with those that fill the batch up.
-    pub(super) size: usize,
+    pub(crate) size: usize,
 }
 
 impl<'a> Feed<'a> {
@@ -19,7 +19,7 @@ impl<'a> Feed<'a> {
     ///
     /// # Errors
     /// [`EvidenceError::Model`] where a constant does not fit beside them.
-    pub(super) fn new(classifier: &'a Classifier, batch: &'a [NamedTensor]) -> Result<Self, EvidenceError> {
+    pub(crate) fn new(classifier: &'a Classifier, batch: &'a [NamedTensor]) -> Result<Self, EvidenceError> {
         let samples = batch.iter().find_map(|input| input.tensor.shape().first().copied()).unwrap_or(0);
         let size = classifier.batch.unwrap_or(samples);
         let mut tensors: Vec<(&str, Cow<'_, Tensor>)> = Vec::new();
@@ -37,7 +37,7 @@ impl<'a> Feed<'a> {
     }
 
     /// As a session takes them.
-    pub(super) fn inputs(&self) -> Vec<(&str, &Tensor)> {
+    pub(crate) fn inputs(&self) -> Vec<(&str, &Tensor)> {
         self.tensors.iter().map(|(name, tensor)| (*name, tensor.as_ref())).collect()
     }
 }

@@ -8,6 +8,7 @@ mod class_moments;
 mod error;
 mod feature_rows;
 mod feed;
+pub(crate) use feed::Feed;
 mod forward;
 mod link;
 mod moments;

@@ -2,15 +2,21 @@
 
 use crate::net::Net;
 use crate::oracle::{npz, record, unpacked};
-use crate::support::{Bench, model, repository};
+use crate::support::{Bench, data, model, repository};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
-use onnx_sap::autodiff::{AdamW, Loss, Optimizer, RULES, Sgd, Targets, Trainer, Training, parameters};
+use onnx_sap::autodiff::{Loss, RULES, Targets, parameters};
+use onnx_sap::data::{Preprocessing, Spec};
 use onnx_sap::engine::ort::OrtEngine;
 use onnx_sap::engine::tract::TractEngine;
 use onnx_sap::engine::{Device, Engine, Runnable, runtime};
-use onnx_sap::model::{GraphIndex, Link, Model};
+use onnx_sap::error::Error;
+use onnx_sap::evidence::{BadLimit, Forward, predict};
+use onnx_sap::model::{Classifier, GraphIndex, Interface, Link, Model};
+use onnx_sap::partial::WorkFolder;
+use onnx_sap::pipeline::Prepared;
 use onnx_sap::progress::Silent;
-use onnx_sap::tensor::{ElementType, Tensor};
+use onnx_sap::tensor::{ElementType, NamedTensor, Tensor};
+use onnx_sap::train::{AdamW, Examples, Fitted, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -255,4 +261,55 @@ fn the_rules_of_the_docs_are_those_of_the_registry() {
         return;
     }
     assert!(held == wanted, "write the table with `UPDATE_README=1 cargo test --test suite gradients`:\n{wanted}");
+}
+
+/// A training of the mlp on a thousand images, validated on the noisy validation set. `stop`: before which validation it is cut off.
+fn fitted(work: Option<&WorkFolder>, stop: Option<usize>) -> Result<Fitted, Error> {
+    let (model, engine) = (Model::open(&model("mlp"))?, onnx_runtime());
+    let graph = GraphIndex::new(&model)?;
+    let classifier = Classifier::of(&graph, &Interface::default())?;
+    let open = |split: &str| {
+        let spec = Spec::parse(&data(split), Path::new("."))?;
+        Prepared::open(&spec, &Preprocessing::default(), &classifier, &Silent)
+    };
+    let (train, held_out) = (open("train")?, open("val")?);
+    let training = Training {
+        scores: "logits",
+        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false },
+        optimizer: &Sgd { momentum: 0.9, weight_decay: 5e-3, nesterov: false },
+        most_norm: None,
+        parameters: &parameters(&graph),
+        extents: &BTreeMap::new(),
+    };
+    let mut trainer = Trainer::new(&model, &engine, &training)?;
+    let mut validations = 0;
+    let mut validate = |parameters: &[NamedTensor]| {
+        if stop == Some(validations) {
+            return Err(Error::Usage("stopped".into()));
+        }
+        validations += 1;
+        let bytes = model.with_patches(&patches(&graph, parameters)?)?.into();
+        let mut forward = Forward::load(&engine, &classifier, &bytes, model.folder())?;
+        let samples: Vec<usize> = (0..500).collect();
+        let batch = (samples.as_slice(), 100);
+        let scores =
+            predict(&mut forward, &held_out.stream(None), batch, BadLimit::default(), &Silent, &mut |_| false)?;
+        Ok(scores.quality().accuracy)
+    };
+    let samples: Vec<usize> = (0..1030).collect();
+    let examples = Examples { stream: train.stream(None), samples: &samples, classifier: &classifier };
+    let plan = Plan { epochs: 4, batch: 50, rate: 0.01, schedule: Schedule::Cosine, seed: 5, patience: Some(3), work };
+    fit(&mut trainer, &plan, &examples, &mut validate, &Silent)
+}
+
+#[test]
+fn training_is_the_same_for_a_seed_and_goes_on_where_it_was_cut_off() {
+    let whole = fitted(None, None).unwrap();
+    assert_eq!(whole.epochs.len(), 4);
+    assert!(whole.epochs[3].loss < whole.epochs[0].loss, "{:?}", whole.epochs);
+    assert_eq!(fitted(None, None).unwrap(), whole);
+    let bench = Bench::new();
+    let folder = WorkFolder::open(&bench.path("work")).unwrap();
+    fitted(Some(&folder), Some(2)).expect_err("it is cut off after two epochs");
+    assert_eq!(fitted(Some(&folder), None).unwrap(), whole);
 }

@@ -21,7 +21,7 @@ pub(super) enum Outcome {
     NotOnTract(String),
 }
 
-fn onnx_runtime() -> OrtEngine {
+pub(super) fn onnx_runtime() -> OrtEngine {
     static LIBRARY: OnceLock<PathBuf> = OnceLock::new();
     let library = LIBRARY.get_or_init(|| runtime::locate(&Silent, true).expect("the tests need ONNX Runtime").path);
     OrtEngine::open(library, Device::Cpu, Some(1)).expect("ONNX Runtime opens")

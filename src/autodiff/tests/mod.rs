@@ -2,6 +2,7 @@
 
 mod case;
 mod differences;
+mod second;
 
 pub use case::{Case, Given, Kind, axes, shapes};
 

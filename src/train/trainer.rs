@@ -1,11 +1,24 @@
 //! Training step by step: what goes from one step to the next stays where the engine computes.
 
-use super::error::AutodiffError;
-use super::training_step::{Training, TrainingStep};
+use super::step::{Training, TrainingStep};
+use crate::autodiff::AutodiffError;
 use crate::engine::{Carried, Engine, First, Runnable, Session};
-use crate::model::Model;
+use crate::model::{GraphIndex, Model, WeightPatch};
 use crate::tensor::{NamedTensor, Tensor};
 use ndarray::{ArrayD, IxDyn};
+
+/// Parameters as patches of the model that they are of.
+///
+/// # Errors
+/// [`AutodiffError::Target`] where one is no stored tensor of it.
+pub fn patches(graph: &GraphIndex<'_>, parameters: &[NamedTensor]) -> Result<Vec<WeightPatch>, AutodiffError> {
+    let patch = |parameter: &NamedTensor| {
+        let missing = || AutodiffError::Target(format!("the model stores no tensor {}", parameter.name));
+        let constant = graph.constant(&parameter.name).ok_or_else(missing)?.clone();
+        Ok(WeightPatch { constant, values: parameter.tensor.to_f64(), copies: Vec::new() })
+    };
+    parameters.iter().map(patch).collect()
+}
 
 /// A model in training.
 pub struct Trainer {
@@ -56,15 +69,27 @@ impl Trainer {
     /// # Errors
     /// Those of the engine.
     pub fn parameters(&mut self) -> Result<Vec<NamedTensor>, AutodiffError> {
-        let now = self.session.take_carried()?;
-        for (carried, now) in self.carried.iter_mut().zip(now) {
+        let state = self.state()?;
+        let named = |(name, tensor): (&String, Tensor)| NamedTensor { name: name.clone(), tensor };
+        Ok(self.step.parameters.iter().zip(state).map(named).collect())
+    }
+
+    /// All that goes from step to step: the parameters, in their order, what the optimiser keeps, and the number of steps. Training
+    /// can go on.
+    ///
+    /// # Errors
+    /// Those of the engine.
+    pub fn state(&mut self) -> Result<Vec<Tensor>, AutodiffError> {
+        let state = self.session.take_carried()?;
+        self.go_on_from(state.clone());
+        Ok(state)
+    }
+
+    /// Goes on from a state of the same training.
+    pub fn go_on_from(&mut self, state: Vec<Tensor>) {
+        for (carried, now) in self.carried.iter_mut().zip(state) {
             carried.first = First::Values(now);
         }
         self.session.carry(self.carried.clone());
-        let of = |(name, carried): (&String, &Carried)| match &carried.first {
-            First::Values(tensor) => Some(NamedTensor { name: name.clone(), tensor: tensor.clone() }),
-            First::Zeros(..) => None,
-        };
-        Ok(self.step.parameters.iter().zip(&self.carried).filter_map(of).collect())
     }
 }

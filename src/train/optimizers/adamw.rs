@@ -1,7 +1,7 @@
 //! Adam with decoupled weight decay, as torch's `AdamW` has it.
 
-use super::super::emit::Emit;
 use super::{Optimizer, Step, Updated};
+use crate::autodiff::Emit;
 
 /// `m ← β₁ m + (1 − β₁) g`, `v ← β₂ v + (1 − β₂) g²`, `w ← w (1 − rate · d) − rate · m̂ / (√v̂ + ε)`, with `m̂ = m / (1 − β₁ᵗ)` and
 /// `v̂ = v / (1 − β₂ᵗ)` in step t (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019).

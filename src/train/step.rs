@@ -1,12 +1,9 @@
 //! A step of training as one graph: parameters and what the optimiser keeps go in and come out.
 
-use super::emit::Emit;
-use super::error::AutodiffError;
-use super::known::{Known, Value};
-use super::loss::{Loss, LossPorts, with_loss};
 use super::optimizers::{Optimizer, Step};
-use super::path::leading_to;
-use super::reverse::{Differentiated, Wanted, differentiate};
+use crate::autodiff::{
+    AutodiffError, Differentiated, Emit, Known, Loss, LossPorts, Value, Wanted, differentiate, leading_to, with_loss,
+};
 use crate::engine::{Carried, Engine, First};
 use crate::model::{GraphIndex, MAIN, Model, inlined};
 use crate::tensor::{ElementType, Tensor};

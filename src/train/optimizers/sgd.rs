@@ -1,7 +1,7 @@
 //! Stochastic gradient descent with momentum and weight decay, as torch's `SGD` has it.
 
-use super::super::emit::Emit;
 use super::{Optimizer, Step, Updated};
+use crate::autodiff::Emit;
 
 /// `v ← μ v + g + d w`, `w ← w − rate · v`, or with Nesterov's momentum `w ← w − rate · (g + d w + μ v)` (Sutskever et al., "On the
 /// importance of initialization and momentum in deep learning", 2013).

@@ -6,8 +6,7 @@ mod sgd;
 pub use adamw::AdamW;
 pub use sgd::Sgd;
 
-use super::emit::Emit;
-use super::known::{Known, Value};
+use crate::autodiff::{Emit, Known, Value};
 
 /// A step of an optimiser, written as nodes.
 pub trait Optimizer: Sync {
