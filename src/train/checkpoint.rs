@@ -3,6 +3,7 @@
 use super::fit::{Epoch, Fitted};
 use crate::partial::{PartialError, WorkFolder};
 use crate::tensor::{ElementType, NamedTensor, Tensor};
+use ndarray::Array2;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
@@ -22,9 +23,11 @@ pub(super) struct Checkpoint {
 #[derive(Serialize, Deserialize)]
 struct Notes {
     best: usize,
-    epochs: Vec<Epoch>,
     parameters: Vec<String>,
 }
+
+/// The tensor of what came of every epoch: JSON would round it.
+const EPOCHS: &str = "epochs";
 
 /// The key of [`Notes`] among the file's metadata.
 const NOTES: &str = "training";
@@ -63,7 +66,10 @@ impl Checkpoint {
         let best = notes.parameters.iter().enumerate();
         let best = best.map(|(at, name)| Ok(NamedTensor { name: name.clone(), tensor: tensor(format!("best.{at}"))? }));
         let parameters = best.collect::<Result<_, String>>()?;
-        Ok(Self { state, fitted: Fitted { parameters, best: notes.best, epochs: notes.epochs } })
+        let epochs = tensor(EPOCHS.to_owned())?.to_f64();
+        let epochs: Vec<f64> = epochs.into_iter().collect();
+        let epochs = epochs.chunks_exact(2).map(|pair| Epoch { loss: pair[0], validation: pair[1] }).collect();
+        Ok(Self { state, fitted: Fitted { parameters, best: notes.best, epochs } })
     }
 
     /// Takes the place of what the folder has kept.
@@ -74,11 +80,13 @@ impl Checkpoint {
         let best = self.fitted.parameters.iter().enumerate();
         let best = best.map(|(at, parameter)| (format!("best.{at}"), &parameter.tensor));
         let state = self.state.iter().enumerate().map(|(at, tensor)| (format!("state.{at}"), tensor));
+        let epochs = self.fitted.epochs.iter().map(|epoch| [epoch.loss, epoch.validation]).collect::<Vec<_>>();
+        let epochs = Tensor::Float64(Array2::from(epochs).into_dyn());
+        let all = state.chain(best).chain([(EPOCHS.to_owned(), &epochs)]);
         let tensors: Vec<(String, &Tensor, Vec<u8>)> =
-            state.chain(best).map(|(name, tensor)| (name, tensor, tensor.to_little_endian())).collect();
+            all.map(|(name, tensor)| (name, tensor, tensor.to_little_endian())).collect();
         let notes = Notes {
             best: self.fitted.best,
-            epochs: self.fitted.epochs.clone(),
             parameters: self.fitted.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
         };
         folder.replace(FILE, |path| {

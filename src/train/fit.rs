@@ -46,7 +46,7 @@ pub struct Examples<'a> {
 }
 
 /// What came of an epoch.
-#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Epoch {
     /// The mean loss of its steps, each before its update.
     pub loss: f64,
