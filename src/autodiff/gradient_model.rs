@@ -4,6 +4,7 @@ use super::error::AutodiffError;
 use super::loss::{Loss, LossPorts, with_loss};
 use super::parameters::parameters;
 use super::path::leading_to;
+use super::per_sample::{LastLayer, add_norms};
 use super::reverse::{Wanted, differentiate};
 use crate::engine::Engine;
 use crate::model::{GraphIndex, Model, ModelError, inlined};
@@ -28,6 +29,8 @@ pub enum Respect {
 pub enum Objective<'a> {
     /// A loss that is added behind these scores.
     Loss(&'a str, Loss),
+    /// The same, and outputs for the norms of the gradients of each sample's own loss: in inputs and in the last layer.
+    LossAndNorms(&'a str, Loss),
     /// A number that the model computes.
     Value(&'a str),
 }
@@ -41,6 +44,8 @@ pub struct GradientModel {
     pub ports: Option<LossPorts>,
     /// The output of each gradient, after what it is the gradient in.
     pub gradients: Vec<(String, String)>,
+    /// The output of the norms of each sample's gradients, after what these are in.
+    pub norms: Vec<(String, String)>,
     /// What was named, and has no part in what is differentiated.
     pub unused: Vec<String>,
 }
@@ -62,7 +67,7 @@ impl GradientModel {
         let candidates = candidates(&graph, respect)?;
         let (differentiated, ports) = match objective {
             Objective::Value(_) => (None, None),
-            Objective::Loss(scores, loss) => {
+            Objective::Loss(scores, loss) | Objective::LossAndNorms(scores, loss) => {
                 let (bytes, ports) = with_loss(&graph, engine, scores, loss, extents)?;
                 (Some(again(model, bytes.into())?), Some(ports))
             }
@@ -70,7 +75,9 @@ impl GradientModel {
         let graph = GraphIndex::new(differentiated.as_ref().unwrap_or(&plain))?;
         let target = match (&ports, objective) {
             (Some(ports), _) => &ports.loss,
-            (None, Objective::Value(target) | Objective::Loss(target, _)) => target,
+            (None, Objective::Value(target) | Objective::Loss(target, _) | Objective::LossAndNorms(target, _)) => {
+                target
+            }
         };
         let leads = leading_to(&graph, target);
         let (wrt, unused): (Vec<String>, Vec<String>) =
@@ -78,7 +85,7 @@ impl GradientModel {
         if wrt.is_empty() {
             return Err(AutodiffError::Target(format!("{target} depends on nothing of what gradients are asked for")));
         }
-        let wanted = Wanted { target, wrt: &wrt, extents };
+        let wanted = Wanted { target, summed: false, wrt: &wrt, extents };
         let mut found = differentiate(&graph, engine, &wanted)?;
         let mut gradients = Vec::with_capacity(wrt.len());
         for (name, gradient) in wrt.into_iter().zip(&found.gradients) {
@@ -89,8 +96,44 @@ impl GradientModel {
             found.emit.name_output(gradient, &output);
             gradients.push((name, output));
         }
-        Ok(Self { bytes: found.emit.into_additions().into_bytes()?, ports, gradients, unused })
+        let bytes = found.emit.into_additions().into_bytes()?;
+        let made = Self { bytes, ports, gradients, norms: Vec::new(), unused };
+        match (objective, &made.ports) {
+            (Objective::LossAndNorms(scores, _), Some(ports)) => {
+                let losses = ports.losses.clone();
+                made.with_norms(model, engine, (scores, &losses), extents)
+            }
+            _ => Ok(made),
+        }
     }
+}
+
+impl GradientModel {
+    fn with_norms(
+        self,
+        model: &Model,
+        engine: &dyn Engine,
+        (scores, losses): (&str, &str),
+        extents: &BTreeMap<String, usize>,
+    ) -> Result<Self, AutodiffError> {
+        let inputs: Vec<String> = of_floats(model).collect();
+        let so_far = again(model, self.bytes.into())?;
+        let graph = GraphIndex::new(&so_far)?;
+        let last = LastLayer::of(&graph, scores);
+        let (bytes, norms) = add_norms(&graph, engine, (losses, &inputs, last.as_ref()), extents)?;
+        if norms.is_empty() {
+            let reason =
+                "no input is of floats and the scores come from no linear layer, so there are no norms to give";
+            return Err(AutodiffError::Target(reason.to_owned()));
+        }
+        Ok(Self { bytes, norms, ..self })
+    }
+}
+
+/// The inputs of floats.
+fn of_floats(model: &Model) -> impl Iterator<Item = String> + use<> {
+    let inputs = model.inputs().into_iter();
+    inputs.filter(|port| port.element.is_some_and(ElementType::is_float)).map(|port| port.name)
 }
 
 /// Other bytes in the place of a model's.
@@ -99,8 +142,7 @@ fn again(model: &Model, bytes: Bytes) -> Result<Model, ModelError> {
 }
 
 fn candidates(graph: &GraphIndex<'_>, respect: &Respect) -> Result<Vec<String>, AutodiffError> {
-    let inputs = graph.model().inputs().into_iter();
-    let inputs = inputs.filter(|port| port.element.is_some_and(ElementType::is_float)).map(|port| port.name);
+    let inputs = of_floats(graph.model());
     let stored = graph.model().graph().initializer.iter();
     let stored = stored.filter(|tensor| ElementType::from_onnx(tensor.data_type).is_some_and(ElementType::is_float));
     let (found, missing): (Vec<String>, _) = match respect {

@@ -3,7 +3,7 @@
 
 use super::emit::Emit;
 use super::error::AutodiffError;
-use super::known::{Knowledge, Value};
+use super::known::{Knowledge, Known, Value};
 use super::path::Path;
 use super::rule::{Applied, OutputGradients, Rule};
 use super::rules;
@@ -17,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Wanted<'a> {
     /// The number that is differentiated: a value of the main graph.
     pub target: &'a str,
+    /// Whether it may hold several numbers, whose sum is differentiated.
+    pub summed: bool,
     /// The inputs, stored tensors or values between that it is differentiated with respect to.
     pub wrt: &'a [String],
     /// Extents of open axes by their symbols, for models that do not take any.
@@ -61,7 +63,7 @@ pub fn differentiate<'g>(
     let known = Knowledge::gather(graph, engine, &values, wanted.extents)?;
     let emit = Emit::new(Additions::new(graph), opset);
     let mut reverse = Reverse { graph, known, emit, parts: BTreeMap::new() };
-    reverse.seed(wanted.target)?;
+    reverse.seed(wanted)?;
     let needs = reverse.needs(&path, wanted.wrt);
     for &at in path.nodes.iter().rev() {
         reverse.through(at, &needs)?;
@@ -86,18 +88,17 @@ struct Reverse<'g> {
 }
 
 impl Reverse<'_> {
-    fn seed(&mut self, target: &str) -> Result<(), AutodiffError> {
+    fn seed(&mut self, wanted: &Wanted<'_>) -> Result<(), AutodiffError> {
+        let target = wanted.target;
         let known = self.known.get(target).filter(|known| known.value.element.is_float());
-        let Some(known) =
-            known.filter(|known| known.shape.fixed().is_some_and(|shape| shape.iter().product::<usize>() == 1))
-        else {
+        let one_number = |known: &&Known| known.shape.fixed().is_some_and(|shape| shape.iter().product::<usize>() == 1);
+        let Some(known) = known.filter(|known| wanted.summed || one_number(known)) else {
             return Err(AutodiffError::Target(format!(
                 "{target} is not one floating-point number, so it has no gradient"
             )));
         };
-        let shape = known.shape.fixed().unwrap_or_default();
-        let one = ndarray::ArrayD::from_elem(shape, 1.0);
-        let seed = self.emit.constant(&crate::tensor::Tensor::from_f64(&one, known.value.element));
+        let one = self.emit.number(1.0, known.value.element);
+        let seed = if known.shape.rank() == 0 { one } else { self.emit.expand_as(&one, known) };
         self.parts.insert(target.to_owned(), vec![seed]);
         Ok(())
     }

@@ -36,7 +36,7 @@ pub(super) struct GradArgs {
     #[arg(long, value_name = "WHAT")]
     wrt: RespectArg,
     /// Differentiate this value of the model, one number, in the place of a cross-entropy
-    #[arg(long, value_name = "VALUE", conflicts_with_all = ["against", "sample_weights", "logits"])]
+    #[arg(long, value_name = "VALUE", conflicts_with_all = ["against", "sample_weights", "norms", "logits"])]
     of: Option<String>,
     /// What samples are held against: `labels`, or `targets` with a probability of each class
     #[arg(long, value_enum, default_value_t = Against::Labels)]
@@ -44,6 +44,10 @@ pub(super) struct GradArgs {
     /// Add an input `weights`: the loss is then the mean of losses times weights
     #[arg(long)]
     sample_weights: bool,
+    /// Add the norms of the gradients of each sample's own loss: an output `NAME_grad_norms` for each input of floats, and one for the
+    /// weight (and bias) of a linear last layer
+    #[arg(long)]
+    norms: bool,
     /// The extent of an open axis, by its name in the model, where the model does not take any; may be repeated
     #[arg(long = "extent", value_name = "AXIS=N")]
     extents: Vec<ExtentArg>,
@@ -113,7 +117,8 @@ pub(super) fn run(args: &GradArgs, ui: &Ui) -> Result<Answer, Error> {
         Some(value) => Objective::Value(value),
         None => {
             head = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?.head;
-            Objective::Loss(&head.value, args.loss(head.link.unwrap_or(Link::Softmax)))
+            let loss = args.loss(head.link.unwrap_or(Link::Softmax));
+            if args.norms { Objective::LossAndNorms(&head.value, loss) } else { Objective::Loss(&head.value, loss) }
         }
     };
     let extents: BTreeMap<String, usize> = args.extents.iter().map(|of| (of.axis.clone(), of.extent)).collect();
@@ -163,5 +168,8 @@ fn text(args: &GradArgs, made: &GradientModel) -> String {
         rows.extend([row(&ports.loss, of), row(&ports.losses, "the loss of each sample".to_owned())]);
     }
     rows.extend(made.gradients.iter().map(|(name, output)| row(output, format!("the gradient in {name}"))));
+    rows.extend(
+        made.norms.iter().map(|(name, output)| row(output, format!("of each sample's gradient in {name} the norm"))),
+    );
     text + &table(&["output", "is"], &[], rows)
 }

@@ -54,7 +54,7 @@ impl TrainingStep {
         let leads = leading_to(&graph, &ports.loss);
         let parameters: Vec<String> =
             training.parameters.iter().filter(|name| leads.contains(name.as_str())).cloned().collect();
-        let wanted = Wanted { target: &ports.loss, wrt: &parameters, extents: training.extents };
+        let wanted = Wanted { target: &ports.loss, summed: false, wrt: &parameters, extents: training.extents };
         let Differentiated { mut emit, gradients, known } = differentiate(&graph, engine, &wanted)?;
         let gradients = match training.most_norm {
             Some(most) => clipped(gradients, most, &mut emit),

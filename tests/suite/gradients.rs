@@ -242,6 +242,32 @@ fn a_gradient_model_weighs_samples_takes_soft_targets_and_is_differentiated_agai
     assert!(ran.stderr.contains("z is not one floating-point number"), "{}", ran.stderr);
 }
 
+/// Of several samples at once what one sample at a time gives.
+#[test]
+fn norms_are_those_of_each_samples_own_gradient() {
+    let (bench, engine, images) = (Bench::new(), onnx_runtime(), images(5).to_f64());
+    let options = "--wrt ^(input|fc3.weight|fc3.bias)$ --norms";
+    bench.run(&format!("grad {} g.onnx {options}", model("lenet").display())).expect(0);
+    let bytes = std::fs::read(bench.path("g.onnx")).unwrap().into();
+    let mut session = engine.load(Runnable { bytes, folder: Path::new("") }).unwrap();
+    let mut run = |samples: std::ops::Range<usize>, wanted: &[&str]| {
+        let labels: Vec<i64> = samples.clone().map(|sample| sample as i64).collect();
+        let labels = Tensor::Int64(ArrayD::from_shape_vec(IxDyn(&[labels.len()]), labels).unwrap());
+        let part = images.slice_axis(Axis(0), Slice::from(samples)).to_owned();
+        let part = Tensor::from_f64(&part, ElementType::Float32);
+        let found = session.run(&[("input", &part), ("labels", &labels)], wanted).unwrap();
+        found.iter().map(Tensor::to_f64).collect::<Vec<_>>()
+    };
+    let all = run(0..5, &["input_grad_norms", "fc3.weight_grad_norms"]);
+    for sample in 0..5 {
+        let one = run(sample..sample + 1, &["input_grad", "fc3.weight_grad", "fc3.bias_grad"]);
+        let square = |at: usize| one[at].iter().map(|value| value * value).sum::<f64>();
+        for (found, wanted) in [(all[0][sample], square(0).sqrt()), (all[1][sample], (square(1) + square(2)).sqrt())] {
+            assert!((found - wanted).abs() <= 1e-5 * wanted, "sample {sample}: {found} for {wanted}");
+        }
+    }
+}
+
 const BEGIN: &str = "<!-- rules: generated from src/autodiff, checked by the test suite -->\n\n";
 const END: &str = "\n<!-- end of rules -->\n";
 
