@@ -83,6 +83,8 @@ fn exactly_the_given_ids_are_forgotten_and_the_report_says_how() {
     let params = &report["params"];
     let told = ["method", "forget", "update", "damping", "with_bias"].map(|name| params[name].clone());
     assert_eq!(told, [json!("influence"), json!(ids.len()), json!("newton"), json!(0.1), json!(true)]);
+    let idle = ["alpha", "alpha_per_layer", "budget", "recalibrate", "head", "max_rows", "moments", "solver"];
+    assert!(idle.iter().all(|name| params.get(name).is_none()), "{params}");
     assert_eq!(report["chosen"]["verdict"], "unjudged");
     let statuses = report["layers"].as_array().unwrap().iter().map(|layer| (&layer["weight"], &layer["status"]));
     let rewritten: Vec<&Value> = statuses.filter(|(_, status)| **status == "rewritten").map(|(name, _)| name).collect();
