@@ -2,7 +2,7 @@
 //! reference models.
 
 use crate::oracle::{npz, record, relative_difference, weights};
-use crate::support::{Bench, data, model, repository, small};
+use crate::support::{Bench, data, model, repository, samples, small};
 use ndarray::ArrayD;
 use onnx_sap::model::proto::{ModelProto, NodeProto};
 use prost::Message;
@@ -199,6 +199,23 @@ fn a_linear_model_forgets_and_is_computed_anew_on_both_engines() {
         let head = bench.report()["chosen"]["head"].clone();
         assert!(head.as_str().unwrap().starts_with("ridge "), "{engine}: {head}");
     }
+}
+
+#[test]
+fn one_feature_is_enough() {
+    let bench = Bench::new();
+    let mut model = ModelProto::decode(std::fs::read(fixture("linear.onnx")).unwrap().as_slice()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    let shape = graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+    shape.dim[1].dim_value = Some(1);
+    let weight = graph.initializer.iter_mut().find(|tensor| tensor.name == "last.weight").unwrap();
+    (weight.dims, weight.raw_data) = (vec![3, 1], weight.raw_data.slice(..3 * size_of::<f32>()));
+    bench.put("in.onnx", &model.encode_to_vec());
+    let values: Vec<f32> = (0..60_u8).map(|at| f32::from(at % 3) + f32::from(at) / 100.0).collect();
+    let labels: Vec<u8> = (0..60).map(|at| if at % 10 == 0 { (at + 1) % 3 } else { at % 3 }).collect();
+    bench.put("data.npz", &samples(&[60, 1], &values, &labels));
+    bench.run("in.onnx out.onnx --data npz:data.npz --method influence --forget-fraction 0.1 --damping 0.1").expect(0);
+    assert_eq!(bench.report()["forgotten"]["count"], 6);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl<'a> HeadLayer<'a> {
             return Err(format!("no layer that is rewritten gives the class scores {scores} as they are"));
         };
         let Some(loss) = Loss::of(classifier.head.link) else {
-            return Err(format!("the class scores {scores} are no logits"));
+            return Err(format!("the class scores {scores} are probabilities, and no logits"));
         };
         let (name, site) = (&layer.weight.name, &layer.sites[0]);
         let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
