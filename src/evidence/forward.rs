@@ -42,8 +42,8 @@ impl Forward {
         Ok(Self { session, classifier: classifier.clone() })
     }
 
-    /// Loads the bytes of a model whose value of that name, inside the graph or not, is read in the place of class scores: it,
-    /// too, holds a row for each sample.
+    /// Loads the bytes of a model whose value of that name, an input, an output or inside the graph, is read in the place of class
+    /// scores: it, too, holds a row for each sample.
     ///
     /// # Errors
     /// Those of the engine.
@@ -54,7 +54,8 @@ impl Forward {
         (model, folder): (&Bytes, &Path),
     ) -> Result<Self, EvidenceError> {
         let inner = value != classifier.head.value;
-        let head = Head { value: value.to_owned(), inner, link: None };
+        // Its numbers are what they are, and there may be one only.
+        let head = Head { value: value.to_owned(), inner, link: Some(Link::Identity) };
         Self::load(engine, &Classifier { head, ..classifier.clone() }, model, folder)
     }
 
@@ -92,17 +93,17 @@ impl Forward {
         let values = outputs.first().map(Tensor::to_f64).unwrap_or_default();
         let wrong =
             || EvidenceError::Logits { output: value.to_owned(), found: values.shape().to_vec(), samples: feed.size };
-        let sigmoid = self.classifier.head.link == Some(Link::Sigmoid);
+        let link = self.classifier.head.link;
         // Trailing axes of extent 1, as a fully convolutional head leaves them, are no classes.
         let (rows, width) = match values.shape() {
-            [rows] if sigmoid => (*rows, 1),
+            [rows] if link == Some(Link::Sigmoid) => (*rows, 1),
             [rows, width, rest @ ..] if rest.iter().all(|&extent| extent == 1) => (*rows, *width),
             _ => return Err(wrong()),
         };
         if rows != feed.size || width == 0 {
             return Err(wrong());
         }
-        if width == 1 && !sigmoid {
+        if width == 1 && matches!(link, None | Some(Link::Softmax)) {
             return Err(EvidenceError::OneScore { output: value.to_owned() });
         }
         let matrix = values.to_shape((rows, width)).map_err(|_| wrong())?;

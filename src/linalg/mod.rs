@@ -16,7 +16,7 @@ mod svd;
 mod symmetric;
 
 pub use moment::UnitMoment;
-pub use positive_definite::solve_rows;
+pub use positive_definite::{PositiveDefinite, solve_rows};
 pub use product::{
     Order, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, product, subtract_product,
 };

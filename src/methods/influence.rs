@@ -23,7 +23,7 @@ impl Method for Influence {
 
     fn about(&self) -> About {
         About {
-            needs: "a linear last layer, logits of a softmax, and an idea of how many labels are wrong: by their losses, or given",
+            needs: "a linear last layer under a softmax or sigmoids, and an idea of how many labels are wrong: by their losses, or given",
             costs: "a pass that keeps the features of the training samples, and one solve; no moments",
             changes: "the weights of the last layer, with --with-bias its bias, too",
             source: SOURCE,

@@ -82,7 +82,7 @@ impl Forgetting {
         ]
     }
 
-    /// Which of the samples are forgotten, of which `head` gives the scores: as was asked for, or this share of the highest
+    /// Which of the samples are forgotten, of which `head` gives the scores, with their link: as was asked for, or this share of the highest
     /// losses. Nothing where a share is no question, since the losses tell how many, or where they do not tell.
     ///
     /// # Errors
@@ -92,17 +92,17 @@ impl Forgetting {
         share: Option<f64>,
         set: &dyn DataSet,
         rows: &FeatureRows,
-        head: &LinearHead,
+        (head, link): (&LinearHead, Link),
     ) -> Result<Option<Vec<bool>>, Error> {
         if let Forget::Ids(ids) = &self.which {
             return by_id(ids, set, rows).map(Some);
         }
         let scores = head.logits(&rows.features);
         let opinion = |(row, &label): (ndarray::ArrayView1<'_, f64>, &usize)| {
-            Opinion::of(&Prediction::of(&row, Link::Softmax, label), &row, Link::Softmax)
+            Opinion::of(&Prediction::of(&row, link, label), &row, link)
         };
         let opinions: Vec<Opinion> = scores.rows().into_iter().zip(&rows.labels).map(opinion).collect();
-        let found = Detection::of(&opinions, scores.ncols());
+        let found = Detection::of(&opinions, link.classes(scores.ncols()));
         let share = match (&self.which, share) {
             (Forget::Fraction(given), _) => Some(*given),
             (_, None) => (found.separation.separates || self.damping.is_some()).then(|| found.noise_rate()),
@@ -170,11 +170,12 @@ mod tests {
     fn a_share_is_that_of_the_highest_losses_and_ids_are_taken_as_they_are() {
         let (set, rows, head) = rows(&[3.0, -1.0, 2.0, -2.0, 1.0, 4.0, 5.0, 6.0]);
         let fraction = forgetting(Forget::Fraction(0.25), None);
-        assert_eq!(marked(fraction.marks(None, set.as_ref(), &rows, &head).unwrap()), [1, 3]);
+        assert_eq!(marked(fraction.marks(None, set.as_ref(), &rows, (&head, Link::Softmax)).unwrap()), [1, 3]);
         let ids = |ids: &[&str]| Forget::Ids(ids.iter().map(|id| SampleId((*id).to_owned())).collect());
         let given = forgetting(ids(&["5", "0"]), None);
-        assert_eq!(marked(given.marks(None, set.as_ref(), &rows, &head).unwrap()), [0, 5]);
-        let error = forgetting(ids(&["5", "nine"]), None).marks(None, set.as_ref(), &rows, &head).unwrap_err();
+        assert_eq!(marked(given.marks(None, set.as_ref(), &rows, (&head, Link::Softmax)).unwrap()), [0, 5]);
+        let error =
+            forgetting(ids(&["5", "nine"]), None).marks(None, set.as_ref(), &rows, (&head, Link::Softmax)).unwrap_err();
         assert!(error.to_string().contains("--forget-ids names nine"), "{error}");
     }
 
@@ -184,7 +185,9 @@ mod tests {
         let alike: Vec<f64> = (0..40).map(|at| 3.0 + f64::from(at) / 100.0).collect();
         for (sure, separates) in [(apart, true), (alike, false)] {
             let (set, rows, head) = rows(&sure);
-            let marks = |share| forgetting(Forget::Estimated, None).marks(share, set.as_ref(), &rows, &head).unwrap();
+            let marks = |share| {
+                forgetting(Forget::Estimated, None).marks(share, set.as_ref(), &rows, (&head, Link::Softmax)).unwrap()
+            };
             assert_eq!((marks(None).is_some(), marks(Some(0.1)).is_some()), (separates, !separates));
             if separates {
                 assert_eq!(marked(marks(None)), (0..40).step_by(4).collect::<Vec<_>>());

@@ -344,14 +344,21 @@ impl Job {
             RowLimit::AtMost(rows) => json!(rows),
         };
         let forgetting = self.forgetting.iter().flat_map(Forgetting::params);
-        let params = BTreeMap::from([
-            ("preset", json!(self.preset)),
-            ("method", json!(self.method.name())),
+        // What says how layers are corrected is idle where they are not.
+        let of_layers = [
             ("alpha", alpha),
             ("alpha_per_layer", json!(self.alpha_per_layer)),
             ("budget", json!(budget)),
             ("recalibrate", json!(self.recalibrate.to_string())),
             ("head", json!(self.head.to_string())),
+            ("max_rows", rows),
+            ("moments", json!(self.arithmetic.to_string())),
+            ("solver", json!(settled.solver.name())),
+        ];
+        let of_layers = self.method.of_layers().map(|_| of_layers).into_iter().flatten();
+        let params = BTreeMap::from([
+            ("preset", json!(self.preset)),
+            ("method", json!(self.method.name())),
             ("logits", json!(settled.head.value)),
             ("link", json!(settled.head.link)),
             ("input", json!(self.interface.constants.iter().map(ToString::to_string).collect::<Vec<_>>())),
@@ -361,9 +368,6 @@ impl Job {
             ("trusted", json!(trusted)),
             ("selection", json!(settled.selection)),
             ("evidence", json!(self.evidence.as_ref().map(ToString::to_string))),
-            ("max_rows", rows),
-            ("moments", json!(self.arithmetic.to_string())),
-            ("solver", json!(settled.solver.name())),
             ("include", json!(patterns(&self.selection.include))),
             ("exclude", json!(patterns(&self.selection.exclude))),
             ("skip_first", json!(self.selection.skip_first)),
@@ -380,6 +384,6 @@ impl Job {
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),
         ]);
-        params.into_iter().chain(forgetting).collect()
+        params.into_iter().chain(of_layers).chain(forgetting).collect()
     }
 }

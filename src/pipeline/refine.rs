@@ -38,8 +38,8 @@ impl Refinements {
             return Ok(Self { chooses, recalibrated: vec![false], heads: unlearned });
         }
         let recalibrated = recalibrations(job.recalibrate, refinery, held_out, observer)?;
-        let no_bias = refinery.head.and_then(|head| head.without_bias());
-        let no_head = no_head.or(no_bias.as_deref());
+        let no_fit = refinery.head.and_then(|head| head.without_fit().or_else(|| head.without_bias()));
+        let no_head = no_head.or(no_fit.as_deref());
         // On shifted images a head that was fitted to such would look better than it is.
         let shifts = refinery.can_shift() && !held_out.is_perturbed();
         let refits = refits(shifts);

@@ -10,7 +10,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments};
 use crate::layers::Layer;
-use crate::model::{Classifier, Link, Model, WeightPatch};
+use crate::model::{Classifier, Model, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, head_fit};
 use std::collections::BTreeMap;
@@ -98,8 +98,9 @@ impl<'a> Refinery<'a> {
     /// The layers that are recalibrated: all that can be observed but the head.
     fn recalibrated(&self) -> impl Iterator<Item = (usize, &'a Layer)> + use<'a> {
         let (layers, scores) = (self.place.layers, self.place.classifier.head.value.clone());
+        let head = self.head.map(|head| head.index);
         let observable = move |layer: &Layer| layer.output.as_ref().is_some_and(|output| output.value.name != scores);
-        layers.iter().enumerate().filter(move |(_, layer)| observable(layer))
+        layers.iter().enumerate().filter(move |(index, layer)| Some(*index) != head && observable(layer))
     }
 
     fn recalibration_batch(&self) -> usize {
@@ -197,7 +198,7 @@ impl<'a> Refinery<'a> {
                 }
                 Head::Unlearned { share, damping, .. } => {
                     let base = head_layer.corrected(self.place.model, patches)?;
-                    match remembering.without(share, damping, &base, &mut forward, observer)? {
+                    match remembering.without(share, damping, (&base, head_layer.loss()), &mut forward, observer)? {
                         Some(Ok(head)) => (head, false),
                         Some(Err(error)) => {
                             failure = failure.or(Some(error));
@@ -218,7 +219,7 @@ impl<'a> Refinery<'a> {
             Some(error) => observer.note(&error.to_string()),
             None => {}
         }
-        let mut contest = Contest::new(entrants, Link::Softmax);
+        let mut contest = Contest::new(entrants, head_layer.loss().link());
         observer.begin("heads", held_out.validation_samples(), "samples");
         held_out.features(&mut forward, observer, |batch, features| contest.add(batch, features))?;
         observer.end();

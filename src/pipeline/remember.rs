@@ -5,7 +5,7 @@ use super::refinery::Place;
 use crate::error::Error;
 use crate::evidence::{FeatureRows, Forward, feature_rows};
 use crate::progress::Observer;
-use crate::refine::{Head, HeadError, LinearHead, Unlearning};
+use crate::refine::{Head, HeadError, LinearHead, Loss, Unlearned, Unlearning};
 use std::rc::Rc;
 
 /// Features that are kept, in all: 3 GB.
@@ -39,7 +39,7 @@ impl<'a> Remembering<'a> {
     }
 
     /// A head without the samples that the job wants forgotten, or without this share of the highest losses; nothing where that
-    /// is no question. `forward` reads the features. Inside, why there is no such head.
+    /// is no question. It comes with the loss of its scores, and `forward` reads the features. Inside, why there is no such head.
     ///
     /// # Errors
     /// Those of data and engine.
@@ -47,12 +47,12 @@ impl<'a> Remembering<'a> {
         &mut self,
         share: Option<f64>,
         damping: f64,
-        head: &LinearHead,
+        (head, loss): (&LinearHead, Loss),
         forward: &mut Forward,
         observer: &dyn Observer,
     ) -> Result<Option<Result<LinearHead, HeadError>>, Error> {
         if let Some(solved) = self.solved.iter().find(|solved| solved.share == share) {
-            return Ok(Some(solved.unlearning.head(damping)));
+            return Ok(Some(told(solved.unlearning.head(damping), observer)));
         }
         let rows = match self.rows.take() {
             Some(rows) => rows,
@@ -60,14 +60,16 @@ impl<'a> Remembering<'a> {
         };
         let rows = self.rows.insert(rows);
         let Some(forgetting) = self.place.forgetting else { return Ok(None) };
-        let Some(marks) = forgetting.marks(share, self.place.data.set.as_ref(), rows, head)? else { return Ok(None) };
-        let unlearning = match Unlearning::new(head, rows, &marks, forgetting.update, forgetting.with_bias) {
+        let Some(marks) = forgetting.marks(share, self.place.data.set.as_ref(), rows, (head, loss.link()))? else {
+            return Ok(None);
+        };
+        let unlearning = match Unlearning::new((head, loss), rows, &marks, forgetting.update, forgetting.with_bias) {
             Ok(unlearning) => unlearning,
             Err(error) => return Ok(Some(Err(error))),
         };
         let marked = rows.samples.iter().zip(&marks).filter(|(_, forget)| **forget).map(|(sample, _)| *sample);
         let forgotten = Rc::new(Forgotten { samples: marked.collect(), of: rows.samples.len() });
-        let found = unlearning.head(damping);
+        let found = told(unlearning.head(damping), observer);
         self.solved.push(Solved { share, unlearning, forgotten });
         Ok(Some(found))
     }
@@ -90,4 +92,16 @@ impl<'a> Remembering<'a> {
         observer.end();
         Ok(rows)
     }
+}
+
+/// The layer that was found. Says so where rounding has kept it from what was asked for.
+fn told(found: Result<Unlearned, HeadError>, observer: &dyn Observer) -> Result<LinearHead, HeadError> {
+    let Unlearned { head, residual } = found?;
+    if let Some(residual) = residual {
+        observer.warn(&format!(
+            "the last layer is so ill-conditioned that rounding leaves {residual:.0e} of what is to be forgotten unsolved; \
+             a larger --damping makes it well-conditioned"
+        ));
+    }
+    Ok(head)
 }

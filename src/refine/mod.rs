@@ -13,7 +13,7 @@ mod vector;
 pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, HeadLayer, LinearHead};
 pub use recalibrate::Recalibration;
 pub use recipe::{Head, Recipe, Strength};
-pub use unlearn::{Unlearning, Update};
+pub use unlearn::{Loss, Unlearned, Unlearning, Update};
 
 /// The closed form of that name.
 pub fn head_fit(name: &str) -> Option<&'static dyn HeadFit> {

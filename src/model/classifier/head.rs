@@ -58,6 +58,34 @@ impl Head {
         let inner = !outputs.iter().any(|output| output.name == value);
         Ok(Self { value, inner, link })
     }
+
+    /// The values that give the same probabilities by this head's link, a row for each sample: the class scores, and what they are
+    /// made of by nodes that change neither, the nearest first.
+    pub fn same_scores(&self, graph: &GraphIndex<'_>) -> Vec<String> {
+        let mut found = vec![self.value.clone()];
+        while let Some(before) = found.last().and_then(|value| self.same_before(graph, value)) {
+            if found.len() == LONGEST_CHAIN {
+                break;
+            }
+            found.push(before);
+        }
+        found
+    }
+
+    /// What a value is made of, where that gives the same probabilities.
+    fn same_before(&self, graph: &GraphIndex<'_>, value: &str) -> Option<String> {
+        let node = graph.node(graph.producer(value)?);
+        let before = node.input(0).filter(|_| node.is_standard())?;
+        let same = match (node.op_type.as_str(), self.link) {
+            // It takes the same from all scores of a sample, which a softmax does not see.
+            ("LogSoftmax", Some(Link::Softmax)) => is_over_classes(node),
+            // Of a single score a sample, axes of extent 1 may come and go.
+            ("Squeeze" | "Unsqueeze" | "Reshape" | "Flatten", Some(Link::Sigmoid)) | ("Identity", _) => true,
+            ("Cast", _) => casts_to_float(node),
+            _ => false,
+        };
+        same.then(|| before.to_owned())
+    }
 }
 
 /// A value that the user names: an output, or what a node gives.

@@ -33,18 +33,22 @@ fn port(name: &str, element: ElementType, shape: Shape<'_>) -> ValueInfoProto {
     }
 }
 
+fn model(inputs: Vec<ValueInfoProto>, nodes: Vec<NodeProto>, outputs: Vec<ValueInfoProto>) -> Model {
+    let graph = GraphProto { node: nodes, input: inputs, output: outputs, ..GraphProto::default() };
+    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
+    let model = ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..ModelProto::default() };
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), model.encode_to_vec()).unwrap();
+    Model::open(file.path()).unwrap()
+}
+
 fn of(
     inputs: Vec<ValueInfoProto>,
     nodes: Vec<NodeProto>,
     outputs: Vec<ValueInfoProto>,
     interface: &Interface,
 ) -> Result<Classifier, String> {
-    let graph = GraphProto { node: nodes, input: inputs, output: outputs, ..GraphProto::default() };
-    let opset_import = vec![OperatorSetIdProto { domain: String::new(), version: 17 }];
-    let model = ModelProto { ir_version: 8, graph: Some(graph), opset_import, ..ModelProto::default() };
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), model.encode_to_vec()).unwrap();
-    let model = Model::open(file.path()).unwrap();
+    let model = model(inputs, nodes, outputs);
     let graph = GraphIndex::new(&model).unwrap();
     Classifier::of(&graph, interface).map_err(|error| error.to_string())
 }
@@ -96,6 +100,34 @@ fn a_trailing_link_is_seen_through_other_names() {
     }
     let foreign = NodeProto { domain: "elsewhere".into(), ..node("Softmax", "z", "y", None) };
     assert_eq!(head(vec![foreign], &Interface::default()), Ok(found("y", None)));
+}
+
+#[test]
+fn what_gives_the_same_probabilities_is_followed_to_where_it_is_computed() {
+    let cast = || node("Cast", "z", "a", Some(int("to", i64::from(Float16.onnx()))));
+    for (nodes, expected) in [
+        (vec![node("Relu", "z", "y", None)], &["y"][..]),
+        (vec![cast(), node("Identity", "a", "y", None)], &["y", "a", "z"]),
+        (vec![node("LogSoftmax", "z", "y", None)], &["y", "z"]),
+        (vec![cast(), node("LogSoftmax", "a", "b", None), node("Identity", "b", "y", None)], &["y", "b", "a", "z"]),
+        (vec![node("LogSoftmax", "z", "y", Some(int("axis", 0)))], &["y"]),
+        (vec![node("Squeeze", "z", "a", None), node("Sigmoid", "a", "y", None)], &["a", "z"]),
+        (vec![node("Squeeze", "z", "a", None), node("Softmax", "a", "y", None)], &["a"]),
+        // A sigmoid sees what a softmax does not.
+        (vec![node("LogSoftmax", "z", "a", None), node("Sigmoid", "a", "y", None)], &["a"]),
+    ] {
+        let nodes = [vec![node("Gemm", "x", "z", None)], nodes].concat();
+        let drawn: Vec<_> = nodes.iter().map(|node| format!("{}→{}", node.op_type, node.output[0])).collect();
+        let model = model(vec![x()], nodes, vec![port("y", Float32, &[None, Some(3)])]);
+        let graph = GraphIndex::new(&model).unwrap();
+        let head = Classifier::of(&graph, &Interface::default()).unwrap().head;
+        assert_eq!(head.same_scores(&graph), expected, "{drawn:?}");
+    }
+    let circle = vec![node("Identity", "b", "y", None), node("Identity", "y", "b", None)];
+    let model = model(vec![x()], circle, vec![port("y", Float32, &[None, Some(3)])]);
+    let graph = GraphIndex::new(&model).unwrap();
+    let head = Classifier::of(&graph, &Interface::default()).unwrap().head;
+    assert!(head.same_scores(&graph).len() < 100);
 }
 
 #[test]

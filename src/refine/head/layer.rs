@@ -2,20 +2,28 @@
 
 use super::LinearHead;
 use crate::layers::{Layer, OutputAxis, Shift, Unfold};
-use crate::model::{Classifier, Constant, GraphIndex, Link, Model, ModelError, WeightPatch};
+use crate::model::{Classifier, Constant, GraphIndex, Model, ModelError, WeightPatch};
+use crate::refine::Loss;
 use crate::refine::vector::{patch, values};
 use ndarray::{Array1, ArrayD};
 
 /// Features that a head may see: their second moment takes half a gigabyte then.
 const MOST_FEATURES: usize = 8192;
 
-/// A last layer that a closed form can take the place of.
+/// A last layer whose values can be seen and replaced.
 #[derive(Clone, Copy, Debug)]
 pub struct HeadLayer<'a> {
     /// Its place in the list of layers.
     pub index: usize,
     layer: &'a Layer,
     bias: Option<&'a Constant>,
+    loss: Loss,
+}
+
+/// Whether a value may hold a row for each sample: an input of the model says it.
+fn has_rows(graph: &GraphIndex<'_>, classifier: &Classifier, value: &str) -> bool {
+    let fed = classifier.data.iter().find(|input| input.name == value);
+    fed.map_or_else(|| graph.producer(value).is_some(), |input| input.sample.len() == 1)
 }
 
 impl<'a> HeadLayer<'a> {
@@ -25,13 +33,14 @@ impl<'a> HeadLayer<'a> {
     /// Why there is none.
     pub fn find(graph: &GraphIndex<'_>, classifier: &Classifier, layers: &'a [Layer]) -> Result<Self, String> {
         let scores = &classifier.head.value;
-        let gives = |layer: &Layer| layer.output.as_ref().is_some_and(|output| output.value.name == *scores);
+        let same = classifier.head.same_scores(graph);
+        let gives = |layer: &Layer| layer.output.as_ref().is_some_and(|output| same.contains(&output.value.name));
         let Some((index, layer)) = layers.iter().enumerate().find(|(_, layer)| gives(layer)) else {
             return Err(format!("no layer that is rewritten gives the class scores {scores} as they are"));
         };
-        if classifier.head.link.is_some_and(|link| link != Link::Softmax) {
-            return Err(format!("the class scores {scores} are no logits of a softmax"));
-        }
+        let Some(loss) = Loss::of(classifier.head.link) else {
+            return Err(format!("the class scores {scores} are probabilities, and no logits"));
+        };
         let (name, site) = (&layer.weight.name, &layer.sites[0]);
         let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
         let features = layer.matrix.dim();
@@ -39,12 +48,24 @@ impl<'a> HeadLayer<'a> {
         let adds_nothing = layer.output.as_ref().is_some_and(|output| graph.node(output.node).input(2).is_none());
         match layer.output.as_ref().map(|output| (output.axis, &output.shift)) {
             _ if features > MOST_FEATURES => Err(format!("{name} sees {features} features, more than {MOST_FEATURES}")),
-            _ if !by_row => Err(format!("{name} is not fed with a row for each sample")),
-            _ if graph.producer(&site.input.name).is_none() => Err(format!("{name} sees the samples themselves")),
-            Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias: Some(bias) }),
-            Some((OutputAxis::Features, Shift::Fixed)) if adds_nothing => Ok(Self { index, layer, bias: None }),
+            _ if !by_row || !has_rows(graph, classifier, &site.input.name) => {
+                Err(format!("{name} is not fed with a row for each sample"))
+            }
+            Some((OutputAxis::Features, Shift::Bias(bias))) => Ok(Self { index, layer, bias: Some(bias), loss }),
+            Some((OutputAxis::Features, Shift::Fixed)) if adds_nothing => Ok(Self { index, layer, bias: None, loss }),
             _ => Err(format!("what is added to the products of {name} is not its own")),
         }
+    }
+
+    /// The loss of its scores.
+    pub fn loss(&self) -> Loss {
+        self.loss
+    }
+
+    /// Why no closed form can take its place, if so: they are of the softmax.
+    pub fn without_fit(&self) -> Option<String> {
+        let scores = self.layer.output.as_ref().map_or("", |output| output.value.name.as_str());
+        (self.loss != Loss::Softmax).then(|| format!("the class scores {scores} are no logits of a softmax"))
     }
 
     /// Why it has no bias that could change, if so.

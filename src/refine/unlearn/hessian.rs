@@ -1,75 +1,104 @@
-//! The mean cross-entropy of a softmax as a function of the weights `V [classes, d]` of a linear layer: gradient and Hessian.
+//! The mean loss as a function of the weights `V [scores, d]` of a linear layer: its Hessian, from the second derivatives `Cᵢ` of
+//! each sample's loss in its scores.
 //!
 //! ```text
-//! ∇ = 1/n Σ (p − y) φᵀ        H V = 1/n Σ [p ∘ u − p (pᵀ u)] φᵀ,   u = V φ
+//! H = 1/n Σ Cᵢ ⊗ φᵢ φᵢᵀ        H V = 1/n Σ (Cᵢ V φᵢ) φᵢᵀ
 //! ```
-//!
-//! (Böhning, "Multinomial logistic regression algorithm", 1992.)
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use super::loss::Curvature;
+use ndarray::{Array1, Array2, ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 /// Rows that one thread multiplies at a time. Products are split into the same parts on every machine.
 const ROWS: usize = 256;
 
-/// The Hessian, as a map: it is of `(classes · d)²` numbers, which need not be formed.
+/// Samples that are weighted at a time.
+const SAMPLES: usize = 4096;
+
+/// The Hessian, as a map: it is of `(scores · d)²` numbers, which need not be formed.
 #[derive(Debug)]
-pub(super) struct SoftmaxHessian {
+pub(super) struct Hessian {
     /// φ, a row a sample.
     features: Array2<f64>,
     /// The same, a row a feature.
     by_feature: Array2<f64>,
-    /// p, a row a sample.
-    probabilities: Array2<f64>,
+    /// C, a matrix a sample.
+    curvature: Curvature,
 }
 
-impl SoftmaxHessian {
-    pub(super) fn new(features: Array2<f64>, probabilities: Array2<f64>) -> Self {
+impl Hessian {
+    pub(super) fn new(features: Array2<f64>, curvature: Curvature) -> Self {
         let by_feature = features.t().as_standard_layout().to_owned();
-        Self { features, by_feature, probabilities }
+        Self { features, by_feature, curvature }
     }
 
-    /// `[classes, d]` of its arguments.
+    /// `[scores, d]` of its arguments.
     pub(super) fn dim(&self) -> (usize, usize) {
-        (self.probabilities.ncols(), self.features.ncols())
+        (self.curvature.scores(), self.features.ncols())
+    }
+
+    /// Whether it maps what is the same for all scores to 0.
+    pub(super) fn ignores_what_scores_share(&self) -> bool {
+        self.curvature.ignores_what_scores_share()
     }
 
     /// `H V`.
     pub(super) fn product(&self, direction: &Array2<f64>) -> Array2<f64> {
         let mut weighted = multiply(&self.features.view(), &direction.t());
-        weighted *= &self.probabilities;
-        let means = weighted.sum_axis(Axis(1)).insert_axis(Axis(1));
-        weighted -= &(&self.probabilities * &means);
+        self.curvature.apply(&mut weighted);
         let product = multiply(&self.by_feature.view(), &weighted.view());
         product.t().as_standard_layout().to_owned() / self.features.nrows() as f64
     }
 
-    /// Its mean eigenvalue: `1/(classes · d) · 1/n Σ Σ p (1 − p) |φ|²`.
+    /// Its mean eigenvalue: `1/(scores · d) · 1/n Σ tr(C) |φ|²`.
     pub(super) fn mean_eigenvalue(&self) -> f64 {
-        let (classes, d) = self.dim();
-        let rows = self.features.rows().into_iter().zip(self.probabilities.rows());
-        let trace: f64 = rows
-            .map(|(feature, probability)| {
-                let spread: f64 = probability.iter().map(|p| p * (1.0 - p)).sum();
-                spread * feature.dot(&feature)
-            })
-            .sum();
-        trace / (classes * d * self.features.nrows()) as f64
+        let (scores, d) = self.dim();
+        let samples = self.features.rows().into_iter().zip(self.curvature.trace());
+        let trace: f64 = samples.map(|(feature, trace)| trace * feature.dot(&feature)).sum();
+        trace / (scores * d * self.features.nrows()) as f64
     }
 
-    /// All of it, `[classes · d, classes · d]`, class by class.
+    /// What belongs to the weights of two scores, `[d, d]`; nothing where that is 0.
+    fn block(&self, k: usize, l: usize) -> Option<Array2<f64>> {
+        self.curvature.entry(k, l).map(|weights| self.moment(&weights))
+    }
+
+    /// What belongs to the weights of one score, `[d, d]`.
+    pub(super) fn diagonal_block(&self, score: usize) -> Array2<f64> {
+        let d = self.features.ncols();
+        self.block(score, score).unwrap_or_else(|| Array2::zeros((d, d)))
+    }
+
+    /// The mean over samples of what stands for each score on the diagonal of C.
+    pub(super) fn mean_curvatures(&self) -> Array1<f64> {
+        let mean = |score| self.curvature.entry(score, score).and_then(|entries| entries.mean()).unwrap_or(0.0);
+        (0..self.curvature.scores()).map(mean).collect()
+    }
+
+    /// The sum of the diagonal blocks, `[d, d]`.
+    pub(super) fn partial_trace(&self) -> Array2<f64> {
+        self.moment(&self.curvature.trace())
+    }
+
+    /// `1/n Σ w φφᵀ`. By one thread.
+    fn moment(&self, weights: &Array1<f64>) -> Array2<f64> {
+        let d = self.features.ncols();
+        let mut sum = Array2::zeros((d, d));
+        let parts = self.features.axis_chunks_iter(Axis(0), SAMPLES).zip(weights.axis_chunks_iter(Axis(0), SAMPLES));
+        for (features, weights) in parts {
+            sum += &features.t().dot(&(&features * &weights.insert_axis(Axis(1))));
+        }
+        sum / self.features.nrows() as f64
+    }
+
+    /// All of it, `[scores · d, scores · d]`, score by score.
     pub(super) fn dense(&self) -> Array2<f64> {
-        let (classes, d) = self.dim();
-        let pairs: Vec<(usize, usize)> = (0..classes).flat_map(|k| (0..=k).map(move |l| (k, l))).collect();
-        let block = |&(k, l): &(usize, usize)| {
-            let (p, q) = (self.probabilities.column(k), self.probabilities.column(l));
-            let weights = if k == l { &p - &(&p * &p) } else { -(&p * &q) };
-            let weighted = &self.features * &weights.insert_axis(Axis(1));
-            self.by_feature.dot(&weighted) / self.features.nrows() as f64
-        };
-        let blocks: Vec<Array2<f64>> = pairs.par_iter().map(block).collect();
-        let mut all = Array2::zeros((classes * d, classes * d));
+        let (scores, d) = self.dim();
+        let pairs: Vec<(usize, usize)> = (0..scores).flat_map(|k| (0..=k).map(move |l| (k, l))).collect();
+        let blocks: Vec<Option<Array2<f64>>> = pairs.par_iter().map(|&(k, l)| self.block(k, l)).collect();
+        let mut all = Array2::zeros((scores * d, scores * d));
         for ((k, l), block) in pairs.into_iter().zip(blocks) {
+            let Some(block) = block else { continue };
             all.slice_mut(s![k * d..(k + 1) * d, l * d..(l + 1) * d]).assign(&block);
             all.slice_mut(s![l * d..(l + 1) * d, k * d..(k + 1) * d]).assign(&block.t());
         }
@@ -85,31 +114,11 @@ fn multiply(a: &ArrayView2<'_, f64>, b: &ArrayView2<'_, f64>) -> Array2<f64> {
     product
 }
 
-/// The softmax of logits, a row a sample.
-pub(super) fn softmax(logits: &Array2<f64>) -> Array2<f64> {
-    let mut probabilities = logits.clone();
-    for mut row in probabilities.rows_mut() {
-        let largest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        row.mapv_inplace(|logit| (logit - largest).exp());
-        let total = row.sum();
-        row /= total;
-    }
-    probabilities
-}
-
-/// `p − y`: the gradient of each sample's cross-entropy in its logits.
-pub(super) fn errors(logits: &Array2<f64>, labels: &[usize]) -> Array2<f64> {
-    let mut errors = softmax(logits);
-    for (mut row, &label) in errors.rows_mut().into_iter().zip(labels) {
-        // Without the difference that would lose the digits of a label that is all but certain.
-        row[label] = -(0..row.len()).filter(|class| *class != label).map(|class| row[class]).sum::<f64>();
-    }
-    errors
-}
-
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
+    use crate::evidence::Prediction;
+    use crate::refine::Loss;
     use proptest::prelude::*;
 
     fn matrix(rows: usize, columns: usize) -> impl Strategy<Value = Array2<f64>> {
@@ -117,27 +126,38 @@ pub(super) mod tests {
         values.prop_map(move |values| Array2::from_shape_vec((rows, columns), values).unwrap())
     }
 
-    /// The mean cross-entropy of seven samples.
-    fn loss(weight: &Array2<f64>, features: &Array2<f64>, labels: &[usize]) -> f64 {
-        let probabilities = softmax(&features.dot(&weight.t()));
-        let losses = labels.iter().enumerate().map(|(at, &label)| -probabilities[(at, label)].ln());
-        losses.sum::<f64>() / labels.len() as f64
+    /// The mean of the losses that are reported.
+    fn mean_loss(loss: Loss, weight: &Array2<f64>, features: &Array2<f64>, labels: &[usize]) -> f64 {
+        let logits = features.dot(&weight.t());
+        let of = |(row, &label)| Prediction::of(&row, loss.link(), label).loss;
+        logits.rows().into_iter().zip(labels).map(of).sum::<f64>() / labels.len() as f64
     }
 
     const LABELS: [usize; 7] = [0, 1, 2, 2, 1, 0, 1];
 
+    /// A softmax, one score, several scores: how many, and what their labels are.
+    fn kind() -> impl Strategy<Value = (Loss, usize, [usize; 7])> {
+        let binary = LABELS.map(|label| label.min(1));
+        prop_oneof![
+            Just((Loss::Softmax, 3, LABELS)),
+            Just((Loss::Sigmoid, 1, binary)),
+            Just((Loss::Sigmoid, 3, LABELS)),
+        ]
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig::with_cases(32))]
+        #![proptest_config(ProptestConfig::with_cases(96))]
 
         #[test]
         fn gradient_and_hessian_are_the_slopes_of_the_loss(
-            features in matrix(7, 4), weight in matrix(3, 4), direction in matrix(3, 4)
+            (loss, scores, labels) in kind(), features in matrix(7, 4), weight in matrix(3, 4), direction in matrix(3, 4)
         ) {
+            let [weight, direction] = [weight, direction].map(|all| all.slice(s![..scores, ..]).to_owned());
             let logits = features.dot(&weight.t());
-            let slope = errors(&logits, &LABELS).t().dot(&features) / 7.0;
-            let hessian = SoftmaxHessian::new(features.clone(), softmax(&logits));
+            let slope = loss.errors(&logits, &labels).t().dot(&features) / 7.0;
+            let hessian = Hessian::new(features.clone(), loss.curvature(&logits));
             let h = 1e-4;
-            let along = |t: f64| loss(&(&weight + &(&direction * t)), &features, &LABELS);
+            let along = |t: f64| mean_loss(loss, &(&weight + &(&direction * t)), &features, &labels);
             let first = (along(h) - along(-h)) / (2.0 * h);
             prop_assert!((first - (&slope * &direction).sum()).abs() < 1e-6);
             let second = (along(h) - 2.0 * along(0.0) + along(-h)) / (h * h);
@@ -145,19 +165,19 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn the_map_and_the_matrix_are_the_same(features in matrix(9, 3), weight in matrix(4, 3), direction in matrix(4, 3)) {
-            let hessian = SoftmaxHessian::new(features.clone(), softmax(&features.dot(&weight.t())));
+        fn the_map_and_the_matrix_are_the_same(
+            (loss, scores, _) in kind(), features in matrix(9, 4), weight in matrix(3, 4), direction in matrix(3, 4)
+        ) {
+            let [weight, direction] = [weight, direction].map(|all| all.slice(s![..scores, ..]).to_owned());
+            let hessian = Hessian::new(features.clone(), loss.curvature(&features.dot(&weight.t())));
             let dense = hessian.dense();
-            let flat = direction.to_shape(12).unwrap();
+            let flat = direction.to_shape(scores * 4).unwrap();
             let (here, there) = (hessian.product(&direction), dense.dot(&flat));
             prop_assert!(here.iter().zip(&there).all(|(a, b)| (a - b).abs() < 1e-12));
             prop_assert!((dense.diag().mean().unwrap() - hessian.mean_eigenvalue()).abs() < 1e-12);
+            let blocks = (0..scores).map(|score| hessian.diagonal_block(score));
+            let sum = blocks.fold(Array2::<f64>::zeros((4, 4)), |sum, block| sum + block);
+            prop_assert!((sum - hessian.partial_trace()).iter().all(|apart| apart.abs() < 1e-12));
         }
-    }
-
-    #[test]
-    fn an_error_that_is_almost_nothing_keeps_its_digits() {
-        let errors = errors(&ndarray::array![[40.0, 0.0]], &[0]);
-        assert!((errors[(0, 0)] / -(-40.0_f64).exp() - 1.0).abs() < 1e-12);
     }
 }

@@ -5,21 +5,25 @@
 //! newton:     θ' = θ + 1/(n−m) · H⁻¹ Σ ∇ℓ(forget)      H over the n − m samples that are kept  (SSSE; Peste et al. 2021)
 //! ```
 //!
-//! with the mean cross-entropy of the softmax, whose gradient and Hessian in the weights of a linear layer have closed forms
-//! (`hessian.rs`), the m samples to forget, and `L(forget)` their mean. Where H is singular, as that of a softmax always is, its
+//! with the mean cross-entropy ([`Loss`]), whose gradient and Hessian in the weights of a linear layer have closed forms (`loss.rs`,
+//! `hessian.rs`), the m samples to forget, and `L(forget)` their mean. Where H is singular, as that of a softmax always is, its
 //! pseudo-inverse stands for `H⁻¹`, as in the code of Sugiura et al. (DEIM 2024); damping adds a multiple of its mean eigenvalue
 //! to all of them instead (`solve.rs`).
 
+mod blocks;
 mod hessian;
+mod loss;
 mod solve;
+
+pub use loss::Loss;
 
 use super::LinearHead;
 use super::head::HeadError;
 use crate::evidence::FeatureRows;
-use hessian::SoftmaxHessian;
+use hessian::Hessian;
 use ndarray::{Array2, Axis, concatenate, s};
 use serde::{Serialize, Serializer};
-use solve::Solver;
+use solve::{Solution, Solver};
 use std::fmt;
 use std::str::FromStr;
 
@@ -47,12 +51,13 @@ pub struct Unlearning {
 }
 
 impl Unlearning {
-    /// Prepares to forget those samples that `forget` marks. Without its bias, the layer keeps that as it is.
+    /// Prepares to forget those samples that `forget` marks, by the loss of the layer's scores. Without its bias, the layer keeps
+    /// that as it is.
     ///
     /// # Errors
     /// [`HeadError`]: nothing to forget or to keep, or values that are not finite.
     pub fn new(
-        head: &LinearHead,
+        (head, loss): (&LinearHead, Loss),
         samples: &FeatureRows,
         forget: &[bool],
         update: Update,
@@ -62,23 +67,23 @@ impl Unlearning {
         if m == 0 || m == n {
             return Err(HeadError::Forget { forgotten: m, samples: n });
         }
-        let errors = hessian::errors(&head.logits(&samples.features), &samples.labels);
+        let logits = head.logits(&samples.features);
+        let errors = loss.errors(&logits, &samples.labels);
         let features = if with_bias { with_ones(&samples.features) } else { samples.features.clone() };
         let positions = |wanted: bool| -> Vec<usize> { (0..n).filter(|&at| forget[at] == wanted).collect() };
         let forgotten = positions(true);
         let slope = errors.select(Axis(0), &forgotten).t().dot(&features.select(Axis(0), &forgotten));
-        let probabilities = hessian::softmax(&head.logits(&samples.features));
         let (hessian, samples) = match update {
-            Update::Influence => (SoftmaxHessian::new(features, probabilities), n),
+            Update::Influence => (Hessian::new(features, loss.curvature(&logits)), n),
             Update::Newton => {
                 let kept = positions(false);
                 let of = |matrix: &Array2<f64>| matrix.select(Axis(0), &kept);
-                (SoftmaxHessian::new(of(&features), of(&probabilities)), n - m)
+                (Hessian::new(of(&features), loss.curvature(&of(&logits))), n - m)
             }
         };
         let slope = slope / samples as f64;
         if slope.iter().any(|value| !value.is_finite()) {
-            return Err(solve::failed("its features are not finite"));
+            return Err(failed("its features are not finite"));
         }
         Ok(Self { head: head.clone(), with_bias, slope, solver: Solver::new(hessian)? })
     }
@@ -88,13 +93,26 @@ impl Unlearning {
     ///
     /// # Errors
     /// [`HeadError`] where no solution is found.
-    pub fn head(&self, damping: f64) -> Result<LinearHead, HeadError> {
-        let step = self.solver.solve(&self.slope, damping)?;
+    pub fn head(&self, damping: f64) -> Result<Unlearned, HeadError> {
+        let Solution { values: step, residual } = self.solver.solve(&self.slope, damping)?;
         let d = self.head.weight.ncols();
         let weight = &self.head.weight + &step.slice(s![.., ..d]);
         let bias = if self.with_bias { &self.head.bias + &step.column(d) } else { self.head.bias.clone() };
-        Ok(LinearHead { weight, bias })
+        Ok(Unlearned { head: LinearHead { weight, bias }, residual })
     }
+}
+
+/// A last layer that has forgotten something.
+#[derive(Clone, Debug)]
+pub struct Unlearned {
+    /// The layer.
+    pub head: LinearHead,
+    /// What rounding has left of `H Δθ = g`, as a share of the right-hand side, where that is worth telling.
+    pub residual: Option<f64>,
+}
+
+fn failed(reason: &str) -> HeadError {
+    HeadError::Singular { head: "unlearned", reason: reason.to_owned() }
 }
 
 /// A bias is the weight of a feature that is always 1.
@@ -130,7 +148,7 @@ impl Serialize for Update {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ndarray::Array1;
+    use ndarray::{Array1, array};
     use rand::{RngExt, SeedableRng};
     use rand_chacha::ChaCha8Rng;
 
@@ -145,54 +163,82 @@ mod tests {
         (FeatureRows { samples: (0..count).collect(), labels, features }, wrong)
     }
 
-    /// The minimum of the mean cross-entropy over some samples, by Newton's method: (Böhning 1992) its Hessian is at hand.
-    fn trained(samples: &FeatureRows, used: &[bool]) -> LinearHead {
+    /// The minimum of the mean loss over some samples, by Newton's method: (Böhning 1992) its Hessian is at hand.
+    fn trained(loss: Loss, samples: &FeatureRows, used: &[bool]) -> LinearHead {
         let used: Vec<usize> = (0..used.len()).filter(|&at| used[at]).collect();
         let features = with_ones(&samples.features.select(Axis(0), &used));
         let labels: Vec<usize> = used.iter().map(|&at| samples.labels[at]).collect();
         let mut weight = Array2::<f64>::zeros((3, 5));
         for _ in 0..30 {
             let logits = features.dot(&weight.t());
-            let slope = hessian::errors(&logits, &labels).t().dot(&features) / used.len() as f64;
-            let hessian = SoftmaxHessian::new(features.clone(), hessian::softmax(&logits));
-            weight -= &Solver::new(hessian).unwrap().solve(&slope, 0.0).unwrap();
+            let slope = loss.errors(&logits, &labels).t().dot(&features) / used.len() as f64;
+            let hessian = Hessian::new(features.clone(), loss.curvature(&logits));
+            weight -= &Solver::new(hessian).unwrap().solve(&slope, 0.0).unwrap().values;
         }
         let bias: Array1<f64> = weight.column(4).to_owned();
         LinearHead { weight: weight.slice(s![.., ..4]).to_owned(), bias }
     }
 
-    /// Distance of two heads, up to what is the same for all classes.
-    fn apart(a: &LinearHead, b: &LinearHead) -> f64 {
+    /// Distance of two heads, for a softmax up to what is the same for all classes.
+    fn apart(loss: Loss, a: &LinearHead, b: &LinearHead) -> f64 {
         let all =
             |head: &LinearHead| concatenate(Axis(1), &[head.weight.view(), head.bias.view().insert_axis(Axis(1))]);
-        let difference = all(a).unwrap() - all(b).unwrap();
-        let centred = &difference - &difference.mean_axis(Axis(0)).unwrap();
-        centred.iter().map(|value| value * value).sum::<f64>().sqrt()
+        let mut difference = all(a).unwrap() - all(b).unwrap();
+        if loss == Loss::Softmax {
+            let mean = difference.mean_axis(Axis(0)).unwrap();
+            difference -= &mean;
+        }
+        difference.iter().map(|value| value * value).sum::<f64>().sqrt()
     }
 
     #[test]
     fn both_updates_come_near_what_training_without_the_samples_gives() {
         let (samples, wrong) = samples(600);
-        let everything = trained(&samples, &vec![true; 600]);
         let kept: Vec<bool> = wrong.iter().map(|wrong| !wrong).collect();
-        let without = trained(&samples, &kept);
-        let before = apart(&everything, &without);
-        for (update, share) in [(Update::Influence, 0.5), (Update::Newton, 0.3)] {
-            let unlearning = Unlearning::new(&everything, &samples, &wrong, update, true).unwrap();
-            let after = apart(&unlearning.head(0.0).unwrap(), &without);
-            assert!(after < share * before, "{update}: {after} of {before}");
+        for loss in [Loss::Softmax, Loss::Sigmoid] {
+            let everything = trained(loss, &samples, &vec![true; 600]);
+            let without = trained(loss, &samples, &kept);
+            let before = apart(loss, &everything, &without);
+            for (update, share) in [(Update::Influence, 0.5), (Update::Newton, 0.3)] {
+                let unlearning = Unlearning::new((&everything, loss), &samples, &wrong, update, true).unwrap();
+                let after = apart(loss, &unlearning.head(0.0).unwrap().head, &without);
+                assert!(after < share * before, "{loss:?}, {update}: {after} of {before}");
+            }
+        }
+    }
+
+    /// Of the logits (0, z) of two classes only z matters: a head of one score is that of both, up to what classes share.
+    #[test]
+    fn one_score_forgets_what_the_softmax_of_two_forgets() {
+        let (mut samples, wrong) = samples(200);
+        samples.labels.iter_mut().for_each(|label| *label = (*label).min(1));
+        let one = LinearHead { weight: array![[0.3, -0.2, 0.8, 0.1]], bias: array![0.2] };
+        let two = LinearHead {
+            weight: concatenate![Axis(0), Array2::zeros((1, 4)), one.weight],
+            bias: concatenate![Axis(0), Array1::zeros(1), one.bias],
+        };
+        for update in Update::ALL {
+            let head = |head, loss| {
+                let unlearning = Unlearning::new((head, loss), &samples, &wrong, update, true).unwrap();
+                unlearning.head(0.0).unwrap().head
+            };
+            let (one, two) = (head(&one, Loss::Sigmoid), head(&two, Loss::Softmax));
+            let difference = &two.weight.row(1) - &two.weight.row(0) - one.weight.row(0);
+            assert!(difference.iter().all(|value| value.abs() < 1e-12), "{update}: {difference}");
+            assert!((two.bias[1] - two.bias[0] - one.bias[0]).abs() < 1e-12);
         }
     }
 
     #[test]
     fn much_damping_changes_nothing_and_the_bias_stays_where_it_is_not_meant() {
         let (samples, wrong) = samples(90);
-        let head = trained(&samples, &[true; 90]);
-        let unlearning = Unlearning::new(&head, &samples, &wrong, Update::Influence, false).unwrap();
-        assert!(apart(&unlearning.head(1e12).unwrap(), &head) < 1e-9);
-        assert_eq!(unlearning.head(0.1).unwrap().bias, head.bias);
-        let unlearning = Unlearning::new(&head, &samples, &wrong, Update::Influence, true).unwrap();
-        assert_ne!(unlearning.head(0.1).unwrap().bias, head.bias);
+        let head = trained(Loss::Softmax, &samples, &[true; 90]);
+        let of = (&head, Loss::Softmax);
+        let unlearning = Unlearning::new(of, &samples, &wrong, Update::Influence, false).unwrap();
+        assert!(apart(Loss::Softmax, &unlearning.head(1e12).unwrap().head, &head) < 1e-9);
+        assert_eq!(unlearning.head(0.1).unwrap().head.bias, head.bias);
+        let unlearning = Unlearning::new(of, &samples, &wrong, Update::Influence, true).unwrap();
+        assert_ne!(unlearning.head(0.1).unwrap().head.bias, head.bias);
     }
 
     #[test]
@@ -200,7 +246,7 @@ mod tests {
         let (samples, _) = samples(9);
         let head = LinearHead { weight: Array2::zeros((3, 4)), bias: Array1::zeros(3) };
         for all in [true, false] {
-            assert!(Unlearning::new(&head, &samples, &[all; 9], Update::Newton, true).is_err());
+            assert!(Unlearning::new((&head, Loss::Softmax), &samples, &[all; 9], Update::Newton, true).is_err());
         }
     }
 }
