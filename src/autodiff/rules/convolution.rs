@@ -1,23 +1,24 @@
 //! Convolutions and transposed convolutions, of any number of axes, grouped and dilated.
 //!
-//! Each is the gradient of the other in its input. The gradient in the weight is a convolution again: samples and channels change
-//! places, and so do strides and dilations (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
+//! Each is the gradient of the other in its input (Dumoulin and Visin, "A guide to convolution arithmetic for deep learning", 2016).
+//! The gradients in their weights are alike (`weight_gradient.rs`).
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, Kind};
 use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
+use super::weight_gradient::WeightGradient;
 use super::window::Sliding;
 #[cfg(test)]
-use crate::model::fragment::string;
-use crate::model::fragment::{int, ints};
 #[cfg(test)]
 use proptest::prelude::*;
 
-/// What a convolution multiplies: `slid` is what the window slides over, with the channels of the weight's second axis; `stopped` has
-/// an entry for each stop, with the channels of its first.
+/// What a convolution multiplies: `slid` is what the window slides over, with the channels of the weight's second axis in every group;
+/// `stopped` has an entry for each stop, with the channels of its first.
 struct Parts<'a> {
     sliding: Sliding,
     weight: &'a Known,
+    /// The first two axes of the weight.
+    channels: [usize; 2],
     group: i64,
 }
 
@@ -28,46 +29,13 @@ impl<'a> Parts<'a> {
         let extents = extents.ok_or_else(|| Refusal::new("the shape of its weight is not the same in every run"))?;
         let kernel: Vec<i64> = extents[2..].iter().map(|&extent| extent as i64).collect();
         let sliding = Sliding::of(node, &kernel, slid, stopped)?;
-        Ok(Self { sliding, weight, group: node.proto().int("group", 1) })
+        let channels = [extents[0], extents[1]];
+        Ok(Self { sliding, weight, channels, group: node.proto().int("group", 1) })
     }
 
-    /// The gradient of a weight `[channels of stopped, channels of slid / group, k…]`.
-    fn of_weight(&self, slid: &Value, stopped: &Value, emit: &mut Emit<'_>) -> Value {
-        let axes = self.sliding.kernel.len();
-        let slid = self.channels_first(slid, emit);
-        let mut order: Vec<usize> = (0..axes + 2).collect();
-        order.swap(0, 1);
-        let stopped = emit.transpose(stopped, &order);
-        let attributes = vec![
-            ints("strides", self.sliding.dilations.iter().copied()),
-            ints("dilations", self.sliding.strides.iter().copied()),
-            ints("pads", self.sliding.pads.iter().copied()),
-            int("group", self.group),
-        ];
-        let mut product = emit.node("Conv", &[&slid, &stopped], attributes);
-        // Where the window leaves a rest, there are more products than taps.
-        for axis in 0..axes {
-            let rest = self.sliding.rest()[axis];
-            if rest >= self.sliding.dilations[axis] {
-                product = emit.slice(&product, axis + 2, 0..self.sliding.kernel[axis], 1);
-            }
-        }
-        emit.transpose(&product, &order)
-    }
-
-    /// `[channels of a group, group · samples, …]`.
-    fn channels_first(&self, slid: &Value, emit: &mut Emit<'_>) -> Value {
-        let axes = self.sliding.over.len();
-        if self.group == 1 {
-            let order: Vec<usize> = [1, 0].into_iter().chain(2..axes + 2).collect();
-            return emit.transpose(slid, &order);
-        }
-        let channels = self.weight.shape[1].fixed().unwrap_or(1) as i64;
-        let over = &self.sliding.over;
-        let by_group = emit.reshape(slid, &[&[0, self.group, channels], &over[..]].concat());
-        let order: Vec<usize> = [2, 1, 0].into_iter().chain(3..axes + 3).collect();
-        let channels_first = emit.transpose(&by_group, &order);
-        emit.reshape(&channels_first, &[&[channels, -1], &over[..]].concat())
+    fn weight_gradient(&self) -> WeightGradient<'_> {
+        let [outputs, channels] = self.channels;
+        WeightGradient { sliding: &self.sliding, outputs, channels, group: self.group }
     }
 }
 
@@ -86,7 +54,7 @@ impl Rule for Conv {
     }
 
     fn equation(&self) -> &'static str {
-        "dx = ConvTranspose(g, W); dW = Conv(x, g) with samples as channels; db = Σ g"
+        "dx = ConvTranspose(g, W); dW = Σ over samples and stops of g times what lies under the window; db = Σ g"
     }
 
     fn limits(&self) -> &'static str {
@@ -127,7 +95,7 @@ impl Rule for Conv {
             let attributes = parts.sliding.transposed_attributes(parts.group);
             emit.node("ConvTranspose", &[g, &parts.weight.value], attributes)
         });
-        let of_weight = node.needs(1).then(|| parts.of_weight(&x.value, g, emit));
+        let of_weight = node.needs(1).then(|| parts.weight_gradient().of(&x.value, g, emit));
         let of_bias = node.needs(2).then(|| of_bias(g, y, emit));
         Ok(vec![of_x, of_weight, of_bias])
     }
@@ -142,7 +110,7 @@ impl Rule for ConvTranspose {
     }
 
     fn equation(&self) -> &'static str {
-        "dx = Conv(g, W); dW = Conv(g, x) with samples as channels; db = Σ g"
+        "dx = Conv(g, W); dW as of Conv, x and g exchanged; db = Σ g"
     }
 
     fn limits(&self) -> &'static str {
@@ -183,7 +151,7 @@ impl Rule for ConvTranspose {
             let attributes = parts.sliding.attributes(parts.group);
             emit.node("Conv", &[g, &parts.weight.value], attributes)
         });
-        let of_weight = node.needs(1).then(|| parts.of_weight(g, &x.value, emit));
+        let of_weight = node.needs(1).then(|| parts.weight_gradient().of(g, &x.value, emit));
         let of_bias = node.needs(2).then(|| of_bias(g, y, emit));
         Ok(vec![of_x, of_weight, of_bias])
     }
@@ -224,7 +192,9 @@ impl Window {
 #[cfg(test)]
 fn windows() -> impl Strategy<Value = Window> {
     let of_axes = |axes: usize| {
-        let sizes = (1..3_usize, [1..3_usize, 1..3_usize], 1..3_usize, 0..4_usize, any::<bool>());
+        // So many that what is under the taps is written out.
+        let channels = (prop_oneof![3 => 1..3_usize, 1 => Just(16)], 1..3_usize).prop_map(|(a, b)| [a, b]);
+        let sizes = (1..3_usize, channels, 1..3_usize, 0..4_usize, any::<bool>());
         let lists = (
             proptest::collection::vec(5..8_usize, axes),
             proptest::collection::vec(1..4_usize, axes),

@@ -15,6 +15,7 @@ mod rectifiers;
 mod reductions;
 mod resize;
 mod softmax;
+mod weight_gradient;
 mod window;
 
 use super::reverse::rule_of;
