@@ -21,7 +21,7 @@ mod trusted;
 pub use at_hand::{fed, predict_inputs};
 pub use beliefs::Beliefs;
 pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};
-pub use class_moments::{ClassMoments, class_moments, for_each_features};
+pub use class_moments::{ClassMoments, Folds, class_moments, for_each_features};
 pub use error::EvidenceError;
 pub use feature_rows::{FeatureRows, feature_rows};
 pub use forward::{ClassScores, Forward};

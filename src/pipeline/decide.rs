@@ -116,6 +116,9 @@ impl Decision<'_> {
             observer.end();
         }
         refinements.apply(&mut found, &mut trials, held_out, observer)?;
+        if found.verdict(job.chooses(), &Outcomes::of(original)) == Verdict::Better {
+            refinements.reconsider(&mut found, &mut trials, held_out, observer)?;
+        }
         let recipe = found.chosen().recipe.clone();
         if recipe.head.is_computed() {
             // Its head was judged beside the model, in float64: what counts is the model with what it can hold of it.

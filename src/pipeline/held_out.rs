@@ -207,10 +207,34 @@ impl<'a> HeldOut<'a> {
         observer: &dyn Observer,
         each: impl FnMut(&Batch, &Array2<f64>),
     ) -> Result<(), Error> {
+        let (data, stream) = self.of_validation();
+        self.features_of((data, stream), forward, observer, each)
+    }
+
+    /// The same of the validation samples as they are, which a network may have memorised.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn unperturbed_features(
+        &self,
+        forward: &mut Forward,
+        observer: &dyn Observer,
+        each: impl FnMut(&Batch, &Array2<f64>),
+    ) -> Result<(), Error> {
+        let data = self.of_validation().0;
+        self.features_of((data, data.stream(None)), forward, observer, each)
+    }
+
+    fn features_of(
+        &self,
+        (data, stream): (&Prepared, Stream<'_>),
+        forward: &mut Forward,
+        observer: &dyn Observer,
+        each: impl FnMut(&Batch, &Array2<f64>),
+    ) -> Result<(), Error> {
         if self.is_missing() {
             return Ok(());
         }
-        let (data, stream) = self.of_validation();
         let set = Relabelled::new(stream.set, &self.beliefs.replaced);
         let stream = Stream { set: &set, ..stream };
         Ok(for_each_features(forward, &stream, (&self.order, data.batch(self.batch)), observer, each)?)

@@ -22,6 +22,7 @@ mod start;
 mod subject;
 mod summary;
 mod trials;
+mod twins;
 mod unlabeled;
 
 pub use choose::Choice;

@@ -40,7 +40,7 @@ impl Refinements {
         let recalibrated = recalibrations(job.recalibrate, refinery, held_out, observer)?;
         let no_fit = refinery.head.and_then(|head| head.without_fit().or_else(|| head.without_bias()));
         let no_head = no_head.or(no_fit.as_deref());
-        // On shifted images a head that was fitted to such would look better than it is.
+        // On shifted images a head that was fitted to such would look better than it is: it is considered last, and apart.
         let shifts = refinery.can_shift() && !held_out.is_perturbed();
         let refits = refits(shifts);
         let usual = refits[0];
@@ -119,6 +119,32 @@ impl Refinements {
             found.replace(candidates);
         } else {
             found.refine(candidates);
+        }
+        Ok(())
+    }
+
+    /// On perturbed images, where the original has lost: lets heads that are fitted to shifted images compete with the chosen
+    /// candidate on the correction that it rests on.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn reconsider(
+        &self,
+        found: &mut Search,
+        trials: &mut Trials<'_>,
+        held_out: &HeldOut<'_>,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let heads: Vec<Head> = self.heads.iter().copied().filter(Head::is_refit).collect();
+        if !self.chooses || !held_out.is_perturbed() || heads.is_empty() {
+            return Ok(());
+        }
+        let base = Recipe { head: Head::Projected, ..found.chosen().recipe.clone() };
+        let contrasts = trials.refine(&base, observer, |refinery, patches| {
+            refinery.contrast(&base, &heads, patches, held_out, observer)
+        })?;
+        if found.reconsider(contrasts) {
+            observer.note("a head that is fitted to shifted images reads less of what the network has memorised");
         }
         Ok(())
     }

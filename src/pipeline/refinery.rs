@@ -5,14 +5,16 @@ use super::forget::Forgetting;
 use super::held_out::{HeldOut, drawn};
 use super::prepared::Prepared;
 use super::remember::{Forgotten, Remembering};
+use super::twins::Twins;
 use crate::data::Perturbation;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{Channels, ClassMoments, Forward, Observation, Observed, Scores, class_moments};
+use crate::evidence::{Channels, ClassMoments, Folds, Forward, Observation, Observed, Scores, class_moments};
 use crate::layers::Layer;
 use crate::model::{Classifier, Model, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{Contest, Entrant, Head, HeadLayer, LinearHead, Recalibration, Recipe, head_fit};
+use crate::search::{Candidate, Contrast, Pair};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
@@ -31,6 +33,9 @@ const HEAD_SAMPLES: (usize, usize) = (20_000, 100);
 
 /// The same where samples are large, so that running the network over them takes hours.
 const LARGE_HEAD_SAMPLES: (usize, usize) = (5000, 20);
+
+/// Into so many parts training samples are divided where heads are fitted to them and judged on them.
+const FOLDS: usize = 4;
 
 /// What runs models for refinements.
 pub(super) struct Refinery<'a> {
@@ -175,7 +180,8 @@ impl<'a> Refinery<'a> {
             if let Head::Refit { shifted, .. } = head
                 && !moments.contains_key(shifted)
             {
-                moments.insert(*shifted, self.class_moments(head_layer.classes(), &mut forward, *shifted, observer)?);
+                let classes = (head_layer.classes(), Folds::ONE);
+                moments.insert(*shifted, self.class_moments(classes, &mut forward, *shifted, observer)?.swap_remove(0));
             }
         }
         let mut remembering = Remembering::of(&self.place);
@@ -221,7 +227,9 @@ impl<'a> Refinery<'a> {
         }
         let mut contest = Contest::new(entrants, head_layer.loss().link());
         observer.begin("heads", held_out.validation_samples(), "samples");
-        held_out.features(&mut forward, observer, |batch, features| contest.add(batch, features))?;
+        held_out.features(&mut forward, observer, |batch, features| {
+            contest.add(&batch.indices, &batch.labels, features);
+        })?;
         observer.end();
         let mut judged = Vec::new();
         for (head, Entrant { head: fitted, scores, .. }) in entered.into_iter().zip(contest.finish()) {
@@ -233,6 +241,55 @@ impl<'a> Refinery<'a> {
         Ok(judged)
     }
 
+    /// Lets heads that are fitted to shifted images compete with those that are fitted to images as they are, on the features of a
+    /// correction: on perturbed training images, each judged by what was fitted without it.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn contrast(
+        &mut self,
+        base: &Recipe,
+        heads: &[Head],
+        patches: &[WeightPatch],
+        held_out: &HeldOut<'_>,
+        observer: &dyn Observer,
+    ) -> Result<Vec<Contrast>, Error> {
+        let Some(head_layer) = self.head else { return Ok(Vec::new()) };
+        let Made { bytes, folder, .. } = &self.candidates.make(patches)?;
+        let place = (bytes, folder.as_path());
+        let mut forward = Forward::reading(head_layer.features(), self.place.engine, self.place.classifier, place)?;
+        let folds = Folds { count: FOLDS, seed: self.place.seed };
+        let [plain, shifted] = [false, true]
+            .map(|shifted| self.class_moments((head_layer.classes(), folds), &mut forward, shifted, observer));
+        let twins = match Twins::fit(heads, [&plain?, &shifted?]) {
+            Ok(twins) => twins,
+            Err(error) => {
+                observer.note(&format!("no head is fitted to shifted images: {error}"));
+                return Ok(Vec::new());
+            }
+        };
+        let (mut on_shifted, mut on_plain) = (twins.contest(folds), twins.contest(folds));
+        let mut whole = Contest::new(twins.whole(), head_layer.loss().link());
+        observer.begin("shifted heads", 2 * held_out.validation_samples(), "samples");
+        held_out.features(&mut forward, observer, |batch, features| {
+            on_shifted.add(&batch.indices, &batch.labels, features);
+            whole.add(&batch.indices, &batch.labels, features);
+        })?;
+        held_out.unperturbed_features(&mut forward, observer, |batch, features| {
+            on_plain.add(&batch.indices, &batch.labels, features);
+        })?;
+        observer.end();
+        let mut contrasts = Vec::new();
+        let judged = on_shifted.finish().into_iter().zip(on_plain.finish());
+        for (((shifted, plain), head), fitted) in judged.zip(twins.heads()).zip(whole.finish()) {
+            let recipe = Recipe { head, ..base.clone() };
+            self.computed.push(Computed { recipe: recipe.clone(), head: fitted.head, forgotten: None });
+            let candidate = Candidate::of(recipe, &shifted[1]);
+            contrasts.push(Contrast { candidate, on_shifted: Pair::of(&shifted), on_plain: Pair::of(&plain) });
+        }
+        Ok(contrasts)
+    }
+
     /// Whether training samples are images, which can be shifted.
     pub(super) fn can_shift(&self) -> bool {
         Perturbation::check(&self.place.data.routes).is_ok()
@@ -241,18 +298,18 @@ impl<'a> Refinery<'a> {
     /// The sums that heads are fitted to.
     fn class_moments(
         &self,
-        classes: usize,
+        (classes, folds): (usize, Folds),
         forward: &mut Forward,
         shifted: bool,
         observer: &dyn Observer,
-    ) -> Result<ClassMoments, Error> {
+    ) -> Result<Vec<ClassMoments>, Error> {
         let (most, of_class) = if self.place.data.has_small_samples() { HEAD_SAMPLES } else { LARGE_HEAD_SAMPLES };
         let most = most.max(of_class * classes);
         let samples = drawn(self.place.usable, most, self.place.seed);
         let batch = self.place.data.batch(self.place.batch);
         let stream = self.place.data.stream(shifted.then(|| Perturbation::shift(self.place.seed)));
         observer.begin("features", samples.len(), "samples");
-        let moments = class_moments(forward, &stream, (&samples, batch), classes, observer)?;
+        let moments = class_moments(forward, &stream, (&samples, batch), (classes, folds), observer)?;
         observer.end();
         Ok(moments)
     }

@@ -7,11 +7,13 @@
 
 mod bracket;
 mod by_layer;
+mod contrast;
 mod outcomes;
 mod selection;
 
 pub use bracket::usual_strength;
 pub use by_layer::search_by_layer;
+pub use contrast::{Contrast, Pair};
 pub use outcomes::{Advantage, Outcomes};
 pub use selection::{RunnerUp, Search, Verdict};
 

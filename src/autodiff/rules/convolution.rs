@@ -9,6 +9,7 @@ use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
 use super::weight_gradient::WeightGradient;
 use super::window::Sliding;
 #[cfg(test)]
+use crate::model::fragment::{int, ints, string};
 #[cfg(test)]
 use proptest::prelude::*;
 

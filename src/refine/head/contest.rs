@@ -2,7 +2,6 @@
 
 use super::LinearHead;
 use super::scale::{ENOUGH_SAMPLES, scaled};
-use crate::data::Batch;
 use crate::evidence::{Prediction, Scores};
 use crate::model::Link;
 use ndarray::Array2;
@@ -16,7 +15,7 @@ pub struct Contest {
     waiting: Option<Vec<Shown>>,
 }
 
-/// Samples as a contest sees them. (A batch also holds what the network is fed, which is large.)
+/// Samples as a contest sees them.
 #[derive(Debug)]
 struct Shown {
     indices: Vec<usize>,
@@ -44,10 +43,9 @@ impl Contest {
         Self { entrants, link, waiting: Some(Vec::new()) }
     }
 
-    /// Takes the features of a batch, a row a sample.
-    pub fn add(&mut self, batch: &Batch, features: &Array2<f64>) {
-        let Batch { indices, labels, .. } = batch;
-        let shown = Shown { indices: indices.clone(), labels: labels.clone(), features: features.clone() };
+    /// Takes samples: their indices, their labels, and their features, a row each.
+    pub fn add(&mut self, indices: &[usize], labels: &[usize], features: &Array2<f64>) {
+        let shown = Shown { indices: indices.to_vec(), labels: labels.to_vec(), features: features.clone() };
         let Some(waiting) = &mut self.waiting else { return self.judge(&shown) };
         waiting.push(shown);
         if waiting.iter().map(|shown| shown.labels.len()).sum::<usize>() >= ENOUGH_SAMPLES {
@@ -94,14 +92,7 @@ impl Contest {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::DataDigest;
     use ndarray::{Array1, array};
-
-    fn batch(first: usize, labels: &[usize]) -> Batch {
-        let indices = (first..first + labels.len()).collect();
-        let digests = vec![DataDigest::default(); labels.len()];
-        Batch { indices, labels: labels.to_vec(), inputs: Vec::new(), quarantined: Vec::new(), digests }
-    }
 
     #[test]
     fn every_sample_is_judged_once_by_every_head_before_and_after_the_scales_are_known() {
@@ -111,7 +102,8 @@ mod tests {
         let labels: Vec<usize> = (0..1000).map(|sample| sample % 2).collect();
         let features = Array2::from_shape_fn((1000, 1), |(sample, _)| if sample % 2 == 1 { 1.0 } else { -1.0 });
         for first in 0..6 {
-            contest.add(&batch(first * 1000, &labels), &features);
+            let indices: Vec<usize> = (first * 1000..(first + 1) * 1000).collect();
+            contest.add(&indices, &labels, &features);
         }
         let entrants = contest.finish();
         assert_eq!(entrants[0].scores.samples, (0..6000).collect::<Vec<_>>());
@@ -125,7 +117,7 @@ mod tests {
     fn a_label_that_the_head_does_not_know_is_left_out() {
         let head = LinearHead { weight: array![[-1.0], [1.0]], bias: Array1::zeros(2) };
         let mut contest = Contest::new([(head, false)], Link::Softmax);
-        contest.add(&batch(0, &[0, 2]), &array![[-1.0], [1.0]]);
+        contest.add(&[0, 1], &[0, 2], &array![[-1.0], [1.0]]);
         assert_eq!(contest.finish()[0].scores.samples, [0]);
     }
 }
