@@ -302,16 +302,16 @@ impl<'g> Emit<'g> {
         self.node("Concat", values, vec![int("axis", axis)])
     }
 
-    /// Along an axis from the start of a range up to its end, every `step`-th.
-    pub fn slice(&mut self, a: &Value, axis: usize, range: std::ops::Range<i64>, step: i64) -> Value {
-        let [start, end, axes, steps] =
-            [range.start, range.end, axis as i64, step].map(|value| self.integers(&[value]));
-        self.node("Slice", &[a, &start, &end, &axes, &steps], vec![])
+    /// Along an axis from a start up to an end, every `step`-th.
+    pub fn slice(&mut self, a: &Value, axis: usize, [start, end]: [i64; 2], step: i64) -> Value {
+        let bounds = [start, end, axis as i64, step].map(|bound| self.integers(&[bound]));
+        let [start, end, axis, step] = &bounds;
+        self.node("Slice", &[a, start, end, axis, step], vec![])
     }
 
     /// In the opposite order along an axis.
     pub fn reverse(&mut self, a: &Value, axis: usize) -> Value {
-        self.slice(a, axis, -1..-TO_THE_END, -1)
+        self.slice(a, axis, [-1, -TO_THE_END], -1)
     }
 
     /// With an axis of `rank` and the next one as one.
@@ -323,9 +323,9 @@ impl<'g> Emit<'g> {
             return self.reshape(a, &target);
         }
         let extents = self.shape(a);
-        let before = self.slice(&extents, 0, 0..axis as i64, 1);
+        let before = self.slice(&extents, 0, [0, axis as i64], 1);
         let merged = self.integers(&[-1]);
-        let behind = self.slice(&extents, 0, axis as i64 + 2..TO_THE_END, 1);
+        let behind = self.slice(&extents, 0, [axis as i64 + 2, TO_THE_END], 1);
         let parts = if axis == 0 { vec![&merged, &behind] } else { vec![&before, &merged, &behind] };
         let target = self.concat(&parts, 0);
         self.node("Reshape", &[a, &target], vec![])

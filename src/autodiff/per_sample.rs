@@ -47,6 +47,9 @@ impl LastLayer {
     }
 }
 
+/// A model with norms, as bytes, and of each what it is of and the output that holds it.
+type WithNorms = (Vec<u8>, Vec<(String, String)>);
+
 /// Adds the norm of each sample's gradient as outputs `NAME_grad_norms` `[samples]`: in inputs, and in a last layer, weight and bias
 /// together. `losses` holds the loss of each sample. Returns what each is of, and its name.
 ///
@@ -57,7 +60,7 @@ pub(super) fn add_norms(
     engine: &dyn Engine,
     (losses, inputs, last): (&str, &[String], Option<&LastLayer>),
     extents: &BTreeMap<String, usize>,
-) -> Result<(Vec<u8>, Vec<(String, String)>), AutodiffError> {
+) -> Result<WithNorms, AutodiffError> {
     let mut wrt = inputs.to_vec();
     wrt.extend(last.iter().flat_map(|last| [last.scores.clone(), last.features.clone()]));
     let wanted = Wanted { target: losses, summed: true, wrt: &wrt, extents };

@@ -113,13 +113,12 @@ pub(super) fn run(args: &GradArgs, ui: &Ui) -> Result<Answer, Error> {
     check_output(args, &model)?;
     let engine = args.engine.open(ui)?;
     let head;
-    let objective = match &args.of {
-        Some(value) => Objective::Value(value),
-        None => {
-            head = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?.head;
-            let loss = args.loss(head.link.unwrap_or(Link::Softmax));
-            if args.norms { Objective::LossAndNorms(&head.value, loss) } else { Objective::Loss(&head.value, loss) }
-        }
+    let objective = if let Some(value) = &args.of {
+        Objective::Value(value)
+    } else {
+        head = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?.head;
+        let loss = args.loss(head.link.unwrap_or(Link::Softmax));
+        if args.norms { Objective::LossAndNorms(&head.value, loss) } else { Objective::Loss(&head.value, loss) }
     };
     let extents: BTreeMap<String, usize> = args.extents.iter().map(|of| (of.axis.clone(), of.extent)).collect();
     let made = GradientModel::of(&model, engine.as_ref(), objective, &args.wrt.0, &extents)?;

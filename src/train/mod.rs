@@ -1,7 +1,7 @@
 //! Training: a step as one graph, and what drives it over data.
 //!
 //! A [`TrainingStep`] is the model with its loss, its gradients and the update of every parameter as nodes; a [`Trainer`] runs it, and
-//! what goes from one step to the next stays where the engine computes. [`fit`] drives it over a data set. How parameters follow
+//! what goes from one step to the next stays where the engine computes. [`fit()`] drives it over a data set. How parameters follow
 //! their gradients is an [`Optimizer`], one file in `optimizers/`.
 
 mod checkpoint;

@@ -59,6 +59,7 @@ fn help_says_what_there_is() {
         ("help_score", "score --help"),
         ("help_detect", "detect --help"),
         ("help_diff", "diff --help"),
+        ("help_grad", "grad --help"),
         ("help_check", "check --help"),
         ("help_golden", "golden record --help"),
         ("help_runtime", "runtime --help"),
@@ -98,6 +99,15 @@ fn without_arguments_it_shows_how_it_is_used_and_fails() {
     let ran = run(&bench, "runtime").expect(2);
     assert_eq!(ran.stdout, "");
     assert!(ran.stderr.contains("Usage: onnx-sap runtime"), "{}", ran.stderr);
+}
+
+#[test]
+fn grad_tells_what_the_new_model_takes_and_gives() {
+    let bench = Bench::new();
+    std::fs::copy(model("mlp"), bench.path("mlp.onnx")).unwrap();
+    let ran = run(&bench, "grad mlp.onnx gradients.onnx --wrt ^fc3 --norms --sample-weights").expect(0);
+    insta::assert_snapshot!("grad", ran.stdout);
+    assert_eq!(run(&bench, "grad mlp.onnx other.onnx --wrt inputs --quiet").expect(0).stdout, "");
 }
 
 #[test]

@@ -259,10 +259,10 @@ fn norms_are_those_of_each_samples_own_gradient() {
         found.iter().map(Tensor::to_f64).collect::<Vec<_>>()
     };
     let all = run(0..5, &["input_grad_norms", "fc3.weight_grad_norms"]);
-    for sample in 0..5 {
+    for (sample, norms) in all[0].iter().zip(&all[1]).enumerate() {
         let one = run(sample..sample + 1, &["input_grad", "fc3.weight_grad", "fc3.bias_grad"]);
         let square = |at: usize| one[at].iter().map(|value| value * value).sum::<f64>();
-        for (found, wanted) in [(all[0][sample], square(0).sqrt()), (all[1][sample], (square(1) + square(2)).sqrt())] {
+        for (found, wanted) in [(norms.0, square(0).sqrt()), (norms.1, (square(1) + square(2)).sqrt())] {
             assert!((found - wanted).abs() <= 1e-5 * wanted, "sample {sample}: {found} for {wanted}");
         }
     }

@@ -1,7 +1,7 @@
 //! The four operations, whose operands are broadcast.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given, axes, shapes};
+use super::super::tests::{Case, Given, axes, shapes, with_ones};
 use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use proptest::prelude::*;
@@ -10,8 +10,7 @@ use proptest::prelude::*;
 fn cases(operator: &'static str) -> BoxedStrategy<Case> {
     let given = (shapes(0..4), 0..4_usize, any::<bool>()).prop_flat_map(|(shape, lacks, swap)| {
         axes(shape.len()).prop_map(move |ones| {
-            let mut other = shape.clone();
-            ones.iter().for_each(|&axis| other[axis] = 1);
+            let mut other = with_ones(&shape, &ones);
             let other = other.split_off(lacks.min(other.len()));
             let given = [shape.clone(), other];
             if swap { [given[1].clone(), given[0].clone()] } else { given }

@@ -105,7 +105,7 @@ impl Places {
     }
 }
 
-/// Added up by ScatterND, which takes places along the first axes.
+/// Added up by `ScatterND`, which takes places along the first axes.
 fn added_up(g: &Value, indices: &Known, (axis, x): (usize, &Known), emit: &mut Emit<'_>) -> Value {
     let (rank, of_indices) = (x.shape.rank(), indices.shape.rank());
     // The axis first in x, and the axes of the indices first in g.

@@ -34,9 +34,10 @@ impl Rule for Reshape {
                 "Flatten" => Case::new("Flatten", vec![x(&shape)], if old { vec![int("axis", 2)] } else { vec![] }),
                 "Squeeze" => {
                     shape.insert(1, 1);
-                    match old {
-                        true => Case::new("Squeeze", vec![x(&shape)], vec![ints("axes", [1])]).opset(opset),
-                        false => Case::new("Squeeze", vec![x(&shape), Given::integers(&[1])], vec![]),
+                    if old {
+                        Case::new("Squeeze", vec![x(&shape)], vec![ints("axes", [1])]).opset(opset)
+                    } else {
+                        Case::new("Squeeze", vec![x(&shape), Given::integers(&[1])], vec![])
                     }
                 }
                 _ if old => Case::new("Unsqueeze", vec![x(&shape)], vec![ints("axes", [0, 2])]).opset(opset),

@@ -1,7 +1,7 @@
 //! Products of matrices.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given, axes, shapes};
+use super::super::tests::{Case, Given, axes, shapes, with_ones};
 use super::super::{Applied, Emit, Extent, Known, OutputGradients, Refusal, Rule, Shape, Value};
 #[cfg(test)]
 use crate::model::fragment::{float, int};
@@ -71,18 +71,19 @@ pub(super) struct MatMul;
 impl Rule for MatMul {
     #[cfg(test)]
     fn cases(&self) -> BoxedStrategy<Case> {
-        let sizes = (shapes(0..3), shapes(3), axes(2), 0..3_usize, any::<(bool, bool)>());
-        let case =
-            |(batch, inner, ones, lacks, (row, column)): (Vec<usize>, Vec<usize>, Vec<usize>, usize, (bool, bool))| {
-                let mut other = batch.clone();
-                ones.iter().filter(|axis| **axis < batch.len()).for_each(|&axis| other[axis] = 1);
-                let other = other.split_off(lacks.min(other.len()));
-                let (m, k, n) = (inner[0], inner[1], inner[2]);
-                let a = if row { vec![k] } else { [batch, vec![m, k]].concat() };
-                let b = if column { vec![k] } else { [other, vec![k, n]].concat() };
-                let open: &[usize] = if a.len() > b.len().max(2) { &[0] } else { &[] };
-                Case::new("MatMul", vec![Given::floats(&a), Given::floats(&b)], vec![]).open(open)
-            };
+        let batches = (shapes(0..3), axes(2), 0..3_usize).prop_map(|(batch, ones, lacks)| {
+            let ones: Vec<usize> = ones.into_iter().filter(|axis| *axis < batch.len()).collect();
+            let mut other = with_ones(&batch, &ones);
+            let other = other.split_off(lacks.min(other.len()));
+            [batch, other]
+        });
+        let sizes = (batches, shapes(3), any::<(bool, bool)>());
+        let case = |([batch, other], inner, (row, column)): ([Vec<usize>; 2], Vec<usize>, (bool, bool))| {
+            let left = if row { inner[1..2].to_vec() } else { [&batch[..], &inner[..2]].concat() };
+            let right = if column { inner[1..2].to_vec() } else { [&other[..], &inner[1..]].concat() };
+            let open: &[usize] = if left.len() > right.len().max(2) { &[0] } else { &[] };
+            Case::new("MatMul", vec![Given::floats(&left), Given::floats(&right)], vec![]).open(open)
+        };
         sizes.prop_map(case).boxed()
     }
 

@@ -12,7 +12,7 @@ use crate::tensor::ElementType;
 #[cfg(test)]
 use proptest::prelude::*;
 
-/// Since this operator set GroupNormalization scales channels; before, groups.
+/// Since this operator set `GroupNormalization` scales channels; before, groups.
 const SCALES_CHANNELS: i64 = 21;
 
 /// A value normalised over some axes.
@@ -73,7 +73,7 @@ fn of_channels(values: &Value, rank: usize, emit: &mut Emit<'_>) -> Value {
     emit.reshape(values, &target)
 }
 
-/// LayerNormalization.
+/// `LayerNormalization`.
 pub(super) struct LayerNormalization;
 
 impl Rule for LayerNormalization {
@@ -174,7 +174,7 @@ impl LayerNormalization {
     }
 }
 
-/// BatchNormalization as in inference.
+/// `BatchNormalization` as in inference.
 pub(super) struct BatchNormalization;
 
 impl Rule for BatchNormalization {
@@ -251,7 +251,7 @@ impl Rule for BatchNormalization {
     }
 }
 
-/// InstanceNormalization.
+/// `InstanceNormalization`.
 pub(super) struct InstanceNormalization;
 
 impl Rule for InstanceNormalization {
@@ -302,7 +302,7 @@ impl Rule for InstanceNormalization {
     }
 }
 
-/// GroupNormalization.
+/// `GroupNormalization`.
 pub(super) struct GroupNormalization;
 
 impl Rule for GroupNormalization {

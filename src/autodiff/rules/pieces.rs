@@ -2,7 +2,7 @@
 
 use super::super::emit::TO_THE_END;
 #[cfg(test)]
-use super::super::tests::{Case, Given, axes, shapes};
+use super::super::tests::{Case, Given, axes, shapes, with_ones};
 use super::super::{Applied, Emit, Extent, Known, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::{int, ints, string};
@@ -50,7 +50,7 @@ impl Rule for Concat {
             let extent =
                 extent.ok_or_else(|| Refusal::new(format!("the extent of input {input} is not always the same")))?;
             let end = start + extent as i64;
-            found.push(node.needs(input).then(|| emit.slice(g, axis, start..end, 1)));
+            found.push(node.needs(input).then(|| emit.slice(g, axis, [start, end], 1)));
             start = end;
         }
         Ok(found)
@@ -162,10 +162,10 @@ impl Rule for Slice {
     ) -> Result<Vec<Option<Value>>, Refusal> {
         let x = node.input(0)?;
         let (starts, ends) = (node.integers(1)?, node.integers(2)?);
-        let axes = if node.has(3) { node.integers(3)? } else { (0..starts.len() as i64).collect() };
+        let along = if node.has(3) { node.integers(3)? } else { (0..starts.len() as i64).collect() };
         let steps = if node.has(4) { node.integers(4)? } else { vec![1; starts.len()] };
         let mut gradient = outputs.only()?.clone();
-        for (((&axis, start), end), step) in axes.iter().zip(starts).zip(ends).zip(steps) {
+        for (((&axis, start), end), step) in along.iter().zip(starts).zip(ends).zip(steps) {
             let axis = x.shape.axis(axis).ok_or_else(|| Refusal::new("it names an axis that its input lacks"))?;
             gradient = match x.shape[axis] {
                 Extent::Fixed(extent) => Taken::of(extent, start, end, step).put_back(&gradient, (axis, x), emit),
@@ -216,7 +216,7 @@ impl Taken {
             // Behind the last entry that was taken no zeros are needed.
             let needed = self.extent - lowest;
             if length > needed {
-                found = emit.slice(&found, axis, 0..needed, 1);
+                found = emit.slice(&found, axis, [0, needed], 1);
                 length = needed;
             }
         }
@@ -281,16 +281,16 @@ impl Rule for Pad {
             return Err(Refusal::new(format!("its mode is {mode}")));
         }
         let (rank, given) = (node.input(0)?.shape.rank(), node.integers(1)?);
-        let axes = if node.has(3) { node.integers(3)? } else { (0..rank as i64).collect() };
+        let along = if node.has(3) { node.integers(3)? } else { (0..rank as i64).collect() };
         let mut gradient = outputs.only()?.clone();
         let mut cut = vec![0; 2 * rank];
-        for (at, &axis) in axes.iter().enumerate() {
+        for (at, &axis) in along.iter().enumerate() {
             let axis =
                 node.input(0)?.shape.axis(axis).ok_or_else(|| Refusal::new("it names an axis that its input lacks"))?;
-            let (before, behind) = (given[at], given[axes.len() + at]);
+            let (before, behind) = (given[at], given[along.len() + at]);
             if before > 0 || behind > 0 {
                 let end = if behind > 0 { -behind } else { TO_THE_END };
-                gradient = emit.slice(&gradient, axis, before.max(0)..end, 1);
+                gradient = emit.slice(&gradient, axis, [before.max(0), end], 1);
             }
             (cut[axis], cut[rank + axis]) = ((-before).max(0), (-behind).max(0));
         }
@@ -315,8 +315,7 @@ impl Rule for Expand {
         let given = shapes(1..4).prop_flat_map(|shape| (axes(shape.len()), 0..3_usize, Just(shape)));
         let case = |(ones, lacks, shape): (Vec<usize>, usize, Vec<usize>)| {
             let target: Vec<i64> = shape.iter().map(|&extent| extent as i64).collect();
-            let mut from = shape;
-            ones.iter().for_each(|&axis| from[axis] = 1);
+            let mut from = with_ones(&shape, &ones);
             let from = from.split_off(lacks.min(from.len()));
             Case::new("Expand", vec![Given::floats(&from), Given::integers(&target)], vec![]).open(&[])
         };

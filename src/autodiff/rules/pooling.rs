@@ -17,7 +17,7 @@ fn window(node: &Applied<'_>) -> Result<Sliding, Refusal> {
     Sliding::of(node, kernel, node.input(0)?, node.output(0)?)
 }
 
-/// MaxPool.
+/// `MaxPool`.
 pub(super) struct MaxPool;
 
 impl Rule for MaxPool {
@@ -62,7 +62,7 @@ impl Rule for MaxPool {
     }
 }
 
-/// AveragePool.
+/// `AveragePool`.
 pub(super) struct AveragePool;
 
 impl Rule for AveragePool {
@@ -108,9 +108,9 @@ impl Rule for AveragePool {
             _ => ArrayD::from_elem(IxDyn(&[]), taps as f64),
         };
         let counts = emit.constant(&Tensor::from_f64(&counts, x.value.element));
-        let share = emit.div(g, &counts);
+        let mean = emit.div(g, &counts);
         // Every channel of every sample by itself.
-        let apart = emit.reshape(&share, &[&[-1, 1], &window.stops[..]].concat());
+        let apart = emit.reshape(&mean, &[&[-1, 1], &window.stops[..]].concat());
         let shape: Vec<usize> = [1, 1].into_iter().chain(window.kernel.iter().map(|&kernel| kernel as usize)).collect();
         let ones = emit.constant(&Tensor::from_f64(&ArrayD::from_elem(shape, 1.0), x.value.element));
         let spread = emit.node("ConvTranspose", &[&apart, &ones], window.transposed_attributes(1));
@@ -118,7 +118,7 @@ impl Rule for AveragePool {
     }
 }
 
-/// GlobalAveragePool.
+/// `GlobalAveragePool`.
 pub(super) struct GlobalAveragePool;
 
 impl Rule for GlobalAveragePool {
@@ -148,7 +148,7 @@ impl Rule for GlobalAveragePool {
     }
 }
 
-/// GlobalMaxPool.
+/// `GlobalMaxPool`.
 pub(super) struct GlobalMaxPool;
 
 impl Rule for GlobalMaxPool {
@@ -210,7 +210,7 @@ fn windows() -> impl Strategy<Value = (Vec<usize>, Vec<crate::model::proto::Attr
                     attributes.push(string("auto_pad", "SAME_UPPER"));
                 }
                 _ => {
-                    attributes.push(ints("pads", half.iter().copied().chain(half.iter().map(|&pad| (pad - 1).max(0)))))
+                    attributes.push(ints("pads", half.iter().copied().chain(half.iter().map(|&pad| (pad - 1).max(0)))));
                 }
             }
             ([vec![samples, channels], extents].concat(), attributes)

@@ -1,7 +1,7 @@
 //! Rectifiers: another function on either side of 0.
 
 #[cfg(test)]
-use super::super::tests::{Case, Given, axes, shapes};
+use super::super::tests::{Case, Given, axes, shapes, with_ones};
 use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::float;
@@ -119,7 +119,7 @@ impl Rule for Rectifier {
     }
 }
 
-/// PRelu, whose slope below 0 is an input.
+/// `PRelu`, whose slope below 0 is an input.
 pub(super) struct PRelu;
 
 impl Rule for PRelu {
@@ -134,11 +134,8 @@ impl Rule for PRelu {
     #[cfg(test)]
     fn cases(&self) -> BoxedStrategy<Case> {
         let given = shapes(1..4).prop_flat_map(|shape| {
-            axes(shape.len()).prop_map(move |ones| {
-                let mut slope = shape.clone();
-                ones.iter().for_each(|&axis| slope[axis] = 1);
-                vec![Given::floats(&shape), Given::Floats(slope, 0.1, 0.9)]
-            })
+            axes(shape.len())
+                .prop_map(move |ones| vec![Given::floats(&shape), Given::Floats(with_ones(&shape, &ones), 0.1, 0.9)])
         });
         given.prop_map(|given| Case::new("PRelu", given, vec![]).open(&[])).boxed()
     }

@@ -37,12 +37,11 @@ pub(super) const MEAN: Reduction = Reduction {
     operators: &["ReduceMean"],
     equation: "dx = g / n, of n elements",
     gradient: |reduced, emit| {
-        let share = match reduced.count() {
-            Some(count) => emit.scaled(&reduced.g, 1.0 / count as f64),
-            None => {
-                let count = reduced.count_at_run_time(emit);
-                emit.div(&reduced.g, &count)
-            }
+        let share = if let Some(count) = reduced.count() {
+            emit.scaled(&reduced.g, 1.0 / count as f64)
+        } else {
+            let count = reduced.count_at_run_time(emit);
+            emit.div(&reduced.g, &count)
         };
         emit.expand_as(&share, reduced.x)
     },
@@ -173,9 +172,8 @@ impl Rule for Reduction {
         let Some(axes) = reduced_axes(node)? else { return Ok(vec![Some(g.clone())]) };
         let keeps = node.proto().int("keepdims", 1) != 0;
         let with_axes: Vec<i64> = axes.iter().map(|&axis| axis as i64).collect();
-        let kept = |value: &Value, emit: &mut Emit<'_>| match keeps || with_axes.is_empty() {
-            true => value.clone(),
-            false => emit.unsqueeze(value, &with_axes),
+        let kept = |value: &Value, emit: &mut Emit<'_>| {
+            if keeps || with_axes.is_empty() { value.clone() } else { emit.unsqueeze(value, &with_axes) }
         };
         let reduced = Reduced { x, y: kept(&node.output(0)?.value, emit), g: kept(g, emit), axes };
         Ok(vec![Some((self.gradient)(&reduced, emit))])

@@ -31,9 +31,10 @@ fn axis(node: &Applied<'_>, emit: &Emit<'_>) -> Result<usize, Refusal> {
     }
     let axis = node.axis(1)?;
     let behind = &node.input(0)?.shape.extents()[axis + 1..];
-    match behind.iter().all(|extent| *extent == Extent::Fixed(1)) {
-        true => Ok(axis),
-        false => Err(Refusal::new("it is over several axes; convert the model to opset 13")),
+    if behind.iter().all(|extent| *extent == Extent::Fixed(1)) {
+        Ok(axis)
+    } else {
+        Err(Refusal::new("it is over several axes; convert the model to opset 13"))
     }
 }
 

@@ -54,7 +54,7 @@ impl WeightGradient<'_> {
         // Where the window leaves a rest, there are more products than taps.
         for (axis, rest) in self.sliding.rest().into_iter().enumerate() {
             if rest >= self.sliding.dilations[axis] {
-                product = emit.slice(&product, axis + 2, 0..self.sliding.kernel[axis], 1);
+                product = emit.slice(&product, axis + 2, [0, self.sliding.kernel[axis]], 1);
             }
         }
         emit.transpose(&product, &order)

@@ -53,6 +53,7 @@ pub enum Kind {
 
 /// A node, and what it is given.
 #[derive(Clone, Debug)]
+#[must_use]
 pub struct Case {
     /// Its operator.
     pub operator: &'static str,
@@ -132,7 +133,7 @@ impl Case {
     pub(super) fn floats(&self) -> Vec<(String, ArrayD<f64>)> {
         let input = |(at, given): (usize, &Given)| match given {
             Given::Floats(shape, least, most) => {
-                Some((format!("x{at}"), self.numbers(shape, [*least, *most], self.seed + at as u64)))
+                Some((format!("x{at}"), Self::numbers(shape, [*least, *most], self.seed + at as u64)))
             }
             _ => None,
         };
@@ -140,7 +141,7 @@ impl Case {
     }
 
     /// Evenly spaced numbers in random order, as float32 has them: no two are close, so that a small step changes no order.
-    fn numbers(&self, shape: &[usize], [least, most]: [f64; 2], seed: u64) -> ArrayD<f64> {
+    fn numbers(shape: &[usize], [least, most]: [f64; 2], seed: u64) -> ArrayD<f64> {
         let count: usize = shape.iter().product();
         let spacing = (most - least) / count.max(1) as f64;
         let mut values: Vec<f64> = (0..count).map(|at| least + spacing * (at as f64 + 0.4)).collect();
@@ -189,9 +190,9 @@ impl Case {
             Given::Floats(shape, ..) => {
                 let name = format!("x{at}");
                 let open = self.open.contains(&at);
-                let dim = |(axis, &extent): (usize, &usize)| match open && axis == 0 {
-                    true => DimensionProto { dim_value: None, dim_param: Some("N".into()) },
-                    false => DimensionProto { dim_value: Some(extent as i64), dim_param: None },
+                let dim = |(axis, &extent): (usize, &usize)| {
+                    let symbol = (open && axis == 0).then(|| "N".to_owned());
+                    DimensionProto { dim_value: symbol.is_none().then_some(extent as i64), dim_param: symbol }
                 };
                 let shape = TensorShapeProto { dim: shape.iter().enumerate().map(dim).collect() };
                 fragment.named_input(&name, element, shape);
@@ -238,6 +239,12 @@ fn weights(fragment: &mut Fragment, of: &str, element: ElementType) -> String {
 /// Shapes of so many axes of 1 to 4 entries.
 pub fn shapes(rank: impl Into<proptest::collection::SizeRange>) -> impl Strategy<Value = Vec<usize>> {
     proptest::collection::vec(1..=4_usize, rank)
+}
+
+/// The same with one entry on some axes.
+pub fn with_ones(shape: &[usize], ones: &[usize]) -> Vec<usize> {
+    let extent = |(axis, &extent): (usize, &usize)| if ones.contains(&axis) { 1 } else { extent };
+    shape.iter().enumerate().map(extent).collect()
 }
 
 /// Some of so many axes, in order.

@@ -4,7 +4,7 @@ mod case;
 mod differences;
 mod second;
 
-pub use case::{Case, Given, Kind, axes, shapes};
+pub use case::{Case, Given, Kind, axes, shapes, with_ones};
 
 use super::{RULES, Rule};
 use differences::{Outcome, check};

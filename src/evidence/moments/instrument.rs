@@ -44,7 +44,7 @@ pub(super) enum Measured {
     /// The engine computes it and adds it up from run to run.
     Inside {
         /// The sum, float64 `[groups, d, d]`.
-        sum: RunningSum,
+        sum: Box<RunningSum>,
         /// The input that weighs each row of the batch, float64, where rows are drawn.
         mask: Option<String>,
         /// The output that holds the number of rows, float64 `[1]`, where it is not known beforehand.
@@ -183,7 +183,7 @@ fn compute_inside(additions: &mut Additions<'_>, source: &Source, known: &Known)
     let shape = [source.unfold.groups(), source.unfold.dim(), source.unfold.dim()];
     let sum = add_up(additions.to(MAIN), &term, &shape);
     let rows = count.map(|count| additions.bring_out(source.scope, count, &[1], ElementType::Float64));
-    Measured::Inside { sum, mask, rows }
+    Measured::Inside { sum: Box::new(sum), mask, rows }
 }
 
 /// Adds a term to a sum over the runs, exactly but for what the rest of it loses (Knuth, "The Art of Computer Programming",

@@ -32,12 +32,11 @@ impl Optimizer for Sgd {
         if let Some(velocity) = step.kept.first() {
             let slowed = emit.scaled(velocity, self.momentum);
             let velocity = emit.add(&slowed, &slope);
-            direction = match self.nesterov {
-                true => {
-                    let ahead = emit.scaled(&velocity, self.momentum);
-                    emit.add(&slope, &ahead)
-                }
-                false => velocity.clone(),
+            direction = if self.nesterov {
+                let ahead = emit.scaled(&velocity, self.momentum);
+                emit.add(&slope, &ahead)
+            } else {
+                velocity.clone()
             };
             kept.push(velocity);
         }
