@@ -27,10 +27,15 @@ pub enum Respect {
 /// What is differentiated.
 #[derive(Clone, Copy, Debug)]
 pub enum Objective<'a> {
-    /// A loss that is added behind these scores.
-    Loss(&'a str, Loss),
-    /// The same, and outputs for the norms of the gradients of each sample's own loss: in inputs and in the last layer.
-    LossAndNorms(&'a str, Loss),
+    /// A loss that is added behind scores.
+    Loss {
+        /// The value that holds the scores.
+        scores: &'a str,
+        /// How they are judged.
+        loss: Loss,
+        /// Whether there are outputs for the norms of the gradients of each sample's own loss: in inputs and in the last layer.
+        norms: bool,
+    },
     /// A number that the model computes.
     Value(&'a str),
 }
@@ -67,7 +72,7 @@ impl GradientModel {
         let candidates = candidates(&graph, respect)?;
         let (differentiated, ports) = match objective {
             Objective::Value(_) => (None, None),
-            Objective::Loss(scores, loss) | Objective::LossAndNorms(scores, loss) => {
+            Objective::Loss { scores, loss, .. } => {
                 let (bytes, ports) = with_loss(&graph, engine, scores, loss, extents)?;
                 (Some(again(model, bytes.into())?), Some(ports))
             }
@@ -75,9 +80,7 @@ impl GradientModel {
         let graph = GraphIndex::new(differentiated.as_ref().unwrap_or(&plain))?;
         let target = match (&ports, objective) {
             (Some(ports), _) => &ports.loss,
-            (None, Objective::Value(target) | Objective::Loss(target, _) | Objective::LossAndNorms(target, _)) => {
-                target
-            }
+            (None, Objective::Value(target) | Objective::Loss { scores: target, .. }) => target,
         };
         let leads = leading_to(&graph, target);
         let (wrt, unused): (Vec<String>, Vec<String>) =
@@ -99,7 +102,7 @@ impl GradientModel {
         let bytes = found.emit.into_additions().into_bytes()?;
         let made = Self { bytes, ports, gradients, norms: Vec::new(), unused };
         match (objective, &made.ports) {
-            (Objective::LossAndNorms(scores, _), Some(ports)) => {
+            (Objective::Loss { scores, norms: true, .. }, Some(ports)) => {
                 let losses = ports.losses.clone();
                 made.with_norms(model, engine, (scores, &losses), extents)
             }

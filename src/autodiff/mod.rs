@@ -26,7 +26,7 @@ pub use parameters::parameters;
 pub use path::leading_to;
 pub use per_sample::LastLayer;
 pub use reverse::{Differentiated, Wanted, differentiate};
-pub use rule::{Applied, OutputGradients, Rule};
+pub use rule::{Applied, Gradients, OutputGradients, Rule};
 pub use rules::RULES;
 pub use shape::{Extent, Shape};
 

@@ -7,6 +7,10 @@ use crate::model::proto::NodeProto;
 use crate::model::{GraphIndex, NodeIndex};
 use crate::tensor::ElementType;
 
+/// The gradients of a node's inputs, each in the shape of its input; nothing stands for one of zeros, or one that is not needed. Or
+/// what of the node is not covered.
+pub type Gradients = Result<Vec<Option<Value>>, Refusal>;
+
 /// How some operators of ONNX's own set are differentiated.
 pub trait Rule: Sync {
     /// The operators.
@@ -20,17 +24,11 @@ pub trait Rule: Sync {
     /// Nodes to try it on.
     #[cfg(test)]
     fn cases(&self) -> proptest::strategy::BoxedStrategy<super::tests::Case>;
-    /// Writes the nodes that compute the gradients of a node's inputs, each in the shape of its input. Only those that are needed are
-    /// written; nothing stands for a gradient of zeros.
+    /// Writes the nodes that compute the gradients of a node's inputs. Only those that are needed are written.
     ///
     /// # Errors
     /// What of the node is not covered.
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal>;
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients;
 }
 
 /// The gradients of the outputs of a node: each in the shape of its output, or nothing where the output does not count.

@@ -118,7 +118,7 @@ pub(super) fn run(args: &GradArgs, ui: &Ui) -> Result<Answer, Error> {
     } else {
         head = Classifier::of(&GraphIndex::new(&model)?, &args.interface.interface())?.head;
         let loss = args.loss(head.link.unwrap_or(Link::Softmax));
-        if args.norms { Objective::LossAndNorms(&head.value, loss) } else { Objective::Loss(&head.value, loss) }
+        Objective::Loss { scores: &head.value, loss, norms: args.norms }
     };
     let extents: BTreeMap<String, usize> = args.extents.iter().map(|of| (of.axis.clone(), of.extent)).collect();
     let made = GradientModel::of(&model, engine.as_ref(), objective, &args.wrt.0, &extents)?;

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, axes, shapes, with_ones};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use proptest::prelude::*;
 
@@ -56,12 +56,7 @@ impl Rule for Add {
         "da = g, db = g"
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let g = outputs.only()?;
         of_both(node, emit, |_, _| Ok(g.clone()))
     }
@@ -84,12 +79,7 @@ impl Rule for Sub {
         "da = g, db = −g"
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let g = outputs.only()?;
         of_both(node, emit, |input, emit| Ok(if input == 0 { g.clone() } else { emit.unary("Neg", g) }))
     }
@@ -112,12 +102,7 @@ impl Rule for Mul {
         "da = g ∘ b, db = g ∘ a"
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let g = outputs.only()?;
         of_both(node, emit, |input, emit| Ok(emit.mul(g, &node.input(1 - input)?.value)))
     }
@@ -140,12 +125,7 @@ impl Rule for Div {
         "da = g / b, db = −(g / b) ∘ y"
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let over = emit.div(outputs.only()?, &node.input(1)?.value);
         of_both(node, emit, |input, emit| {
             if input == 0 {

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, shapes};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Refusal, Rule};
 #[cfg(test)]
 use proptest::prelude::*;
 
@@ -30,12 +30,7 @@ impl Rule for Extreme {
         (prop_oneof![Just("Min"), Just("Max")], shapes(1..3), 2..4_usize).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, y) = (outputs.only()?, node.output(0)?);
         let count = node.proto().input.len();
         let mut chosen = Vec::with_capacity(count);
@@ -86,12 +81,7 @@ impl Rule for Clip {
         (shapes(1..4), 0..3_usize).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         if node.needs(1) || node.needs(2) {
             return Err(Refusal::new("its bounds depend on what the gradient is of"));
         }
@@ -125,12 +115,7 @@ impl Rule for Where {
         (shapes(1..4), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, y) = (outputs.only()?, node.output(0)?);
         let condition = node.input(0)?.value.clone();
         let zero = emit.number(0.0, g.element);

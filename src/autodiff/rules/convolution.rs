@@ -5,7 +5,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, Kind};
-use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, Known, OutputGradients, Refusal, Rule, Value};
 use super::weight_gradient::WeightGradient;
 use super::window::Sliding;
 #[cfg(test)]
@@ -84,12 +84,7 @@ impl Rule for Conv {
         windows().prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x, y) = (outputs.only()?, node.input(0)?, node.output(0)?);
         let parts = Parts::of(node, x, y)?;
         let of_x = node.needs(0).then(|| {
@@ -140,12 +135,7 @@ impl Rule for ConvTranspose {
         windows().prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x, y) = (outputs.only()?, node.input(0)?, node.output(0)?);
         let parts = Parts::of(node, y, x)?;
         let of_x = node.needs(0).then(|| {

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, Kind, shapes};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::{float, string};
 #[cfg(test)]
@@ -251,12 +251,7 @@ impl Rule for Elementwise {
         (shapes(1..4), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let slope = (self.slope)(node, emit)?;
         Ok(vec![Some(emit.mul(outputs.only()?, &slope))])
     }

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, shapes};
-use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, Known, OutputGradients, Rule, Value};
 use crate::model::fragment::{int, string};
 #[cfg(test)]
 use proptest::prelude::*;
@@ -43,12 +43,7 @@ impl Rule for Gather {
         (shapes(1..4), 0..4_usize, proptest::collection::vec(-4..4_i64, 4..6), 0..4_usize).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, axis) = (outputs.only()?, node.axis(0)?);
         let (x, indices) = (node.input(0)?, node.input(1)?);
         if let Some(places) = Places::of(node, x, axis) {

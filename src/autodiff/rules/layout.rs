@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, shapes};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Refusal, Rule};
 #[cfg(test)]
 use crate::model::fragment::{int, ints};
 #[cfg(test)]
@@ -48,12 +48,7 @@ impl Rule for Reshape {
         (operators, shapes(2..4), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         Ok(vec![Some(emit.reshape_as(outputs.only()?, node.input(0)?))])
     }
 }
@@ -83,12 +78,7 @@ impl Rule for Transpose {
         given.prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let shape = &node.input(0)?.shape;
         let order: Option<Vec<usize>> = match node.proto().ints("perm") {
             Some(order) => order.iter().map(|&axis| shape.axis(axis)).collect(),
@@ -133,12 +123,7 @@ impl Rule for Identity {
         (prop_oneof![Just("Identity"), Just("Cast"), Just("Dropout")], shapes(1..4)).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         if node.operator() == "Dropout" && node.truth(2)? {
             return Err(Refusal::new("it is in training mode"));
         }

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, axes, shapes, with_ones};
-use super::super::{Applied, Emit, Extent, Known, OutputGradients, Refusal, Rule, Shape, Value};
+use super::super::{Applied, Emit, Extent, Gradients, Known, OutputGradients, Rule, Shape, Value};
 #[cfg(test)]
 use crate::model::fragment::{float, int};
 #[cfg(test)]
@@ -37,12 +37,7 @@ impl Rule for Gemm {
         "dA' = α g B'ᵀ, dB' = α A'ᵀ g, dC = β Σ g over what was broadcast"
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, proto) = (outputs.only()?, node.proto());
         let [a, b] = [&node.input(0)?.value, &node.input(1)?.value];
         let transposed = [proto.int("transA", 0) != 0, proto.int("transB", 0) != 0];
@@ -95,12 +90,7 @@ impl Rule for MatMul {
         "dA = g Bᵀ, dB = Aᵀ g, summed over what was broadcast"
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (a, b) = (node.input(0)?, node.input(1)?);
         let product = Product::of(a, b, outputs.only()?, node.output(0)?, emit);
         let of_a = node.needs(0).then(|| product.of_left(emit));

@@ -5,7 +5,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, Kind, shapes};
-use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, Known, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::{float, int};
 use crate::tensor::ElementType;
@@ -101,12 +101,7 @@ impl Rule for LayerNormalization {
         (shapes(2..4), 0..3_usize, any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (x, y, scale, from) = (node.input(0)?, node.output(0)?, node.input(1)?, node.axis(-1)?);
         let axes: Vec<usize> = (from..x.shape.rank()).collect();
         let normalized = match x.value.element {
@@ -208,12 +203,7 @@ impl Rule for BatchNormalization {
         shapes(2..5).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         if node.proto().int("training_mode", 0) != 0 {
             return Err(Refusal::new("it is in training mode"));
         }
@@ -275,12 +265,7 @@ impl Rule for InstanceNormalization {
         shapes(3..5).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x) = (outputs.only()?, node.input(0)?);
         let rank = x.shape.rank();
         let normalized = Normalized::again(&x.value, (2..rank).collect(), epsilon(node), emit);
@@ -332,12 +317,7 @@ impl Rule for GroupNormalization {
         (shapes(3..5), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x) = (outputs.only()?, node.input(0)?);
         let grouped = Grouped { x, groups: node.proto().int("num_groups", 1) };
         let by_group = grouped.split(&x.value, emit);

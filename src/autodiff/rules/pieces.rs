@@ -3,7 +3,7 @@
 use super::super::emit::TO_THE_END;
 #[cfg(test)]
 use super::super::tests::{Case, Given, axes, shapes, with_ones};
-use super::super::{Applied, Emit, Extent, Known, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Extent, Gradients, Known, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::{int, ints, string};
 #[cfg(test)]
@@ -36,12 +36,7 @@ impl Rule for Concat {
         (shapes(1..4), 0..4_usize, shapes(1..4)).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, axis, count) = (outputs.only()?, node.axis(0)?, node.proto().input.len());
         let mut start = 0;
         let mut found = Vec::with_capacity(count);
@@ -97,12 +92,7 @@ impl Rule for Split {
         (shapes(2..4), shapes(2..4), 0..3_usize).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let axis = node.axis(0)?;
         let mut parts = Vec::new();
         for (output, gradient) in outputs.all().iter().enumerate() {
@@ -154,12 +144,7 @@ impl Rule for Slice {
         (1..3_usize, [axis.clone(), axis]).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let x = node.input(0)?;
         let (starts, ends) = (node.integers(1)?, node.integers(2)?);
         let along = if node.has(3) { node.integers(3)? } else { (0..starts.len() as i64).collect() };
@@ -270,12 +255,7 @@ impl Rule for Pad {
         (proptest::collection::vec(3..5_usize, 2..4), pads(), pads(), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let mode = node.proto().string("mode", "constant");
         if mode != "constant" {
             return Err(Refusal::new(format!("its mode is {mode}")));
@@ -322,12 +302,7 @@ impl Rule for Expand {
         given.prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         Ok(vec![Some(emit.unbroadcast(outputs.only()?, &node.output(0)?.shape, node.input(0)?))])
     }
 }

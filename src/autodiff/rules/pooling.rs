@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, Kind};
-use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, Known, OutputGradients, Refusal, Rule};
 use super::window::Sliding;
 use crate::model::fragment::string;
 #[cfg(test)]
@@ -38,12 +38,7 @@ impl Rule for MaxPool {
         windows().prop_map(|(x, attributes)| Case::new("MaxPool", vec![Given::floats(&x)], attributes)).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         if node.proto().int("storage_order", 0) != 0 {
             return Err(Refusal::new("its indices count columns first"));
         }
@@ -87,12 +82,7 @@ impl Rule for AveragePool {
         (windows(), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x, window) = (outputs.only()?, node.input(0)?, window(node)?);
         if window.leaves_gaps() && node.proto().string("auto_pad", "NOTSET").starts_with("SAME") {
             return Err(Refusal::new(
@@ -135,12 +125,7 @@ impl Rule for GlobalAveragePool {
         images().prop_map(|x| Case::new("GlobalAveragePool", vec![Given::floats(&x)], vec![])).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x) = (outputs.only()?, node.input(0)?);
         let positions = positions(x)?;
         let share = emit.scaled(g, 1.0 / positions as f64);
@@ -165,12 +150,7 @@ impl Rule for GlobalMaxPool {
         images().prop_map(|x| Case::new("GlobalMaxPool", vec![Given::floats(&x)], vec![])).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x) = (outputs.only()?, node.input(0)?);
         let chosen = emit.indicator("Equal", &x.value, &node.output(0)?.value);
         let behind: Vec<usize> = (2..x.shape.rank()).collect();

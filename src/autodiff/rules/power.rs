@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, shapes};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Rule};
 use crate::tensor::ElementType;
 #[cfg(test)]
 use proptest::prelude::*;
@@ -31,12 +31,7 @@ impl Rule for Pow {
         (shapes(1..4), 0..5_usize).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, a, b, y) = (outputs.only()?, node.input(0)?, node.input(1)?, node.output(0)?);
         let exponent = emit.cast(&b.value, a.value.element);
         let mut found = vec![None, None];

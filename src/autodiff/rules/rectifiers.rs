@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, axes, shapes, with_ones};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::float;
 use crate::tensor::ElementType;
@@ -108,12 +108,7 @@ impl Rule for Rectifier {
         (shapes(1..4), any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let slope = (self.slope)(node, &node.output(0)?.value, emit)?;
         Ok(vec![Some(emit.mul(outputs.only()?, &slope))])
     }
@@ -140,12 +135,7 @@ impl Rule for PRelu {
         given.prop_map(|given| Case::new("PRelu", given, vec![]).open(&[])).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x, slope) = (outputs.only()?, node.input(0)?, node.input(1)?);
         let above = is_above(&x.value, 0.0, emit);
         let of_x = node.needs(0).then(|| {

@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, axes, shapes};
-use super::super::{Applied, Emit, Known, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, Known, OutputGradients, Refusal, Rule, Value};
 use crate::model::fragment::int;
 #[cfg(test)]
 use crate::model::fragment::ints;
@@ -162,12 +162,7 @@ impl Rule for Reduction {
         given.prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, x) = (outputs.only()?, node.input(0)?);
         let Some(axes) = reduced_axes(node)? else { return Ok(vec![Some(g.clone())]) };
         let keeps = node.proto().int("keepdims", 1) != 0;

@@ -5,7 +5,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, Kind};
-use super::super::{Applied, Emit, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Gradients, OutputGradients, Refusal, Rule, Value};
 #[cfg(test)]
 use crate::model::fragment::string;
 use crate::model::proto::AttributeProto;
@@ -57,12 +57,7 @@ impl Rule for Resize {
         (modes, [2..5_usize, 2..5_usize], [2..7_usize, 2..7_usize], any::<bool>()).prop_map(case).boxed()
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         if node.proto().string("coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize" {
             return Err(Refusal::new("it crops"));
         }

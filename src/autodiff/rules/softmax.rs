@@ -2,7 +2,7 @@
 
 #[cfg(test)]
 use super::super::tests::{Case, Given, shapes};
-use super::super::{Applied, Emit, Extent, OutputGradients, Refusal, Rule, Value};
+use super::super::{Applied, Emit, Extent, Gradients, OutputGradients, Refusal, Rule};
 #[cfg(test)]
 use crate::model::fragment::int;
 #[cfg(test)]
@@ -59,12 +59,7 @@ impl Rule for Softmax {
         cases("Softmax")
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, y, axis) = (outputs.only()?, &node.output(0)?.value, axis(node, emit)?);
         let weighted = emit.mul(g, y);
         let sum = emit.sum(&weighted, &[axis], true);
@@ -94,12 +89,7 @@ impl Rule for LogSoftmax {
         cases("LogSoftmax")
     }
 
-    fn gradients(
-        &self,
-        node: &Applied<'_>,
-        outputs: &OutputGradients,
-        emit: &mut Emit<'_>,
-    ) -> Result<Vec<Option<Value>>, Refusal> {
+    fn gradients(&self, node: &Applied<'_>, outputs: &OutputGradients, emit: &mut Emit<'_>) -> Gradients {
         let (g, y, axis) = (outputs.only()?, &node.output(0)?.value, axis(node, emit)?);
         let probability = emit.unary("Exp", y);
         let sum = emit.sum(g, &[axis], true);
