@@ -18,6 +18,8 @@ pub(super) struct Refinements {
     /// Whether candidates are recalibrated: the ways that are open.
     recalibrated: Vec<bool>,
     heads: Vec<Head>,
+    /// Whether a head that cannot be computed is done without, as none was asked for.
+    optional: bool,
 }
 
 impl Refinements {
@@ -35,7 +37,7 @@ impl Refinements {
         let chooses = job.chooses() && !held_out.is_missing();
         let unlearned = unlearned(job, refinery, no_head, held_out)?;
         if job.method.of_layers().is_none() {
-            return Ok(Self { chooses, recalibrated: vec![false], heads: unlearned });
+            return Ok(Self { chooses, recalibrated: vec![false], heads: unlearned, optional: false });
         }
         let recalibrated = recalibrations(job.recalibrate, refinery, held_out, observer)?;
         let no_fit = refinery.head.and_then(|head| head.without_fit().or_else(|| head.without_bias()));
@@ -74,8 +76,9 @@ impl Refinements {
             // Nothing is left to choose, and a head that has forgotten was asked for.
             heads.clear();
         }
+        let optional = job.head == HeadOption::Auto && unlearned.is_empty();
         heads.extend(unlearned);
-        Ok(Self { chooses, recalibrated, heads })
+        Ok(Self { chooses, recalibrated, heads, optional })
     }
 
     /// The candidates on which the strength is chosen: the simplest that may be chosen in the end, and with a projected head
@@ -112,6 +115,9 @@ impl Refinements {
                  --forget-ids FILE, or held-out data with --val SPEC"
                     .to_owned(),
             ));
+        }
+        if candidates.is_empty() && self.optional {
+            return Ok(());
         }
         // Where a new head is all that there may be, it is what comes out.
         let all_refit = self.heads.iter().all(Head::is_refit);
@@ -175,9 +181,18 @@ impl Refinements {
                 })?;
                 vec![(recipe, scores)]
             }
-            _ => trials.refine(base, observer, |refinery, patches| {
-                refinery.compete(base, &heads, patches, held_out, observer)
-            })?,
+            _ => {
+                let judged = trials.refine(base, observer, |refinery, patches| {
+                    refinery.compete(base, &heads, patches, held_out, observer)
+                });
+                match judged {
+                    Err(Error::Head(why)) if self.optional => {
+                        observer.warn(&format!("the head is projected as the other layers: {why}"));
+                        Vec::new()
+                    }
+                    other => other?,
+                }
+            }
         };
         Ok(judged.into_iter().map(|(recipe, scores)| Candidate::of(recipe, &scores)).collect())
     }

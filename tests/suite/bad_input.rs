@@ -492,6 +492,9 @@ fn samples_that_are_no_images_are_not_perturbed_and_nothing_is_chosen_on_them() 
             "{}",
             ran.stderr
         );
+        // Two samples tell nothing of the other two classes.
+        let projected = "warning: the head is projected as the other layers: no sample is labelled 2";
+        assert_eq!(ran.stderr.contains(projected), option.is_empty(), "{}", ran.stderr);
         let report = bench.report();
         assert_eq!(report["chosen"]["verdict"], "unjudged");
         assert!((report["chosen"]["alpha"].as_f64().unwrap() - alpha).abs() < 0.01);
