@@ -168,7 +168,9 @@ fn text(args: &GradArgs, made: &GradientModel) -> String {
     }
     rows.extend(made.gradients.iter().map(|(name, output)| row(output, format!("the gradient in {name}"))));
     rows.extend(
-        made.norms.iter().map(|(name, output)| row(output, format!("of each sample's gradient in {name} the norm"))),
+        made.norms
+            .iter()
+            .map(|(name, output)| row(output, format!("the norm of each sample's own gradient in {name}"))),
     );
     text + &table(&["output", "is"], &[], rows)
 }
