@@ -7,7 +7,7 @@ use crate::refine::Loss;
 use crate::refine::vector::{patch, values};
 use ndarray::{Array1, ArrayD};
 
-/// Features that a head may see: their second moment takes half a gigabyte then.
+/// Features that a closed form may see: their second moment takes half a gigabyte then.
 const MOST_FEATURES: usize = 8192;
 
 /// A last layer whose values can be seen and replaced.
@@ -43,11 +43,9 @@ impl<'a> HeadLayer<'a> {
         };
         let (name, site) = (&layer.weight.name, &layer.sites[0]);
         let by_row = matches!(&site.unfold, Unfold::Vectors(vectors) if vectors.is_last_axis());
-        let features = layer.matrix.dim();
         // A bias that others read, too, is added and cannot be changed: then the products are not the scores.
         let adds_nothing = layer.output.as_ref().is_some_and(|output| graph.node(output.node).input(2).is_none());
         match layer.output.as_ref().map(|output| (output.axis, &output.shift)) {
-            _ if features > MOST_FEATURES => Err(format!("{name} sees {features} features, more than {MOST_FEATURES}")),
             _ if !by_row || !has_rows(graph, classifier, &site.input.name) => {
                 Err(format!("{name} is not fed with a row for each sample"))
             }
@@ -62,8 +60,13 @@ impl<'a> HeadLayer<'a> {
         self.loss
     }
 
-    /// Why no closed form can take its place, if so: they are of the softmax.
+    /// Why no closed form can take its place, if so: they are of the softmax, and hold the second moment of the features.
     pub fn without_fit(&self) -> Option<String> {
+        let features = self.layer.matrix.dim();
+        if features > MOST_FEATURES {
+            let name = &self.layer.weight.name;
+            return Some(format!("{name} sees {features} features, more than {MOST_FEATURES}"));
+        }
         let scores = self.layer.output.as_ref().map_or("", |output| output.value.name.as_str());
         (self.loss != Loss::Softmax).then(|| format!("the class scores {scores} are no logits of a softmax"))
     }

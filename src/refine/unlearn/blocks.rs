@@ -12,18 +12,24 @@ use rayon::prelude::*;
 /// Numbers in blocks up to which each score has its own: 320 MB, and as much again while they are solved with.
 const OWN: usize = 40_000_000;
 
+/// Numbers in one block beyond which only its diagonal is taken: finding eigenvectors takes time with the cube of the features.
+const SHARED: usize = 70_000_000;
+
 /// The diagonal blocks of a Hessian.
 pub(super) enum Blocks {
     /// One a score.
     Own(Vec<Array2<f64>>),
     /// Their sum, and the share of it that stands for each score's.
     Shared { sum: SymmetricEigen, shares: Array1<f64> },
+    /// Their diagonals alone, `[scores, d]`.
+    Diagonals(Array2<f64>),
 }
 
 /// Blocks with something added to their diagonals, ready to be solved with.
 pub(super) enum Factored<'b> {
     Own(Vec<PositiveDefinite>),
     Shared { sum: &'b SymmetricEigen, shares: &'b Array1<f64>, added: f64 },
+    Diagonals { diagonals: &'b Array2<f64>, added: f64 },
 }
 
 impl Blocks {
@@ -33,7 +39,11 @@ impl Blocks {
     /// [`HeadError`] where eigenvectors are not found.
     pub(super) fn of(hessian: &Hessian) -> Result<Self, HeadError> {
         let (scores, d) = hessian.dim();
-        if scores * d * d <= OWN { Ok(Self::own(hessian)) } else { Self::shared(hessian) }
+        match d * d {
+            block if scores * block <= OWN => Ok(Self::own(hessian)),
+            block if block <= SHARED => Self::shared(hessian),
+            _ => Ok(Self::diagonals(hessian)),
+        }
     }
 
     pub(super) fn own(hessian: &Hessian) -> Self {
@@ -46,6 +56,10 @@ impl Blocks {
         // A score that is sure of every sample has no block.
         let shares = (&weights / weights.sum()).mapv(|share| share.max(f64::EPSILON));
         Ok(Self::Shared { sum, shares })
+    }
+
+    pub(super) fn diagonals(hessian: &Hessian) -> Self {
+        Self::Diagonals(hessian.diagonal())
     }
 
     /// Ready to be solved with, when so much is added to their diagonals, which is more than nothing.
@@ -63,6 +77,7 @@ impl Blocks {
                 factored.collect::<Result<_, _>>().map(Factored::Own)
             }
             Self::Shared { sum, shares } => Ok(Factored::Shared { sum, shares, added }),
+            Self::Diagonals(diagonals) => Ok(Factored::Diagonals { diagonals, added }),
         }
     }
 }
@@ -84,6 +99,7 @@ impl Factored<'_> {
                 // (s A + a I)⁻¹ = (A + a/s I)⁻¹ / s
                 sum.solve_rows(right, |score| added / shares[score]) / shares.view().insert_axis(Axis(1))
             }
+            Self::Diagonals { diagonals, added } => right / &(*diagonals + *added),
         }
     }
 }

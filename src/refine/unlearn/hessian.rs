@@ -75,6 +75,19 @@ impl Hessian {
         (0..self.curvature.scores()).map(mean).collect()
     }
 
+    /// Its diagonal, `[scores, d]`.
+    pub(super) fn diagonal(&self) -> Array2<f64> {
+        let (scores, d) = self.dim();
+        let squares = &self.features * &self.features;
+        let mut diagonal = Array2::zeros((scores, d));
+        for (score, mut row) in diagonal.rows_mut().into_iter().enumerate() {
+            if let Some(weights) = self.curvature.entry(score, score) {
+                row.assign(&(weights.dot(&squares) / self.features.nrows() as f64));
+            }
+        }
+        diagonal
+    }
+
     /// The sum of the diagonal blocks, `[d, d]`.
     pub(super) fn partial_trace(&self) -> Array2<f64> {
         self.moment(&self.curvature.trace())
@@ -178,6 +191,11 @@ mod tests {
             let blocks = (0..scores).map(|score| hessian.diagonal_block(score));
             let sum = blocks.fold(Array2::<f64>::zeros((4, 4)), |sum, block| sum + block);
             prop_assert!((sum - hessian.partial_trace()).iter().all(|apart| apart.abs() < 1e-12));
+            let blocks: Vec<_> = (0..scores).map(|score| hessian.diagonal_block(score)).collect();
+            let diagonal = hessian.diagonal();
+            for (block, row) in blocks.iter().zip(diagonal.rows()) {
+                prop_assert!(block.diag().iter().zip(row).all(|(a, b)| (a - b).abs() < 1e-12));
+            }
         }
     }
 }

@@ -231,7 +231,8 @@ mod tests {
             let samples = Samples::new(loss, decades);
             let dense = Solver::dense(&samples.hessian()).unwrap();
             let shared = Blocks::shared(&samples.hessian()).unwrap();
-            for blocks in [Blocks::own(&samples.hessian()), shared] {
+            let diagonals = Blocks::diagonals(&samples.hessian());
+            for blocks in [Blocks::own(&samples.hessian()), shared, diagonals] {
                 let iterative = Solver::iterative(samples.hessian(), blocks);
                 for damping in [0.0, 1e-6, 1e-3, 1.0] {
                     let [a, b] = [&dense, &iterative].map(|solver| solver.solve(&samples.slope(), damping).unwrap());
