@@ -93,19 +93,6 @@ impl<'g> Emit<'g> {
         Value { name: self.additions.to(MAIN).node(op_type, &names, attributes), element }
     }
 
-    /// Adds a node with several outputs, all of the type of its first input.
-    pub fn node_of_several(
-        &mut self,
-        op_type: &str,
-        inputs: &[&Value],
-        outputs: usize,
-        attributes: Vec<AttributeProto>,
-    ) -> Vec<Value> {
-        let names: Vec<&str> = inputs.iter().map(|value| value.name.as_str()).collect();
-        let outputs = self.additions.to(MAIN).node_of_several(op_type, &names, outputs, attributes);
-        outputs.into_iter().map(|name| Value { name, element: inputs[0].element }).collect()
-    }
-
     /// A constant tensor.
     pub fn constant(&mut self, tensor: &Tensor) -> Value {
         let key = (tensor.element_type(), tensor.shape().to_vec(), tensor.to_little_endian());

@@ -5,7 +5,7 @@ use super::emit::Emit;
 use super::error::AutodiffError;
 use super::known::{Knowledge, Known, Value};
 use super::path::Path;
-use super::rule::{Applied, OutputGradients, Rule};
+use super::rule::{Applied, OutputGradients};
 use super::rules;
 use crate::engine::Engine;
 use crate::model::proto::NodeProto;
@@ -175,10 +175,4 @@ fn refused(node: &NodeProto, reason: &str) -> AutodiffError {
 fn operator(node: &NodeProto) -> String {
     let set = node.operator_set();
     if set.is_empty() { node.op_type.clone() } else { format!("{set}.{}", node.op_type) }
-}
-
-/// The rule of a node.
-pub(super) fn rule_of(rules: &[&'static dyn Rule], node: &NodeProto) -> Option<&'static dyn Rule> {
-    let known = |rule: &&&'static dyn Rule| rule.operators().contains(&node.op_type.as_str());
-    rules.iter().filter(|_| node.is_standard()).find(known).copied()
 }

@@ -152,20 +152,6 @@ impl<'a> Applied<'a> {
         values.ok_or_else(|| Refusal::new(format!("its input {input} is no constant")))
     }
 
-    /// The number that a constant input holds, or that an attribute held before; `default` where the node has neither.
-    ///
-    /// # Errors
-    /// The input is not one constant number.
-    pub fn number(&self, attribute: &str, input: usize, default: f64) -> Result<f64, Refusal> {
-        if let Some(attribute) = self.proto().attribute(attribute) {
-            return Ok(f64::from(attribute.f));
-        }
-        let Some(name) = self.proto().input(input) else { return Ok(default) };
-        let only =
-            self.numbers(input).ok().filter(|values| values.len() == 1).and_then(|values| values.first().copied());
-        only.ok_or_else(|| Refusal::new(format!("its input {name} is not one constant number")))
-    }
-
     /// Whether an optional input holds `true` in every run.
     ///
     /// # Errors

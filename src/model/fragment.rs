@@ -72,19 +72,6 @@ impl Fragment {
         output
     }
 
-    /// Adds a node with several outputs, and returns their names.
-    pub fn node_of_several(
-        &mut self,
-        op_type: &str,
-        inputs: &[&str],
-        outputs: usize,
-        attributes: Vec<AttributeProto>,
-    ) -> Vec<String> {
-        let outputs: Vec<String> = (0..outputs).map(|_| self.fresh()).collect();
-        self.node_giving(op_type, inputs, &outputs, attributes);
-        outputs
-    }
-
     /// Adds a node whose outputs have these names, which nothing has.
     pub fn node_giving(&mut self, op_type: &str, inputs: &[&str], outputs: &[String], attributes: Vec<AttributeProto>) {
         self.graph.node.push(NodeProto {

@@ -18,7 +18,6 @@ mod softmax;
 mod weight_gradient;
 mod window;
 
-use super::reverse::rule_of;
 use super::rule::Rule;
 use crate::model::proto::NodeProto;
 
@@ -91,5 +90,6 @@ pub const RULES: &[&dyn Rule] = &[
 
 /// The rule of a node's operator, if it has one.
 pub(super) fn of(node: &NodeProto) -> Option<&'static dyn Rule> {
-    rule_of(RULES, node)
+    let mut rules = RULES.iter().copied().filter(|_| node.is_standard());
+    rules.find(|rule| rule.operators().contains(&node.op_type.as_str()))
 }
