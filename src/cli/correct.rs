@@ -7,6 +7,7 @@ use super::layers::LayerArgs;
 use super::method::MethodParser;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::trust::TrustArgs;
+use super::tune::TuneArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::evidence::Quality;
@@ -78,6 +79,8 @@ pub(super) struct CorrectArgs {
     trust: TrustArgs,
     #[command(flatten)]
     forget: ForgetArgs,
+    #[command(flatten)]
+    tune: TuneArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
     #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection"], help_heading = "Correction")]
     evidence: Option<Location>,
@@ -222,6 +225,7 @@ impl CorrectArgs {
             None => HeadOption::Project,
             Some(name) => HeadOption::all().find(|head| head.name() == name).ok_or_else(|| unknown("head", name))?,
         };
+        let (tuning, start) = self.tune.tuning(self.method)?;
         let solver = match self.solver.as_str() {
             "auto" => None,
             name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
@@ -247,6 +251,8 @@ impl CorrectArgs {
             rows: self.trust.rows(preset),
             arithmetic: self.moments,
             solver,
+            tuning,
+            start,
             selection: self.layers.selection(),
             runner: self.runner.runner()?,
             limit: self.long.bad.max_bad,
@@ -371,11 +377,15 @@ fn candidates(report: &Report) -> String {
     let shown =
         |candidate: &&CandidateReport| is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe);
     let refined_shown: Vec<&CandidateReport> = refined.iter().copied().filter(shown).collect();
+    let has_tuned = refined.iter().any(|candidate| candidate.recipe.tuning.is_some());
     let row = |candidate: &CandidateReport| {
-        let Recipe { strength, recalibrated, head } = &candidate.recipe;
+        let Recipe { strength, recalibrated, head, tuning } = &candidate.recipe;
         let mut cells = vec![strength.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)];
         if !refined.is_empty() {
             cells.extend([if *recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
+        }
+        if has_tuned {
+            cells.push(tuning.as_ref().map_or(String::new(), ToString::to_string));
         }
         let mark = match candidate {
             chosen if is_chosen(chosen) => "chosen".to_owned(),
@@ -390,7 +400,11 @@ fn candidates(report: &Report) -> String {
     if refined.is_empty() {
         return table(&["α", "val. accuracy", "val. loss", ""], &[0, 1, 2], rows);
     }
-    let mut text = table(&["α", "recalibrated", "head", "val. accuracy", "val. loss", ""], &[0, 3, 4], rows);
+    let tuned = has_tuned.then_some("tuned");
+    let header: Vec<&str> = ["α", "recalibrated", "head"].into_iter().chain(tuned).collect();
+    let numbers = [0, header.len(), header.len() + 1];
+    let header: Vec<&str> = header.into_iter().chain(["val. accuracy", "val. loss", ""]).collect();
+    let mut text = table(&header, &numbers, rows);
     let others = refined.len() - refined_shown.len();
     if others > 0 {
         let _ = writeln!(text, "{others} other refinements are in the report");

@@ -22,6 +22,7 @@ mod score;
 mod shard;
 mod signals;
 mod trust;
+mod tune;
 mod ui;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};

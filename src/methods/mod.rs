@@ -5,6 +5,8 @@
 //! [`Family`] of corrections with one strength, which `search/` chooses on validation data; what is forgotten is solved for in
 //! `refine/unlearn`. A new method is one file here and one line in [`METHODS`].
 
+mod chain;
+mod finetune;
 mod influence;
 mod sap;
 mod schedule;
@@ -20,10 +22,12 @@ use crate::layers::Layer;
 use crate::linalg::{LinalgError, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
 use crate::progress::Observer;
+use crate::tune::{TuneOptions, Tuning};
 use thiserror::Error;
 
 /// The methods, the default first.
-pub const METHODS: &[&dyn Method] = &[&sap::Sap, &influence::Influence, &influence::AfterSap];
+pub const METHODS: &[&dyn Method] =
+    &[&sap::Sap, &influence::Influence, &finetune::Finetune, &influence::AFTER_SAP, &finetune::AFTER_SAP];
 
 /// What a method may look at.
 pub struct Evidence<'a> {
@@ -55,6 +59,14 @@ pub trait Method: Sync {
     fn of_layers(&self) -> Option<&'static dyn LayerMethod>;
     /// Whether the last layer then forgets the samples that are likely labelled wrongly.
     fn forgets(&self) -> bool;
+    /// What then goes on with gradients from what was made so far, with the options that a user has given.
+    fn tuning(&self, _options: &TuneOptions) -> Option<Box<dyn Tuning>> {
+        None
+    }
+    /// The name of what works last, where methods work one after the other.
+    fn last(&self) -> &'static str {
+        self.name()
+    }
 }
 
 /// What there is to know before a method is chosen.

@@ -9,9 +9,10 @@ use crate::layers::Selection;
 use crate::linalg::{Solver, cheapest};
 use crate::methods::Method;
 use crate::model::{Head, Interface};
-use crate::refine::FITS;
+use crate::refine::{FITS, Start};
 use crate::search::AlphaChoice;
 use crate::store::Location;
+use crate::tune::Tuning;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -60,6 +61,10 @@ pub struct Job {
     pub arithmetic: Arithmetic,
     /// How projections are computed; the cheapest way where it is not given.
     pub solver: Option<&'static dyn Solver>,
+    /// What goes on from the correction with gradients, where the method does.
+    pub tuning: Option<Box<dyn Tuning>>,
+    /// With which weights that begins.
+    pub start: Start,
     /// Which layers are rewritten.
     pub selection: Selection,
     /// What runs the model, and where.
@@ -295,6 +300,7 @@ impl Job {
     /// Whether there is anything to choose between.
     pub(super) fn chooses(&self) -> bool {
         match (self.method.of_layers(), &self.forgetting) {
+            _ if self.tuning.is_some() => true,
             (None, Some(Forgetting { damping: Some(_), .. })) => false,
             (None, _) => true,
             (Some(_), _) => self.alpha.chooses(),
@@ -384,6 +390,8 @@ impl Job {
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),
         ]);
-        params.into_iter().chain(of_layers).chain(forgetting).collect()
+        let tuning = self.tuning.iter().flat_map(|tuning| tuning.params());
+        let start = self.tuning.as_ref().map(|_| ("start", json!(self.start.to_string())));
+        params.into_iter().chain(of_layers).chain(forgetting).chain(tuning).chain(start).collect()
     }
 }

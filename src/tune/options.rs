@@ -1,0 +1,25 @@
+//! What a user may say of a tuning; what is left open, its method fills in.
+
+use super::LearnFrom;
+use crate::train::NamedCriterion;
+
+/// Options of all tunings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TuneOptions {
+    /// What is made small.
+    pub criterion: Option<&'static NamedCriterion>,
+    /// What is learnt from.
+    pub from: Option<LearnFrom>,
+    /// The learning rate.
+    pub rate: Option<f64>,
+    /// How often every sample is seen at most.
+    pub epochs: Option<usize>,
+    /// The weight decay.
+    pub weight_decay: Option<f64>,
+    /// The share of the average of the parameters that stays in a step.
+    pub averaging: Option<f64>,
+    /// Whether images are shifted.
+    pub shifted: Option<bool>,
+    /// Samples of a step.
+    pub batch: Option<usize>,
+}
