@@ -251,6 +251,7 @@ impl CorrectArgs {
             rows: self.trust.rows(preset),
             arithmetic: self.moments,
             solver,
+            forget: self.forget.which(&[&self.output, &self.report()])?,
             tuning,
             start,
             selection: self.layers.selection(),

@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Forgetting (methods influence and sap+influence)")]
+#[command(next_help_heading = "Forgetting (methods that forget samples)")]
 pub(super) struct ForgetArgs {
     /// The share of samples to forget, those of the highest losses [default: as many as labels are likely wrong, by the losses]
     #[arg(long, value_name = "P", value_parser = positive_share, conflicts_with = "forget_ids")]
@@ -48,21 +48,20 @@ fn damping(text: &str) -> Result<Damping, String> {
 impl ForgetArgs {
     /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
     pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
-        let given = [
-            ("--forget-fraction", self.forget_fraction.is_some()),
-            ("--forget-ids", self.forget_ids.is_some()),
-            ("--update", self.update.is_some()),
-            ("--damping", self.damping.is_some()),
-            ("--with-bias", self.with_bias),
-        ];
+        let sets =
+            [("--forget-fraction", self.forget_fraction.is_some()), ("--forget-ids", self.forget_ids.is_some())];
+        let heads =
+            [("--update", self.update.is_some()), ("--damping", self.damping.is_some()), ("--with-bias", self.with_bias)];
+        let idle_sets = sets.iter().filter(|_| !method.takes_forget_set());
+        let mut idle = idle_sets.chain(heads.iter().filter(|_| !method.forgets()));
+        if let Some((option, _)) = idle.find(|(_, given)| *given) {
+            let method = method.name();
+            return Err(Error::Usage(format!(
+                "{option} is for methods that forget, and {method} does not; see --method list"
+            )));
+        }
         if !method.forgets() {
-            return match given.iter().find(|(_, given)| *given) {
-                None => Ok(None),
-                Some((option, _)) => Err(Error::Usage(format!(
-                    "{option} is for methods that forget, and {} does not; see --method list",
-                    method.name()
-                ))),
-            };
+            return Ok(None);
         }
         let damping = match self.damping {
             None | Some(Damping::Auto) => None,
@@ -72,7 +71,8 @@ impl ForgetArgs {
         Ok(Some(Forgetting { which: self.which(outputs)?, update, damping, with_bias: self.with_bias }))
     }
 
-    fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
+    /// Which samples are to be forgotten. None of the `outputs` may be the list of ids.
+    pub(super) fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
         match (&self.forget_ids, self.forget_fraction) {
             (Some(file), _) => {
                 if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {

@@ -22,8 +22,8 @@ pub(super) struct TuneArgs {
     #[arg(long, value_name = "trusted|agreed|all")]
     learn_from: Option<LearnFrom>,
     /// The learning rate: auto finds one by short trainings and validation data [default: auto]
-    #[arg(long, value_name = "auto|X", value_parser = rate)]
-    lr: Option<Rate>,
+    #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
+    lr: Option<AutoOr>,
     /// How often every sample is seen at most [default: 10]
     #[arg(long, value_name = "N", value_parser = positive)]
     epochs: Option<usize>,
@@ -36,23 +36,29 @@ pub(super) struct TuneArgs {
     /// Shift images, every time in another way: yes or no [default: yes]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     shift: Option<bool>,
+    /// How much more an entry must matter for what is forgotten than for all samples to be dampened: auto or a number [default: auto]
+    #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
+    ssd_alpha: Option<AutoOr>,
+    /// How little is left of what is dampened: auto or a number [default: auto]
+    #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
+    ssd_lambda: Option<AutoOr>,
+    /// Epochs of scrub that move away from what is forgotten [default: 2]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    away: Option<usize>,
     /// Samples of a step [default: 128]
     #[arg(long, value_name = "N", value_parser = positive)]
     train_batch: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Rate {
-    Auto,
-    Given(f64),
-}
+struct AutoOr(Option<f64>);
 
-fn rate(text: &str) -> Result<Rate, String> {
+fn auto_or_positive(text: &str) -> Result<AutoOr, String> {
     if text == "auto" {
-        return Ok(Rate::Auto);
+        return Ok(AutoOr(None));
     }
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
-    value.map(Rate::Given).ok_or_else(|| "give auto or a number above 0".to_owned())
+    value.map(|value| AutoOr(Some(value))).ok_or_else(|| "give auto or a number above 0".to_owned())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -71,20 +77,20 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 impl TuneArgs {
     /// What goes on with gradients, where the method does, and where it begins.
     pub(super) fn tuning(&self, method: &dyn Method) -> Result<(Option<Box<dyn Tuning>>, Start), Error> {
+        let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
         let options = TuneOptions {
             criterion: self.loss.as_deref().and_then(criterion),
             from: self.learn_from,
-            rate: match self.lr {
-                Some(Rate::Given(rate)) => Some(rate),
-                Some(Rate::Auto) | None => None,
-            },
+            rate: given(self.lr),
             epochs: self.epochs,
             weight_decay: self.weight_decay,
             averaging: self.ema,
             shifted: self.shift,
+            selection: given(self.ssd_alpha),
+            dampening: given(self.ssd_lambda),
+            away: self.away,
             batch: self.train_batch,
         };
-        let tuning = method.tuning(&options);
         let given = [
             ("--start", self.start.is_some()),
             ("--loss", self.loss.is_some()),
@@ -94,14 +100,17 @@ impl TuneArgs {
             ("--weight-decay", self.weight_decay.is_some()),
             ("--ema", self.ema.is_some()),
             ("--shift", self.shift.is_some()),
+            ("--ssd-alpha", self.ssd_alpha.is_some()),
+            ("--ssd-lambda", self.ssd_lambda.is_some()),
+            ("--away", self.away.is_some()),
             ("--train-batch", self.train_batch.is_some()),
         ];
-        match given.iter().find(|(_, given)| *given) {
-            Some((option, _)) if tuning.is_none() => Err(Error::Usage(format!(
-                "{option} is for methods that go on learning, and {} does not; see --method list",
-                method.name()
-            ))),
-            _ => Ok((tuning, self.start.unwrap_or_default())),
+        let takes = method.tune_options();
+        match given.iter().find(|(option, given)| *given && !takes.contains(option)) {
+            Some((option, _)) => {
+                Err(Error::Usage(format!("the method {} makes no use of {option}; see --method list", method.name())))
+            }
+            None => Ok((method.tuning(&options), self.start.unwrap_or_default())),
         }
     }
 }

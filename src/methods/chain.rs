@@ -33,8 +33,16 @@ impl Method for Chain {
         self.links.iter().any(|link| link.forgets())
     }
 
+    fn takes_forget_set(&self) -> bool {
+        self.links.iter().any(|link| link.takes_forget_set())
+    }
+
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
         self.links.iter().find_map(|link| link.tuning(options))
+    }
+
+    fn tune_options(&self) -> &'static [&'static str] {
+        self.links.iter().map(|link| link.tune_options()).find(|options| !options.is_empty()).unwrap_or_default()
     }
 
     fn last(&self) -> &'static str {

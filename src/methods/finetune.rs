@@ -41,6 +41,10 @@ impl Method for Finetune {
         false
     }
 
+    fn tune_options(&self) -> &'static [&'static str] {
+        &["--start", "--loss", "--learn-from", "--lr", "--epochs", "--weight-decay", "--ema", "--shift", "--train-batch"]
+    }
+
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
         Some(Box::new(FineTune {
             criterion: options.criterion.unwrap_or(&CRITERIA[0]),

@@ -10,6 +10,8 @@ mod finetune;
 mod influence;
 mod sap;
 mod schedule;
+mod scrub;
+mod ssd;
 mod strengths;
 mod unchanged;
 
@@ -27,7 +29,17 @@ use thiserror::Error;
 
 /// The methods, the default first.
 pub const METHODS: &[&dyn Method] =
-    &[&sap::Sap, &influence::Influence, &finetune::Finetune, &influence::AFTER_SAP, &finetune::AFTER_SAP];
+    &[
+        &sap::Sap,
+        &influence::Influence,
+        &finetune::Finetune,
+        &scrub::Scrubbing,
+        &ssd::Dampening,
+        &influence::AFTER_SAP,
+        &finetune::AFTER_SAP,
+        &scrub::AFTER_SAP,
+        &ssd::AFTER_SAP,
+    ];
 
 /// What a method may look at.
 pub struct Evidence<'a> {
@@ -59,9 +71,17 @@ pub trait Method: Sync {
     fn of_layers(&self) -> Option<&'static dyn LayerMethod>;
     /// Whether the last layer then forgets the samples that are likely labelled wrongly.
     fn forgets(&self) -> bool;
+    /// Whether it asks which samples are to be forgotten.
+    fn takes_forget_set(&self) -> bool {
+        self.forgets()
+    }
     /// What then goes on with gradients from what was made so far, with the options that a user has given.
     fn tuning(&self, _options: &TuneOptions) -> Option<Box<dyn Tuning>> {
         None
+    }
+    /// The options that what goes on with gradients makes use of, as the command line has them.
+    fn tune_options(&self) -> &'static [&'static str] {
+        &[]
     }
     /// The name of what works last, where methods work one after the other.
     fn last(&self) -> &'static str {

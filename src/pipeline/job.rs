@@ -1,6 +1,6 @@
 //! A resolved configuration of the main command: every option with its value, nothing left to parse.
 
-use super::forget::Forgetting;
+use super::forget::{Forget, Forgetting};
 use super::memory::MemoryLimit;
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
@@ -61,6 +61,8 @@ pub struct Job {
     pub arithmetic: Arithmetic,
     /// How projections are computed; the cheapest way where it is not given.
     pub solver: Option<&'static dyn Solver>,
+    /// Which samples that is to forget, where it does.
+    pub forget: Forget,
     /// What goes on from the correction with gradients, where the method does.
     pub tuning: Option<Box<dyn Tuning>>,
     /// With which weights that begins.

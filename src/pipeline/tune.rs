@@ -41,10 +41,14 @@ impl Decision<'_> {
         let opinions = trials.with(&corrected, observer, |forward| {
             Opinions::of(forward, &data.stream(None), batches, observer)
         })?;
+        let forget = job.forget.samples(&opinions, data.set.as_ref())?;
         let start = match job.start {
             Start::Corrected => corrected.clone(),
             Start::Original => Recipe::unchanged(),
         };
+        let before = (start != corrected)
+            .then(|| trials.with(&start, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer)))
+            .transpose()?;
         let base = trials.patches_of(&start, observer)?;
         let made = trials.make(&base)?;
         let model = Model::decode(self.graph.model().path(), made.folder.clone(), made.bytes.clone())?;
@@ -66,6 +70,8 @@ impl Decision<'_> {
             stream: data.stream(None),
             images: Perturbation::check(&data.routes).is_ok(),
             opinions: &opinions,
+            before: before.as_ref().unwrap_or(&opinions),
+            forget: &forget,
             trusted: &choice.trusted.samples,
             judge: &mut judge,
             seed: job.seed,

@@ -122,6 +122,24 @@ pub fn fit(
     Ok(fitted)
 }
 
+/// Goes through the samples once, without a learning rate, and returns how many steps that took: for optimisers
+/// that only look.
+///
+/// # Errors
+/// Those of data and engine; an interruption; no samples.
+pub fn pass(
+    trainer: &mut Trainer,
+    examples: Examples<'_>,
+    batch: usize,
+    observer: &dyn Observer,
+) -> Result<usize, Error> {
+    let plan =
+        Plan { epochs: 1, batch, rate: 0.0, schedule: Schedule::Constant, seed: 0, patience: None, work: None };
+    let mut course = Course::of(trainer, &plan, examples, observer)?;
+    course.epoch(0)?;
+    Ok(course.taken)
+}
+
 impl Fitted {
     fn with(mut self, epoch: Epoch, parameters: Vec<NamedTensor>) -> Self {
         let best = self.epochs.get(self.best).map(|best| best.validation);

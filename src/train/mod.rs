@@ -14,7 +14,7 @@ mod step;
 mod trainer;
 
 pub use criteria::{CRITERIA, EarlyLearning, Generalized, NamedCriterion, Symmetric, Teacher, criterion};
-pub use fit::{Epoch, Examples, Fitted, Lesson, Plan, Validate, fit};
+pub use fit::{Epoch, Examples, Fitted, Lesson, Plan, Validate, fit, pass};
 pub use memory::Memory;
 pub use optimizers::{AdamW, Averaged, Optimizer, Sgd, Squares, Step, Updated};
 pub use schedule::Schedule;

@@ -1,10 +1,8 @@
 //! Fine-tuning: a model goes on learning, from samples and with a loss that hold wrong labels back.
 
-use super::{Ground, Settings, Tuned, Tuning, rates};
+use super::{Ground, Tuned, Tuning, rates};
 use crate::error::Error;
-use crate::evidence::Scores;
-use crate::tensor::NamedTensor;
-use crate::train::{Averaged, Examples, Fitted, Lesson, Memory, NamedCriterion, Optimizer, Plan, Schedule, Sgd, Trainer, fit};
+use crate::train::{Averaged, Examples, Lesson, Memory, NamedCriterion, Optimizer, Plan, Schedule, Sgd, Trainer};
 use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
@@ -66,8 +64,8 @@ pub struct FineTune {
     pub batch: Option<usize>,
 }
 
-/// The momentum of every training.
-const MOMENTUM: f64 = 0.9;
+/// Learning rates that are tried, in the order in which they are.
+const RATES: [f64; 4] = [0.02, 0.006, 0.06, 0.002];
 
 /// Epochs of the trainings that a learning rate is chosen by.
 const SHORT: usize = 2;
@@ -75,7 +73,7 @@ const SHORT: usize = 2;
 impl Tuning for FineTune {
     fn tune(&self, ground: &mut Ground<'_>) -> Result<Vec<Tuned>, Error> {
         let samples = self.samples(ground);
-        let sgd = Sgd { momentum: MOMENTUM, weight_decay: self.weight_decay, nesterov: false };
+        let sgd = Sgd { momentum: super::MOMENTUM, weight_decay: self.weight_decay, nesterov: false };
         let averaged = self.averaging.map(|decay| Averaged { of: &sgd, decay });
         let optimizer: &dyn Optimizer = averaged.as_ref().map_or(&sgd, |averaged| averaged);
         let trainer = ground.trainer(self.criterion.criterion, optimizer)?;
@@ -86,7 +84,7 @@ impl Tuning for FineTune {
         };
         let tuned = rate.map(|rate| course.train(rate, self.epochs, Some(self.patience))).transpose()?.flatten();
         if tuned.is_none() {
-            ground.observer.warn("fine-tuning diverges, so the model stays as it was; give a smaller --lr");
+            course.ground.observer.warn("fine-tuning diverges, so the model stays as it was; give a smaller --lr");
         }
         Ok(tuned.into_iter().collect())
     }
@@ -125,53 +123,36 @@ struct Course<'c, 'g> {
 }
 
 impl Course<'_, '_> {
-    /// The learning rate that short trainings speak for.
+    /// The learning rate after whose short training validation says the most, of those that do not diverge; nothing where all do.
     fn rate(&mut self) -> Result<Option<f64>, Error> {
-        let found = rates::best(|rate| {
-            let tuned = self.train(rate, SHORT, None)?;
-            Ok(tuned.map(|tuned| tuned.scores.quality().accuracy))
-        })?;
-        if let Some(rate) = found {
+        let mut best: Option<(f64, f64)> = None;
+        for rate in RATES {
+            let found = self.train(rate, SHORT, None)?.map(|tuned| tuned.scores.quality().accuracy);
+            if let Some(found) = found.filter(|&found| best.is_none_or(|(_, most)| found > most)) {
+                best = Some((rate, found));
+            }
+        }
+        let rate = best.map(|(rate, _)| rate);
+        if let Some(rate) = rate {
             self.ground.observer.note(&format!("the learning rate is {rate}, by short trainings"));
         }
-        Ok(found)
+        Ok(rate)
     }
 
-    /// The parameters after the best epoch; nothing where no epoch came to its end.
     fn train(&mut self, rate: f64, epochs: usize, patience: Option<usize>) -> Result<Option<Tuned>, Error> {
         let Self { tuning, ground, samples, trainer } = self;
-        let plan = Plan {
-            epochs,
-            batch: ground.batch(tuning.batch),
-            rate,
-            schedule: Schedule::Cosine,
-            seed: ground.seed,
-            patience,
-            work: None,
-        };
+        let batch = ground.batch(tuning.batch);
+        let plan =
+            Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed: ground.seed, patience, work: None };
         let opinions = ground.opinions;
         let remembers = tuning.criterion.criterion.remembers();
-        let memory = remembers.then(|| Memory::new(&opinions.samples, opinions.probabilities.clone()));
         let examples = Examples {
             stream: ground.stream,
             classifier: ground.classifier,
             lessons: vec![Lesson::of(samples)],
             shifted: tuning.shifted && ground.images,
-            memory,
+            memory: remembers.then(|| Memory::new(&opinions.samples, opinions.probabilities.clone())),
         };
-        trainer.start_anew();
-        let observer = ground.observer;
-        let mut best: Option<Scores> = None;
-        let mut validate = |parameters: &[NamedTensor]| {
-            let scores = ground.judge(parameters)?;
-            let accuracy = scores.quality().accuracy;
-            if best.as_ref().is_none_or(|best| accuracy > best.quality().accuracy) {
-                best = Some(scores);
-            }
-            Ok(accuracy)
-        };
-        let Fitted { parameters, best: epoch, .. } = fit(trainer, &plan, examples, &mut validate, observer)?;
-        let settings: Settings = vec![("lr", rate), ("epochs", (epoch + 1) as f64)];
-        Ok(best.map(|scores| Tuned { settings, parameters, scores }))
+        rates::train(ground, trainer, (&plan, examples), vec![("lr", rate)])
     }
 }

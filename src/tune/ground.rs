@@ -31,6 +31,10 @@ pub struct Ground<'a> {
     pub images: bool,
     /// What the corrected model says of the training samples that can be used.
     pub opinions: &'a Opinions,
+    /// What the model that is tuned says of them: the same where that is the corrected one.
+    pub before: &'a Opinions,
+    /// Those that are to be forgotten.
+    pub forget: &'a [usize],
     /// Those that were trusted in correcting it.
     pub trusted: &'a [usize],
     /// Judges parameters.

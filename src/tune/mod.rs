@@ -3,22 +3,29 @@
 //! A [`Tuning`] works on a [`Ground`]: the model that it begins with, the training samples, what a corrected model says of them, and
 //! a judge that holds parameters against validation data. What it finds is compared with what it began with by `search/`.
 
+mod dampen;
 mod finetune;
 mod ground;
 mod opinions;
 mod options;
 mod rates;
+mod scrub;
 
+pub use dampen::Dampen;
 pub use finetune::{FineTune, LearnFrom};
 pub use ground::{Ground, Judge};
 pub use opinions::Opinions;
 pub use options::TuneOptions;
+pub use scrub::Scrub;
 
 use crate::error::Error;
 use crate::evidence::Scores;
 use crate::tensor::NamedTensor;
 use serde_json::Value;
 use std::fmt;
+
+/// The momentum of every training.
+const MOMENTUM: f64 = 0.9;
 
 /// A way to go on from a model with gradients.
 pub trait Tuning: fmt::Debug + Send + Sync {

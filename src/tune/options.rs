@@ -20,6 +20,12 @@ pub struct TuneOptions {
     pub averaging: Option<f64>,
     /// Whether images are shifted.
     pub shifted: Option<bool>,
+    /// α of dampening.
+    pub selection: Option<f64>,
+    /// λ of dampening.
+    pub dampening: Option<f64>,
+    /// Epochs that move away from what is forgotten.
+    pub away: Option<usize>,
     /// Samples of a step.
     pub batch: Option<usize>,
 }

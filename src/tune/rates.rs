@@ -1,22 +1,33 @@
-//! Which learning rate: a short training with each of a few, judged on validation data.
+//! Trainings that differ in their learning rate, judged on validation data.
 
+use super::{Ground, Settings, Tuned};
 use crate::error::Error;
+use crate::evidence::Scores;
+use crate::tensor::NamedTensor;
+use crate::train::{Examples, Fitted, Plan, Trainer, fit};
 
-/// Rates that are tried, in the order in which they are.
-const RATES: [f64; 4] = [0.02, 0.006, 0.06, 0.002];
-
-/// The rate after whose short training validation says the most, of those that do not diverge; nothing where all do.
+/// Trains from the first parameters on, and gives those after the best epoch; nothing where no epoch came to its end.
 ///
 /// # Errors
-/// Those of `short`, which trains with a rate and tells how good that is, where it is anything.
-pub(super) fn best(mut short: impl FnMut(f64) -> Result<Option<f64>, Error>) -> Result<Option<f64>, Error> {
-    let mut best: Option<(f64, f64)> = None;
-    for rate in RATES {
-        if let Some(found) = short(rate)?
-            && best.is_none_or(|(_, most)| found > most)
-        {
-            best = Some((rate, found));
+/// Those of data, engine and judge.
+pub(super) fn train(
+    ground: &mut Ground<'_>,
+    trainer: &mut Trainer,
+    (plan, examples): (&Plan<'_>, Examples<'_>),
+    mut settings: Settings,
+) -> Result<Option<Tuned>, Error> {
+    trainer.start_anew();
+    let observer = ground.observer;
+    let mut best: Option<Scores> = None;
+    let mut validate = |parameters: &[NamedTensor]| {
+        let scores = ground.judge(parameters)?;
+        let accuracy = scores.quality().accuracy;
+        if best.as_ref().is_none_or(|best| accuracy > best.quality().accuracy) {
+            best = Some(scores);
         }
-    }
-    Ok(best.map(|(rate, _)| rate))
+        Ok(accuracy)
+    };
+    let Fitted { parameters, best: epoch, .. } = fit(trainer, plan, examples, &mut validate, observer)?;
+    settings.push(("epochs", (epoch + 1) as f64));
+    Ok(best.map(|scores| Tuned { settings, parameters, scores }))
 }
