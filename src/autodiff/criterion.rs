@@ -62,15 +62,13 @@ impl Criterion for CrossEntropy {
 impl Scored {
     /// The cross-entropy of each sample: `[samples]`.
     pub fn cross_entropy(&self, emit: &mut Emit<'_>) -> Value {
-        match self.log_probabilities(emit) {
-            Some(logarithms) => negative_sum(&self.targets, &logarithms, emit),
-            None => {
-                let soft = emit.unary("Softplus", &self.rows);
-                let of_target = emit.mul(&self.targets, &self.rows);
-                let each = emit.sub(&soft, &of_target);
-                emit.sum(&each, &[1], false)
-            }
+        if let Some(logarithms) = self.log_probabilities(emit) {
+            return negative_sum(&self.targets, &logarithms, emit);
         }
+        let soft = emit.unary("Softplus", &self.rows);
+        let of_target = emit.mul(&self.targets, &self.rows);
+        let each = emit.sub(&soft, &of_target);
+        emit.sum(&each, &[1], false)
     }
 
     /// The logarithm of each class's probability, where scores become those of one distribution.

@@ -112,10 +112,11 @@ impl Writer<'_> {
         let single = loss.link == Link::Sigmoid && classes == Some(1);
         let targets = self.targets(&rows, loss.targets, classes, single);
         let memory = self.ports.memory.clone();
-        let memory = memory.map(|name| self.input(&name, self.ports.element, &[classes.map(|of| loss.link.classes(of))]));
+        let memory =
+            memory.map(|name| self.input(&name, self.ports.element, &[classes.map(|of| loss.link.classes(of))]));
         let dials = self.ports.dials.clone().iter().map(|name| self.number(name)).collect();
-        let scored = Scored { rows, link: loss.link, single, targets, memory, dials };
-        let Judged { losses, memory } = loss.criterion.judge(&scored, &mut self.emit);
+        let samples = Scored { rows, link: loss.link, single, targets, memory, dials };
+        let Judged { losses, memory } = loss.criterion.judge(&samples, &mut self.emit);
         if let Some(memory) = memory {
             self.emit.output(&memory.name);
             self.ports.remembered = Some(memory.name);

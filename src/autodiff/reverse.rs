@@ -108,9 +108,8 @@ impl Reverse<'_> {
     /// The floating-point values of the path that depend on what gradients are wanted of.
     fn needs(&self, path: &Path, wanted: &Wanted<'_>) -> BTreeSet<String> {
         let is_held = |name: &str| wanted.held.iter().any(|held| held == name);
-        let is_float = |name: &str| {
-            !is_held(name) && self.known.get(name).is_some_and(|known| known.value.element.is_float())
-        };
+        let is_float =
+            |name: &str| !is_held(name) && self.known.get(name).is_some_and(|known| known.value.element.is_float());
         let mut needs: BTreeSet<String> = wanted.wrt.iter().filter(|name| is_float(name)).cloned().collect();
         for &at in &path.nodes {
             let node = self.graph.node(at);

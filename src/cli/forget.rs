@@ -48,10 +48,12 @@ fn damping(text: &str) -> Result<Damping, String> {
 impl ForgetArgs {
     /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
     pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
-        let sets =
-            [("--forget-fraction", self.forget_fraction.is_some()), ("--forget-ids", self.forget_ids.is_some())];
-        let heads =
-            [("--update", self.update.is_some()), ("--damping", self.damping.is_some()), ("--with-bias", self.with_bias)];
+        let sets = [("--forget-fraction", self.forget_fraction.is_some()), ("--forget-ids", self.forget_ids.is_some())];
+        let heads = [
+            ("--update", self.update.is_some()),
+            ("--damping", self.damping.is_some()),
+            ("--with-bias", self.with_bias),
+        ];
         let idle_sets = sets.iter().filter(|_| !method.takes_forget_set());
         let mut idle = idle_sets.chain(heads.iter().filter(|_| !method.forgets()));
         if let Some((option, _)) = idle.find(|(_, given)| *given) {

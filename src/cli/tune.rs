@@ -36,6 +36,9 @@ pub(super) struct TuneArgs {
     /// Shift images, every time in another way: yes or no [default: yes]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     shift: Option<bool>,
+    /// The share of hidden neurons that is pruned: auto or a number [default: auto]
+    #[arg(long, value_name = "auto|P", value_parser = auto_or_share)]
+    prune: Option<AutoOr>,
     /// How much more an entry must matter for what is forgotten than for all samples to be dampened: auto or a number [default: auto]
     #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
     ssd_alpha: Option<AutoOr>,
@@ -59,6 +62,14 @@ fn auto_or_positive(text: &str) -> Result<AutoOr, String> {
     }
     let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
     value.map(|value| AutoOr(Some(value))).ok_or_else(|| "give auto or a number above 0".to_owned())
+}
+
+fn auto_or_share(text: &str) -> Result<AutoOr, String> {
+    if text == "auto" {
+        Ok(AutoOr(None))
+    } else {
+        super::options::positive_share(text).map(|share| AutoOr(Some(share)))
+    }
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -86,6 +97,7 @@ impl TuneArgs {
             weight_decay: self.weight_decay,
             averaging: self.ema,
             shifted: self.shift,
+            prune: given(self.prune),
             selection: given(self.ssd_alpha),
             dampening: given(self.ssd_lambda),
             away: self.away,
@@ -100,6 +112,7 @@ impl TuneArgs {
             ("--weight-decay", self.weight_decay.is_some()),
             ("--ema", self.ema.is_some()),
             ("--shift", self.shift.is_some()),
+            ("--prune", self.prune.is_some()),
             ("--ssd-alpha", self.ssd_alpha.is_some()),
             ("--ssd-lambda", self.ssd_lambda.is_some()),
             ("--away", self.away.is_some()),

@@ -11,8 +11,6 @@ pub(super) struct Finetune;
 /// More epochs have gained nothing on the reference models.
 const EPOCHS: usize = 10;
 
-const PATIENCE: usize = 4;
-
 const WEIGHT_DECAY: f64 = 1e-3;
 
 impl Method for Finetune {
@@ -42,7 +40,17 @@ impl Method for Finetune {
     }
 
     fn tune_options(&self) -> &'static [&'static str] {
-        &["--start", "--loss", "--learn-from", "--lr", "--epochs", "--weight-decay", "--ema", "--shift", "--train-batch"]
+        &[
+            "--start",
+            "--loss",
+            "--learn-from",
+            "--lr",
+            "--epochs",
+            "--weight-decay",
+            "--ema",
+            "--shift",
+            "--train-batch",
+        ]
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
@@ -51,7 +59,6 @@ impl Method for Finetune {
             from: options.from.unwrap_or(LearnFrom::All),
             rate: options.rate,
             epochs: options.epochs.unwrap_or(EPOCHS),
-            patience: PATIENCE,
             weight_decay: options.weight_decay.unwrap_or(WEIGHT_DECAY),
             averaging: options.averaging,
             shifted: options.shifted.unwrap_or(true),

@@ -8,6 +8,7 @@
 mod chain;
 mod finetune;
 mod influence;
+mod prune;
 mod sap;
 mod schedule;
 mod scrub;
@@ -28,18 +29,19 @@ use crate::tune::{TuneOptions, Tuning};
 use thiserror::Error;
 
 /// The methods, the default first.
-pub const METHODS: &[&dyn Method] =
-    &[
-        &sap::Sap,
-        &influence::Influence,
-        &finetune::Finetune,
-        &scrub::Scrubbing,
-        &ssd::Dampening,
-        &influence::AFTER_SAP,
-        &finetune::AFTER_SAP,
-        &scrub::AFTER_SAP,
-        &ssd::AFTER_SAP,
-    ];
+pub const METHODS: &[&dyn Method] = &[
+    &sap::Sap,
+    &influence::Influence,
+    &finetune::Finetune,
+    &prune::Pruning,
+    &scrub::Scrubbing,
+    &ssd::Dampening,
+    &influence::AFTER_SAP,
+    &finetune::AFTER_SAP,
+    &prune::AFTER_SAP,
+    &scrub::AFTER_SAP,
+    &ssd::AFTER_SAP,
+];
 
 /// What a method may look at.
 pub struct Evidence<'a> {

@@ -13,7 +13,8 @@ const SELECTIONS: [f64; 5] = [1.0, 3.0, 10.0, 30.0, 100.0];
 /// Up to the 1 of its authors.
 const DAMPENINGS: [f64; 2] = [1.0, 0.3];
 
-const SOURCE: &str = "Foster et al., Fast Machine Unlearning Without Retraining Through Selective Synaptic Dampening, AAAI 2024";
+const SOURCE: &str =
+    "Foster et al., Fast Machine Unlearning Without Retraining Through Selective Synaptic Dampening, AAAI 2024";
 
 impl Method for Dampening {
     fn name(&self) -> &'static str {

@@ -115,7 +115,9 @@ impl Decision<'_> {
             })?;
             observer.end();
         }
-        refinements.apply(&mut found, &mut trials, held_out, observer)?;
+        if corrects_layers || job.forgetting.is_some() {
+            refinements.apply(&mut found, &mut trials, held_out, observer)?;
+        }
         if found.verdict(job.chooses(), &Outcomes::of(original)) == Verdict::Better {
             refinements.reconsider(&mut found, &mut trials, held_out, observer)?;
         }

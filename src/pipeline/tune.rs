@@ -29,7 +29,7 @@ impl Decision<'_> {
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
-        let Self { job, classifier, engine, data, choice, .. } = *self;
+        let Self { job, classifier, engine, layers, data, choice, .. } = *self;
         if held_out.is_missing() {
             let method = job.method.name();
             return Err(Error::Usage(format!(
@@ -38,16 +38,17 @@ impl Decision<'_> {
         }
         let corrected = found.chosen().recipe.clone();
         let batches = (choice.usable.as_slice(), data.batch(job.runner.batch));
-        let opinions = trials.with(&corrected, observer, |forward| {
-            Opinions::of(forward, &data.stream(None), batches, observer)
-        })?;
+        let opinions = trials
+            .with(&corrected, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer))?;
         let forget = job.forget.samples(&opinions, data.set.as_ref())?;
         let start = match job.start {
             Start::Corrected => corrected.clone(),
             Start::Original => Recipe::unchanged(),
         };
         let before = (start != corrected)
-            .then(|| trials.with(&start, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer)))
+            .then(|| {
+                trials.with(&start, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer))
+            })
             .transpose()?;
         let base = trials.patches_of(&start, observer)?;
         let made = trials.make(&base)?;
@@ -64,6 +65,7 @@ impl Decision<'_> {
         };
         let mut ground = Ground {
             model: &model,
+            layers,
             parameters: &parameters,
             classifier,
             engine,
@@ -104,10 +106,10 @@ impl Decision<'_> {
                 && !divided.contains(name.as_str())
                 && (all || weights.contains(name.as_str()))
         });
-        match found.is_empty() {
-            true => Err(Error::Usage("nothing of the model can be learnt: it stores no floats of its own".to_owned())),
-            false => Ok(found),
+        if found.is_empty() {
+            return Err(Error::Usage("nothing of the model can be learnt: it stores no floats of its own".to_owned()));
         }
+        Ok(found)
     }
 
     /// The correction with tuned parameters in the place of its own: the weights of layers first, in their order.

@@ -12,8 +12,8 @@ use crate::partial::WorkFolder;
 use crate::progress::Observer;
 use crate::tensor::{NamedTensor, Tensor};
 use ndarray::Array1;
-use rand::{Rng, SeedableRng};
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// How a training goes.
@@ -122,22 +122,52 @@ pub fn fit(
     Ok(fitted)
 }
 
-/// Goes through the samples once, without a learning rate, and returns how many steps that took: for optimisers
-/// that only look.
+/// Goes through the samples once, in their order, with a learning rate of 0, and returns how many steps that took: for optimisers that
+/// only look.
 ///
 /// # Errors
-/// Those of data and engine; an interruption; no samples.
+/// Those of data and engine; an interruption; too few samples for a step.
 pub fn pass(
     trainer: &mut Trainer,
-    examples: Examples<'_>,
+    examples: &Examples<'_>,
     batch: usize,
     observer: &dyn Observer,
 ) -> Result<usize, Error> {
-    let plan =
-        Plan { epochs: 1, batch, rate: 0.0, schedule: Schedule::Constant, seed: 0, patience: None, work: None };
-    let mut course = Course::of(trainer, &plan, examples, observer)?;
-    course.epoch(0)?;
-    Ok(course.taken)
+    let mut steps = 0;
+    for lesson in &examples.lessons {
+        // A model that takes so many samples only would be shown some of them twice.
+        let whole = lesson.samples.len() / batch * batch;
+        let samples = if examples.classifier.batch.is_some() { &lesson.samples[..whole] } else { lesson.samples };
+        observer.begin("gradients", samples.len(), "samples");
+        examples.stream.for_each(samples, batch, |batch: Batch| {
+            stop_where_asked(observer)?;
+            let labels = labels(&batch);
+            let feed = Feed::new(examples.classifier, &batch.inputs)?;
+            trainer.step(
+                &feed.inputs(),
+                &HeldAgainst { dials: &lesson.dials, ..HeldAgainst::targets(&labels) },
+                0.0,
+            )?;
+            steps += 1;
+            observer.advance(batch.indices.len());
+            Ok::<_, Error>(())
+        })?;
+        observer.end();
+    }
+    if steps == 0 { Err(too_few(0, batch)) } else { Ok(steps) }
+}
+
+fn too_few(samples: usize, batch: usize) -> Error {
+    Error::Usage(format!("{samples} samples give no step of {batch}; train on more, or in smaller batches"))
+}
+
+fn stop_where_asked(observer: &dyn Observer) -> Result<(), Error> {
+    observer.stopped().map_or(Ok(()), |signal| Err(EvidenceError::Stopped(signal).into()))
+}
+
+fn labels(batch: &Batch) -> Tensor {
+    let labels: Array1<i64> = batch.labels.iter().map(|&label| label as i64).collect();
+    Tensor::Int64(labels.into_dyn())
 }
 
 impl Fitted {
@@ -174,10 +204,7 @@ impl<'a, 't> Course<'a, 't> {
         let mut course = Self { trainer, plan, examples, steps: 0, taken: 0, observer };
         let idle = course.examples.lessons.iter().find(|lesson| course.steps_of(lesson) == 0);
         if idle.is_some() || course.examples.lessons.is_empty() || plan.epochs == 0 {
-            let (samples, batch) = (idle.map_or(0, |lesson| lesson.samples.len()), plan.batch);
-            return Err(Error::Usage(format!(
-                "{samples} samples give no step of {batch}; train on more, or in smaller batches"
-            )));
+            return Err(too_few(idle.map_or(0, |lesson| lesson.samples.len()), plan.batch));
         }
         course.steps = (0..plan.epochs).map(|epoch| course.steps_in(epoch)).sum();
         Ok(course)
@@ -251,21 +278,26 @@ impl<'a, 't> Course<'a, 't> {
         let mut order = lesson.samples.to_vec();
         order.shuffle(random);
         order.truncate(order.len() / batch * batch);
-        let Self { trainer, plan, examples: Examples { stream, classifier, shifted, memory, .. }, steps, taken, observer } = self;
+        let Self {
+            trainer,
+            plan,
+            examples: Examples { stream, classifier, shifted, memory, .. },
+            steps,
+            taken,
+            observer,
+        } = self;
         let perturbation = shifted.then(|| Perturbation::shift(random.next_u64()));
         let mut sum = 0.0_f64;
         let stream = Stream { perturbation, ..*stream };
         stream.for_each(&order, batch, |batch: Batch| {
-            if let Some(signal) = observer.stopped() {
-                return Err(Error::from(EvidenceError::Stopped(signal)));
-            }
+            stop_where_asked(*observer)?;
             if !sum.is_finite() {
-                return Ok(());
+                return Ok::<_, Error>(());
             }
-            let labels: Array1<i64> = batch.labels.iter().map(|&label| label as i64).collect();
-            let labels = Tensor::Int64(labels.into_dyn());
+            let labels = labels(&batch);
             let remembered = memory.as_ref().map(|memory| memory.of(&batch.indices, trainer.element()));
-            let held = HeldAgainst { targets: &labels, weights: None, memory: remembered.as_ref(), dials: &lesson.dials };
+            let held =
+                HeldAgainst { targets: &labels, weights: None, memory: remembered.as_ref(), dials: &lesson.dials };
             let feed = Feed::new(classifier, &batch.inputs)?;
             let rate = plan.rate * plan.schedule.at(*taken, *steps);
             let found = trainer.step(&feed.inputs(), &held, rate as f32)?;

@@ -16,7 +16,7 @@ mod trainer;
 pub use criteria::{CRITERIA, EarlyLearning, Generalized, NamedCriterion, Symmetric, Teacher, criterion};
 pub use fit::{Epoch, Examples, Fitted, Lesson, Plan, Validate, fit, pass};
 pub use memory::Memory;
-pub use optimizers::{AdamW, Averaged, Optimizer, Sgd, Squares, Step, Updated};
+pub use optimizers::{AdamW, Averaged, Masked, Optimizer, Sgd, Squares, Step, Updated};
 pub use schedule::Schedule;
 pub use step::{Training, TrainingStep};
 pub use trainer::{HeldAgainst, Taken, Trainer, patches};

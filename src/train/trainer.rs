@@ -110,17 +110,14 @@ impl Trainer {
     /// Those of the engine.
     pub fn parameters(&mut self) -> Result<Vec<NamedTensor>, AutodiffError> {
         let state = self.state()?;
-        let names = &self.step.parameters;
+        let all = &self.step.parameters;
         let counts = |at: usize| {
             let now = &state[at];
-            let lag = self.step.lag.map(|lag| &state[names.len() + at * self.step.kept + lag]);
-            lag.map_or_else(
-                || now.clone(),
-                |lag| Tensor::from_f64(&(now.to_f64() + lag.to_f64()), now.element_type()),
-            )
+            let lag = self.step.lag.map(|lag| &state[all.len() + at * self.step.kept + lag]);
+            lag.map_or_else(|| now.clone(), |lag| Tensor::from_f64(&(now.to_f64() + lag.to_f64()), now.element_type()))
         };
         let named = |(at, name): (usize, &String)| NamedTensor { name: name.clone(), tensor: counts(at) };
-        Ok(names.iter().enumerate().map(named).collect())
+        Ok(all.iter().enumerate().map(named).collect())
     }
 
     /// What the optimiser keeps of each parameter under that number.
@@ -129,10 +126,10 @@ impl Trainer {
     /// Those of the engine.
     pub fn kept(&mut self, number: usize) -> Result<Vec<NamedTensor>, AutodiffError> {
         let state = self.state()?;
-        let names = &self.step.parameters;
-        let of = |at: usize| state[names.len() + at * self.step.kept + number].clone();
+        let all = &self.step.parameters;
+        let of = |at: usize| state[all.len() + at * self.step.kept + number].clone();
         let named = |(at, name): (usize, &String)| NamedTensor { name: name.clone(), tensor: of(at) };
-        Ok(names.iter().enumerate().map(named).collect())
+        Ok(all.iter().enumerate().map(named).collect())
     }
 
     /// All that goes from step to step: the parameters, in their order, what the optimiser keeps, and the number of steps. Training
@@ -150,6 +147,16 @@ impl Trainer {
     pub fn start_anew(&mut self) {
         self.carried.clone_from(&self.first);
         self.session.carry(self.carried.clone());
+    }
+
+    /// Forgets every step that was taken, and begins with these values of some parameters from now on.
+    pub fn begin_with(&mut self, parameters: &[NamedTensor]) {
+        for (carried, name) in self.first.iter_mut().zip(&self.step.parameters) {
+            if let Some(given) = parameters.iter().find(|given| given.name == *name) {
+                carried.first = First::Values(given.tensor.clone());
+            }
+        }
+        self.start_anew();
     }
 
     /// Goes on from a state of the same training.

@@ -75,7 +75,7 @@ impl Dampen {
             memory: None,
         };
         trainer.start_anew();
-        let steps = pass(trainer, examples, ground.batch(self.batch), ground.observer)?;
+        let steps = pass(trainer, &examples, ground.batch(self.batch), ground.observer)?;
         let sums = trainer.kept(0)?;
         Ok(sums.iter().map(|sum| sum.tensor.to_f64() / steps as f64).collect())
     }

@@ -52,8 +52,6 @@ pub struct FineTune {
     pub rate: Option<f64>,
     /// How often every sample is seen at most.
     pub epochs: usize,
-    /// Epochs without a better validation after which it ends.
-    pub patience: usize,
     /// The weight decay.
     pub weight_decay: f64,
     /// The share of the average of the parameters that stays in a step, where one is kept and counts in the end.
@@ -82,7 +80,7 @@ impl Tuning for FineTune {
             Some(rate) => Some(rate),
             None => course.rate()?,
         };
-        let tuned = rate.map(|rate| course.train(rate, self.epochs, Some(self.patience))).transpose()?.flatten();
+        let tuned = rate.map(|rate| course.train(rate, self.epochs, Some(super::PATIENCE))).transpose()?.flatten();
         if tuned.is_none() {
             course.ground.observer.warn("fine-tuning diverges, so the model stays as it was; give a smaller --lr");
         }
@@ -95,7 +93,6 @@ impl Tuning for FineTune {
             ("learn_from", json!(self.from.to_string())),
             ("lr", self.rate.map_or_else(|| json!("auto"), |rate| json!(rate))),
             ("epochs", json!(self.epochs)),
-            ("patience", json!(self.patience)),
             ("weight_decay", json!(self.weight_decay)),
             ("ema", json!(self.averaging)),
             ("shift", json!(self.shifted)),
@@ -142,8 +139,7 @@ impl Course<'_, '_> {
     fn train(&mut self, rate: f64, epochs: usize, patience: Option<usize>) -> Result<Option<Tuned>, Error> {
         let Self { tuning, ground, samples, trainer } = self;
         let batch = ground.batch(tuning.batch);
-        let plan =
-            Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed: ground.seed, patience, work: None };
+        let plan = Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed: ground.seed, patience, work: None };
         let opinions = ground.opinions;
         let remembers = tuning.criterion.criterion.remembers();
         let examples = Examples {

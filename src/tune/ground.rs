@@ -6,6 +6,7 @@ use crate::data::Stream;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::Scores;
+use crate::layers::Layer;
 use crate::model::{Classifier, Link, Model};
 use crate::progress::Observer;
 use crate::tensor::NamedTensor;
@@ -19,6 +20,8 @@ pub type Judge<'a> = dyn FnMut(&[NamedTensor]) -> Result<Scores, Error> + 'a;
 pub struct Ground<'a> {
     /// Where it begins.
     pub model: &'a Model,
+    /// The layers of the original whose outputs can be seen.
+    pub layers: &'a [Layer],
     /// The stored tensors that may change.
     pub parameters: &'a [String],
     /// How the model is fed and read.

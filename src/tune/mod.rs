@@ -3,11 +3,14 @@
 //! A [`Tuning`] works on a [`Ground`]: the model that it begins with, the training samples, what a corrected model says of them, and
 //! a judge that holds parameters against validation data. What it finds is compared with what it began with by `search/`.
 
+mod attribution;
 mod dampen;
 mod finetune;
 mod ground;
+mod neurons;
 mod opinions;
 mod options;
+mod prune;
 mod rates;
 mod scrub;
 
@@ -16,6 +19,7 @@ pub use finetune::{FineTune, LearnFrom};
 pub use ground::{Ground, Judge};
 pub use opinions::Opinions;
 pub use options::TuneOptions;
+pub use prune::Prune;
 pub use scrub::Scrub;
 
 use crate::error::Error;
@@ -26,6 +30,9 @@ use std::fmt;
 
 /// The momentum of every training.
 const MOMENTUM: f64 = 0.9;
+
+/// Epochs without a better validation after which a training ends.
+const PATIENCE: usize = 4;
 
 /// A way to go on from a model with gradients.
 pub trait Tuning: fmt::Debug + Send + Sync {

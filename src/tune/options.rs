@@ -20,6 +20,8 @@ pub struct TuneOptions {
     pub averaging: Option<f64>,
     /// Whether images are shifted.
     pub shifted: Option<bool>,
+    /// The share of neurons that is pruned.
+    pub prune: Option<f64>,
     /// α of dampening.
     pub selection: Option<f64>,
     /// λ of dampening.

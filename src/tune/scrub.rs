@@ -1,4 +1,4 @@
-//! SCRUB (Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023): away from what the model said of samples that are
+//! SCRUB (Kurmanji et al., "Towards Unbounded Machine Unlearning", `NeurIPS` 2023): away from what the model said of samples that are
 //! to be forgotten, and along with it on the others.
 
 use super::{Ground, Settings, Tuned, Tuning, rates};

@@ -16,7 +16,9 @@ use onnx_sap::partial::WorkFolder;
 use onnx_sap::pipeline::Prepared;
 use onnx_sap::progress::Silent;
 use onnx_sap::tensor::{ElementType, NamedTensor, Tensor};
-use onnx_sap::train::{AdamW, Examples, Fitted, HeldAgainst, Lesson, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches};
+use onnx_sap::train::{
+    AdamW, Examples, Fitted, HeldAgainst, Lesson, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};

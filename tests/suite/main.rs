@@ -28,5 +28,6 @@ mod refinements;
 mod resources;
 mod selection;
 mod support;
+mod tuning;
 mod unlabeled;
 mod weights_everywhere;

@@ -1,4 +1,4 @@
-//! Early-learning regularisation (Liu et al., "Early-Learning Regularization Prevents Memorization of Noisy Labels", NeurIPS 2020).
+//! Early-learning regularisation (Liu et al., "Early-Learning Regularization Prevents Memorization of Noisy Labels", `NeurIPS` 2020).
 
 use crate::autodiff::{Criterion, Emit, Judged, Scored, normalized};
 

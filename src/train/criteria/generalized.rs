@@ -1,5 +1,5 @@
 //! Generalised cross-entropy (Zhang and Sabuncu, "Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
-//! NeurIPS 2018).
+//! `NeurIPS` 2018).
 
 use crate::autodiff::{Criterion, Emit, Judged, Scored};
 

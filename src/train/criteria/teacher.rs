@@ -1,4 +1,4 @@
-//! Following a teacher, or moving away from it (Kurmanji et al., "Towards Unbounded Machine Unlearning", NeurIPS 2023; Hinton et al.,
+//! Following a teacher, or moving away from it (Kurmanji et al., "Towards Unbounded Machine Unlearning", `NeurIPS` 2023; Hinton et al.,
 //! "Distilling the Knowledge in a Neural Network", 2015).
 
 use crate::autodiff::{Criterion, Emit, Judged, Scored, negative_sum};

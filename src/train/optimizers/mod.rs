@@ -2,11 +2,13 @@
 
 mod adamw;
 mod averaged;
+mod masked;
 mod sgd;
 mod squares;
 
 pub use adamw::AdamW;
 pub use averaged::Averaged;
+pub use masked::Masked;
 pub use sgd::Sgd;
 pub use squares::Squares;
 
