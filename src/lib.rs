@@ -15,7 +15,7 @@
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
-//!                    compare/   what differs between two models: tensors, structure, predictions; pure
+//!                    difference/ what differs between two models: tensors, structure, predictions; pure
 //!                    golden/    records of what a model was fed and gave: one file a format
 //!                    check/     whether a candidate may take the place of a golden model: one file a rule
 //!                    verify/    structure untouched, tract agrees with the engine
@@ -35,9 +35,9 @@
 pub mod autodiff;
 pub mod check;
 pub mod cli;
-pub mod compare;
 pub mod data;
 pub mod detect;
+pub mod difference;
 pub mod engine;
 pub mod error;
 pub mod evidence;
