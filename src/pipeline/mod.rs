@@ -34,7 +34,7 @@ pub use presets::{PRESETS, Preset, preset};
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Tally};
 use crate::error::Error;
 use crate::evidence::{Forward, Moments, Scores, Shard};
 use crate::layers::{Layer, Ledger};
@@ -56,6 +56,7 @@ use rayon::prelude::*;
 use record::{Findings, Record};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use unlabeled::Unlabeled;
 
 /// How a run ended.
@@ -102,7 +103,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
     check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
-    let (engine, mut original) = load(job, &model, &classifier, observer)?;
+    let tally = Tally::of(classifier.data.iter().map(|input| input.name.clone()));
+    let (engine, mut original) = load(job, &tally, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     let threads = rayon::current_num_threads();
     let work = job.work.as_deref().map(WorkFolder::open).transpose()?;
@@ -189,6 +191,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
         moments_passes,
+        passes: tally.passes(),
         unlabeled: unlabeled.as_ref().map(Unlabeled::report),
         advantage: decided.advantage,
         nodes_on_cpu,
@@ -314,13 +317,14 @@ fn survey(job: &Job, graph: &GraphIndex<'_>, classifier: &Classifier) -> Result<
 /// case, is taken meanwhile.
 fn load(
     job: &Job,
+    tally: &Arc<Tally>,
     model: &Model,
     classifier: &Classifier,
     observer: &dyn Observer,
 ) -> Result<(Box<dyn Engine>, Forward), Error> {
     std::thread::scope(|scope| {
         scope.spawn(|| model.sha256());
-        job.runner.start(model, classifier, observer)
+        job.runner.start_counted(tally, model, classifier, observer)
     })
 }
 

@@ -17,7 +17,7 @@ pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;
 
 use crate::data::{Quarantined, SampleId, Transform};
-use crate::engine::EngineInfo;
+use crate::engine::{EngineInfo, Passes};
 use crate::evidence::Quality;
 use crate::layers::Entry;
 use crate::model::{Model, Port};
@@ -78,6 +78,8 @@ pub struct Report {
     pub seconds: BTreeMap<&'static str, f64>,
     /// In how many passes the moments were measured: more than one only with `--max-memory`, none where evidence was given.
     pub moments_passes: usize,
+    /// The samples that went through the network, of all sets together; not those that the second engine verifies.
+    pub passes: Passes,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
     /// What a page shows besides, where one was asked for.
