@@ -1,9 +1,8 @@
 //! `onnx-sap diff`: what differs between two models.
 
 use super::Answer;
-use super::correct::{percent, shape_text};
 use super::options::{Format, InterfaceArgs, MaxBad, PreparationArgs, RunnerArgs};
-use super::ui::{Ui, table};
+use super::ui::{Ui, percent, shape_text, table};
 use crate::difference::{self, ClassChange, Depth, Difference, Direction, PredictionChange, TensorChange, TensorForm};
 use crate::error::Error;
 use crate::evidence::{Quality, Scores, predict};

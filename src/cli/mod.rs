@@ -21,6 +21,7 @@ mod runtime;
 mod score;
 mod shard;
 mod signals;
+mod summary;
 mod trust;
 mod ui;
 

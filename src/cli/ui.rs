@@ -156,3 +156,13 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<It
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n", lines.join("\n"))
 }
+
+/// `64×3×7×7`.
+pub(super) fn shape_text(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
+}
+
+/// `12.3 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
