@@ -46,23 +46,21 @@ fn damping(text: &str) -> Result<Damping, String> {
 }
 
 impl ForgetArgs {
-    /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
-    pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
-        let given = [
+    /// Its options, and whether they are given.
+    pub(super) fn given(&self) -> [(&'static str, bool); 5] {
+        [
             ("--forget-fraction", self.forget_fraction.is_some()),
             ("--forget-ids", self.forget_ids.is_some()),
             ("--update", self.update.is_some()),
             ("--damping", self.damping.is_some()),
             ("--with-bias", self.with_bias),
-        ];
+        ]
+    }
+
+    /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
+    pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
         if !method.forgets() {
-            return match given.iter().find(|(_, given)| *given) {
-                None => Ok(None),
-                Some((option, _)) => Err(Error::Usage(format!(
-                    "{option} is for methods that forget, and {} does not; see --method list",
-                    method.name()
-                ))),
-            };
+            return Ok(None);
         }
         let damping = match self.damping {
             None | Some(Damping::Auto) => None,
@@ -73,17 +71,20 @@ impl ForgetArgs {
     }
 
     fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
-        match (&self.forget_ids, self.forget_fraction) {
-            (Some(file), _) => {
-                if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
-                    let lost = lost.display();
-                    return Err(Error::Usage(format!("{lost} is the list of --forget-ids; name another output")));
-                }
-                let ids: Vec<SampleId> = super::trust::read_ids(file)?;
-                Ok(Forget::Ids(ids))
-            }
-            (None, Some(share)) => Ok(Forget::Fraction(share)),
-            (None, None) => Ok(Forget::Estimated),
+        Ok(match (self.ids(outputs)?, self.forget_fraction) {
+            (Some(ids), _) => Forget::Ids(ids),
+            (None, Some(share)) => Forget::Fraction(share),
+            (None, None) => Forget::Estimated,
+        })
+    }
+
+    /// The samples that are listed, where any are. None of the `outputs` may be the list.
+    pub(super) fn ids(&self, outputs: &[&Path]) -> Result<Option<Vec<SampleId>>, Error> {
+        let Some(file) = &self.forget_ids else { return Ok(None) };
+        if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
+            let lost = lost.display();
+            return Err(Error::Usage(format!("{lost} is the list of --forget-ids; name another output")));
         }
+        super::trust::read_ids(file).map(Some)
     }
 }

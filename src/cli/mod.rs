@@ -6,6 +6,7 @@ mod check;
 mod command_line;
 mod completions;
 mod correct;
+mod correction;
 mod detect;
 mod diff;
 mod evidence;
