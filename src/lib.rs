@@ -21,6 +21,7 @@
 //!                    verify/    structure untouched, tract agrees with the engine
 //!                    report/    serde structs, tables of rows, the report as a page
 //!                    pipeline/  the whole run in one readable function
+//!                    comparison/ methods on one model, each run by the pipeline and judged alike
 //!                    heap.rs    what the process does with freed memory
 //!                    cli/       clap structs, one file a command; ui.rs is the only one that prints
 //! ```
@@ -35,6 +36,7 @@
 pub mod autodiff;
 pub mod check;
 pub mod cli;
+pub mod comparison;
 pub mod data;
 pub mod detect;
 pub mod difference;

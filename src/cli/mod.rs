@@ -4,6 +4,7 @@
 
 mod check;
 mod command_line;
+mod compare;
 mod completions;
 mod correct;
 mod correction;
@@ -36,6 +37,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Score(Box<score::ScoreArgs>),
     Detect(Box<detect::DetectArgs>),
+    Compare(Box<compare::CompareArgs>),
     Diff(Box<diff::DiffArgs>),
     Check(Box<check::CheckArgs>),
     #[command(subcommand)]
@@ -124,6 +126,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
             Command::Detect(args) => detect::run(&args, &ui),
+            Command::Compare(args) => compare::run(&args, &ui),
             Command::Diff(args) => diff::run(&args, &ui),
             Command::Check(args) => check::run(&args, &ui),
             Command::Golden(command) => golden::run(&command, &ui),

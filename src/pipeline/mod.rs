@@ -25,6 +25,7 @@ mod trials;
 mod twins;
 mod unlabeled;
 
+pub(crate) use candidate::Candidates;
 pub use choose::Choice;
 pub use forget::{Forget, Forgetting};
 pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
@@ -39,7 +40,7 @@ use crate::error::Error;
 use crate::evidence::{Forward, Moments, Scores, Shard};
 use crate::layers::{Layer, Ledger};
 use crate::methods::{Evidence, Family, Unchanged};
-use crate::model::{Classifier, GraphIndex, Model};
+use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
 use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
 use crate::progress::Observer;
@@ -82,6 +83,8 @@ pub struct Outcome {
     pub validation: String,
     /// What the test data is called, where there is any.
     pub test: Option<String>,
+    /// The weights of the chosen candidate, whether they were written or not.
+    pub weights: Vec<WeightPatch>,
 }
 
 /// Carries out a job.
@@ -201,7 +204,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
-    Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+    let (validation, test) = (held_out.describe(), held_out.describe_test());
+    Ok(Outcome { ending, report, validation, test, weights: decided.patches })
 }
 
 /// The corrections of every strength.

@@ -133,6 +133,15 @@ impl Head {
     }
 }
 
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let strength = self.strength.as_ref().map(|strength| format!("α = {strength}"));
+        let recalibrated = self.recalibrated.then(|| "recalibrated".to_owned());
+        let parts = strength.into_iter().chain(recalibrated).chain([format!("head {}", self.head)]);
+        f.pad(&parts.collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

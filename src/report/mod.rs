@@ -1,6 +1,7 @@
 //! The run as data: one structure, written as JSON and as a page, and shown by the command line.
 
 mod check;
+mod comparison;
 mod detection;
 mod difference;
 pub mod figures;
@@ -12,6 +13,10 @@ pub mod scores;
 pub mod table;
 
 pub use check::{CheckReport, GoldenReport};
+pub use comparison::{
+    Accuracies, ComparisonReport, ForgetBy, ForgetSetReport, MeanReport, MethodReport, RanReport, RunReport, RunResult,
+    SetReport,
+};
 pub use detection::{ClassReport, DetectionReport, LabelReport};
 pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;

@@ -1,0 +1,115 @@
+//! Whoever judges models: outside of the runs that make them, so that judging costs no method anything, and each in the same way.
+
+use super::forget_set::ForgetSet;
+use crate::data::Spec;
+use crate::detect::Opinion;
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::evidence::{EvidenceError, Forward, Scores, predict, predict_showing};
+use crate::model::{Classifier, Model, WeightPatch};
+use crate::pipeline::{Candidates, Job, Prepared};
+use crate::progress::Observer;
+use crate::report::Accuracies;
+use std::path::Path;
+
+/// What models are judged on, and what runs them.
+pub(super) struct Judge<'a> {
+    model: &'a Model,
+    job: &'a Job,
+    classifier: Classifier,
+    pub(super) engine: Box<dyn Engine>,
+    pub(super) training: Prepared,
+    pub(super) test: Prepared,
+}
+
+/// A model, as it does on all samples.
+pub(super) struct Judged {
+    pub(super) training: Scores,
+    /// What it says of each training sample that could be used.
+    opinions: Vec<Opinion>,
+    test: Scores,
+}
+
+impl<'a> Judge<'a> {
+    /// Opens the data, and judges the original. What it is fed and read like is what the job says.
+    ///
+    /// # Errors
+    /// Those of model, data and engine.
+    pub(super) fn open(
+        job: &'a Job,
+        test: &Spec,
+        (model, mut classifier): (&'a Model, Classifier),
+        observer: &dyn Observer,
+    ) -> Result<(Self, Judged), Error> {
+        let open = |spec: &Spec| Prepared::open(spec, &job.preprocessing, &classifier, observer);
+        let (training, test) = (open(&job.data)?, open(test)?);
+        let (engine, mut forward) = job.runner.start(model, &classifier, observer)?;
+        let original = judged(&mut forward, (&training, &test), job, observer)?;
+        // What the class scores mean may have shown only now.
+        classifier.clone_from(forward.classifier());
+        drop(forward);
+        Ok((Self { model, job, classifier, engine, training, test }, original))
+    }
+
+    /// The original.
+    pub(super) fn model(&self) -> &'a Model {
+        self.model
+    }
+
+    /// Judges the model with new weights. Files that it needs lie beside `out` meanwhile.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn corrected(
+        &self,
+        weights: &[WeightPatch],
+        out: &Path,
+        observer: &dyn Observer,
+    ) -> Result<Judged, Error> {
+        let candidates = Candidates::new(self.model, &self.classifier, self.engine.as_ref(), out);
+        let mut candidate = candidates.open(weights)?;
+        judged(&mut candidate.forward, (&self.training, &self.test), self.job, observer)
+    }
+}
+
+/// Runs a model over the training data and the test data.
+fn judged(
+    forward: &mut Forward,
+    (training, test): (&Prepared, &Prepared),
+    job: &Job,
+    observer: &dyn Observer,
+) -> Result<Judged, Error> {
+    observer.begin("judging", training.set.len() + test.set.len(), "samples");
+    let batch = |data: &Prepared| data.batch(job.runner.batch);
+    let mut opinions = Vec::new();
+    let on_training = predict_showing(
+        forward,
+        &training.stream(None),
+        (&training.all(), batch(training)),
+        job.limit,
+        observer,
+        &mut |_| false,
+        &mut |prediction, row, link| opinions.push(Opinion::of(prediction, row, link)),
+    )?;
+    let on_test =
+        predict(forward, &test.stream(None), (&test.all(), batch(test)), job.limit, observer, &mut |_| false)?;
+    observer.end();
+    Ok(Judged { training: on_training, opinions, test: on_test })
+}
+
+impl Judged {
+    /// Which samples are to be forgotten by its losses; `method`: what had corrected it.
+    ///
+    /// # Errors
+    /// [`EvidenceError::NoneUsable`].
+    pub(super) fn forget_set(&self, method: Option<&'static str>) -> Result<ForgetSet, Error> {
+        let classes = self.training.meaning.ok_or(EvidenceError::NoneUsable)?.classes;
+        Ok(ForgetSet::by_losses(&self.training.samples, &self.opinions, classes, method))
+    }
+
+    /// How it does on each part.
+    pub(super) fn accuracies(&self, forget: &ForgetSet) -> Accuracies {
+        let (forget, retain) = forget.split(&self.training);
+        Accuracies { test: self.test.quality(), forget, retain }
+    }
+}
