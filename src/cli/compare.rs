@@ -21,7 +21,8 @@ use std::path::{Path, PathBuf};
 /// Compare methods on a model: accuracy on test data, on what is to be forgotten and on the rest, seconds, passes, and what was chosen
 ///
 /// Each method is run as the main command would run it, once for each seed, and nothing is written but what -o and --html name. A
-/// method that cannot be had for this model is a row that says why.
+/// method that cannot be had for this model is a row that says why. All are judged on the same samples to be forgotten: those of
+/// --forget-ids, else those that the losses of the first corrected model tell, which favours that method.
 #[derive(Args)]
 pub(super) struct CompareArgs {
     /// The model; it is never changed

@@ -15,15 +15,13 @@ pub const FIGURES: &[&str] = &["fig-cost", "fig-methods", "fig-runs", "fig-comma
 const SECTIONS: &[(&str, &str)] =
     &[("methods", "Accuracy and cost"), ("runs", "What was chosen"), ("provenance", "Provenance")];
 
-/// The height of the chart, in units, and about what of it is between the axes.
+/// The height of the chart, in units, and about what of width and height is between the axes.
 const HEIGHT: u32 = 330;
-const BETWEEN_AXES: f64 = 255.0;
+const BETWEEN_AXES: (f64, f64) = (330.0, 255.0);
 
-/// How far apart the middles of words must be so that these do not touch, in units.
+/// About how wide a letter is, and how far apart the middles of words must be so that these do not touch, in units.
+const LETTER: f64 = 7.5;
 const LINE: f64 = 16.0;
-
-/// How far a word is from its point, as a share of the chart's width.
-const BESIDE: f64 = 0.03;
 
 /// Writes the page. `command`: what makes it again.
 ///
@@ -95,15 +93,17 @@ fn over_cost(report: &ComparisonReport) -> Markup {
     }
     let original = report.original.test.accuracy;
     let ((left, right), (low, high)) = ranges(&methods, original);
-    let mut marks = vec![
-        Mark::Dashes((left, original), (right, original), Ink::Before),
-        Mark::Word((right, original - (high - low) * 0.6 * LINE / BETWEEN_AXES), "original".to_owned(), Ink::Before),
-    ];
-    marks.extend(methods.iter().map(|(_, place)| Mark::Dot(*place, Ink::After)));
-    marks.extend(labels(&methods, (left, right), (low, high)));
+    let column = column(methods.iter().map(|(name, _)| *name).chain(["original"]), (left, right));
+    let mut named: Vec<Named<'_>> = methods.iter().map(|&(name, at)| Named { name, at, ink: Ink::Text }).collect();
+    named.push(Named { name: "original", at: (right, original), ink: Ink::Before });
+    let mut marks = labels(&mut named, &column, (low, high));
+    marks.push(Mark::Dashes((left, original), (right, original), Ink::Before));
+    marks.extend(methods.iter().map(|(_, at)| Mark::Dot(*at, Ink::After)));
+    // Beyond the points there are names, and no seconds.
+    let seconds = Axis { range: (left, column.end), ..Axis::decades("seconds", (left, right)) };
     let chart = Chart {
         label: format!("Test accuracy of {} methods over their seconds", methods.len()),
-        x: Axis::decades("seconds", (left, right)),
+        x: seconds,
         y: Axis::linear("test accuracy", (low, high), percent_tick),
         width: WIDTH,
         height: HEIGHT,
@@ -132,26 +132,47 @@ fn ranges(methods: &[(&str, (f64, f64))], original: f64) -> ((f64, f64), (f64, f
     ((left - beyond, right + beyond), ((low - margin).max(0.0), (high + margin).min(1.0)))
 }
 
-/// A word beside each point, on the side where there is room, moved up or down as far as words need to be apart.
-fn labels(
-    methods: &[(&str, (f64, f64))],
-    (left, right): (f64, f64),
-    (low, high): (f64, f64),
-) -> impl Iterator<Item = Mark> {
-    let line = (high - low) * LINE / BETWEEN_AXES;
-    let mut order: Vec<&(&str, (f64, f64))> = methods.iter().collect();
-    order.sort_by(|a, b| a.1.1.total_cmp(&b.1.1));
-    let mut heights: Vec<f64> = order.iter().map(|(_, (_, accuracy))| *accuracy).collect();
-    spread(&mut heights, line, (low + line / 2.0, high - line / 2.0));
-    let (beside, middle) = (BESIDE * (right - left), f64::midpoint(left, right));
-    let label = move |((name, (seconds, _)), height): (&(&str, (f64, f64)), f64)| {
-        if *seconds < middle {
-            Mark::Label((seconds + beside, height), (*name).to_owned(), Ink::Text)
-        } else {
-            Mark::Word((seconds - beside, height), (*name).to_owned(), Ink::Text)
-        }
+/// A point with a name.
+struct Named<'n> {
+    name: &'n str,
+    at: (f64, f64),
+    ink: Ink,
+}
+
+/// Where a column of names is, to the right of everything from `left` to `right`.
+struct Column {
+    /// Where lines to it leave their height.
+    right: f64,
+    /// Where they end.
+    edge: f64,
+    /// Where names begin.
+    names: f64,
+    /// Where it ends.
+    end: f64,
+}
+
+fn column<'n>(names: impl Iterator<Item = &'n str>, (left, right): (f64, f64)) -> Column {
+    let letters = names.map(|name| name.chars().count()).max().unwrap_or(0);
+    let share = ((letters as f64 + 3.0) * LETTER / BETWEEN_AXES.0).min(0.6);
+    let end = left + (right - left) / (1.0 - share);
+    let letter = LETTER * (end - left) / BETWEEN_AXES.0;
+    Column { right, edge: right + 2.0 * letter, names: right + 2.5 * letter, end }
+}
+
+/// Names in a column, each with a line to its point, and no nearer to each other than can be read.
+fn labels(named: &mut [Named<'_>], column: &Column, (low, high): (f64, f64)) -> Vec<Mark> {
+    named.sort_by(|a, b| a.at.1.total_cmp(&b.at.1));
+    let apart = (high - low) * LINE / BETWEEN_AXES.1;
+    let mut heights: Vec<f64> = named.iter().map(|named| named.at.1).collect();
+    spread(&mut heights, apart, (low + apart / 2.0, high - apart / 2.0));
+    let places = || named.iter().zip(&heights);
+    let line = |(named, &height): (&Named<'_>, &f64)| {
+        Mark::Line(vec![named.at, (column.right, named.at.1), (column.edge, height)], Ink::Line)
     };
-    order.into_iter().zip(heights).map(label).collect::<Vec<_>>().into_iter()
+    let name =
+        |(named, &height): (&Named<'_>, &f64)| Mark::Label((column.names, height), named.name.to_owned(), named.ink);
+    // Lines lie below all names.
+    places().map(line).chain(places().map(name)).collect()
 }
 
 /// Moves ascending places apart, as little as needed, and into a range as far as they fit.
