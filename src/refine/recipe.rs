@@ -163,3 +163,18 @@ impl Serialize for Head {
         serializer.collect_str(self)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_reads_as_what_is_done_in_its_order() {
+        let plain = Recipe::plain(Alpha::new(3000.0).unwrap_or_else(|| unreachable!()));
+        let head = Head::Refit { fit: "ridge", shrinkage: 0.1, shifted: true };
+        let refined = Recipe { recalibrated: true, head, ..plain.clone() };
+        assert_eq!(plain.to_string(), "α = 3000, head project");
+        assert_eq!(refined.to_string(), "α = 3000, recalibrated, head ridge 0.1, shifted");
+        assert_eq!(Recipe::unchanged().to_string(), "head keep");
+    }
+}
