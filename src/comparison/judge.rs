@@ -7,10 +7,10 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Forward, Scores, predict, predict_showing};
 use crate::model::{Classifier, Model, WeightPatch};
-use crate::pipeline::{Candidates, Job, Prepared};
+use crate::pipeline::{Candidates, Job, Prepared, Validation};
 use crate::progress::Observer;
 use crate::report::Accuracies;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What models are judged on, and what runs them.
 pub(super) struct Judge<'a> {
@@ -20,6 +20,8 @@ pub(super) struct Judge<'a> {
     pub(super) engine: Box<dyn Engine>,
     pub(super) training: Prepared,
     pub(super) test: Prepared,
+    /// What runs read besides: nobody is judged on it.
+    others: Vec<Prepared>,
 }
 
 /// A model, as it does on all samples.
@@ -31,24 +33,45 @@ pub(super) struct Judged {
 }
 
 impl<'a> Judge<'a> {
-    /// Opens the data, and judges the original. What it is fed and read like is what the job says.
+    /// Opens the data and loads the original. What it is fed and read like is what the job says.
     ///
     /// # Errors
     /// Those of model, data and engine.
     pub(super) fn open(
         job: &'a Job,
         test: &Spec,
-        (model, mut classifier): (&'a Model, Classifier),
+        (model, classifier): (&'a Model, Classifier),
         observer: &dyn Observer,
-    ) -> Result<(Self, Judged), Error> {
+    ) -> Result<(Self, Forward), Error> {
         let open = |spec: &Spec| Prepared::open(spec, &job.preprocessing, &classifier, observer);
         let (training, test) = (open(&job.data)?, open(test)?);
-        let (engine, mut forward) = job.runner.start(model, &classifier, observer)?;
-        let original = judged(&mut forward, (&training, &test), job, observer)?;
-        // What the class scores mean may have shown only now.
-        classifier.clone_from(forward.classifier());
-        drop(forward);
-        Ok((Self { model, job, classifier, engine, training, test }, original))
+        let validation = match &job.validation {
+            Validation::Given(spec) => Some(spec.clone()),
+            Validation::Own => job.data.validation(),
+            Validation::Perturb => None,
+        };
+        let others = validation.iter().chain(&job.unlabeled).map(open).collect::<Result<_, _>>()?;
+        let (engine, forward) = job.runner.start(model, &classifier, observer)?;
+        Ok((Self { model, job, classifier, engine, training, test, others }, forward))
+    }
+
+    /// Refuses outputs that are files of data sets.
+    ///
+    /// # Errors
+    /// [`Error::Usage`], which names both.
+    pub(super) fn check_outputs(&self, outputs: &[PathBuf]) -> Result<(), Error> {
+        let mut sets = [&self.training, &self.test].into_iter().chain(&self.others);
+        sets.try_for_each(|set| outputs.iter().try_for_each(|output| set.check_output(output)))
+    }
+
+    /// Judges the original, from which it is known what the class scores mean.
+    ///
+    /// # Errors
+    /// Those of data and engine.
+    pub(super) fn original(&mut self, mut forward: Forward, observer: &dyn Observer) -> Result<Judged, Error> {
+        let judged = judged(&mut forward, (&self.training, &self.test), self.job, observer)?;
+        self.classifier.clone_from(forward.classifier());
+        Ok(judged)
     }
 
     /// The original.

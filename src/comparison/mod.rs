@@ -69,9 +69,10 @@ pub fn compare(comparison: &Comparison, observer: &dyn Observer) -> Result<Compa
     let model = Model::open(&first.input)?;
     comparison.outputs.iter().try_for_each(|output| model.check_output(output, true))?;
     let classifier = Classifier::of(&GraphIndex::new(&model)?, &first.interface)?;
-    let (judge, original) =
-        Judge::open(first, &comparison.test, (&model, classifier), &Announcing::new(observer, "original".to_owned()))?;
-    check_sets(&comparison.outputs, [&judge.training, &judge.test])?;
+    let of_original = Announcing::new(observer, "original".to_owned());
+    let (mut judge, forward) = Judge::open(first, &comparison.test, (&model, classifier), &of_original)?;
+    judge.check_outputs(&comparison.outputs)?;
+    let original = judge.original(forward, &of_original)?;
     let usable = &original.training.samples;
     let given = comparison.forget.as_ref().map(|ids| ForgetSet::given(ids, judge.training.set.as_ref(), usable));
     let mut forget = given.transpose()?;
@@ -91,49 +92,47 @@ pub fn compare(comparison: &Comparison, observer: &dyn Observer) -> Result<Compa
     Ok(report(&judge, &original, &forget, runs))
 }
 
-/// Refuses outputs that are files of data sets.
-fn check_sets<'a>(outputs: &[PathBuf], sets: impl IntoIterator<Item = &'a Prepared>) -> Result<(), Error> {
-    let mut sets = sets.into_iter();
-    sets.try_for_each(|set| outputs.iter().try_for_each(|output| set.check_output(output)))
-}
-
-/// Runs a method with a seed, and judges what comes out. The first corrected model settles which samples are to be forgotten,
-/// where nobody has.
+/// Runs a method with a seed, and judges what comes out. That the method cannot be had is no error.
 fn run(job: &Job, judge: &Judge<'_>, forget: &mut Option<ForgetSet>, observer: &dyn Observer) -> Result<Run, Error> {
     let (method, seed) = (job.method, job.seed);
     let observer = Announcing::new(observer, format!("{}, seed {seed}", method.name()));
-    let scratch = tempfile::tempdir().map_err(|error| {
-        Error::Usage(format!("no temporary folder can be made: {error}; name another one with TMPDIR"))
-    })?;
-    let output = scratch.path().join("corrected.onnx");
-    let ended = match pipeline::run(&dry(job, &output), &observer) {
-        Ok(outcome) => Ok(outcome),
+    let ended = match attempt(job, judge, forget, &observer) {
+        Ok(ended) => Ok(ended),
         Err(error) => match error.signal() {
             // There is no work folder to go on from.
             Some(signal) => return Err(EvidenceError::Stopped(signal).into()),
             None => Err(sentence(&error)),
         },
     };
-    let ended = match ended {
-        Ok(Outcome { ending, report, validation, weights, .. }) => {
-            let corrected =
-                (ending == Ending::DryRun).then(|| judge.corrected(&weights, &output, &observer)).transpose()?;
-            let accuracy = match (corrected, &mut *forget) {
-                (None, _) => None,
-                (Some(judged), Some(forget)) => Some(judged.accuracies(forget)),
-                (Some(judged), forget) => {
-                    let settled = forget.insert(judged.forget_set(Some(method.name()))?);
-                    Some(judged.accuracies(settled))
-                }
-            };
-            Ok(Ended { ending, report, validation, accuracy })
-        }
-        Err(reason) => {
-            observer.warn(&reason);
-            Err(reason)
-        }
-    };
+    if let Err(reason) = &ended {
+        observer.warn(reason);
+    }
     Ok(Run { method, seed, ended })
+}
+
+/// The first corrected model settles which samples are to be forgotten, where nobody has.
+fn attempt(
+    job: &Job,
+    judge: &Judge<'_>,
+    forget: &mut Option<ForgetSet>,
+    observer: &dyn Observer,
+) -> Result<Ended, Error> {
+    let scratch = tempfile::tempdir().map_err(|error| {
+        Error::Usage(format!("no temporary folder can be made: {error}; name another one with TMPDIR"))
+    })?;
+    let output = scratch.path().join("corrected.onnx");
+    let Outcome { ending, report, validation, weights, .. } = pipeline::run(&dry(job, &output), observer)?;
+    let accuracy = if ending == Ending::DryRun {
+        let judged = judge.corrected(&weights, &output, observer)?;
+        let settled = match forget {
+            Some(settled) => settled,
+            None => forget.insert(judged.forget_set(Some(job.method.name()))?),
+        };
+        Some(judged.accuracies(settled))
+    } else {
+        None
+    };
+    Ok(Ended { ending, report, validation, accuracy })
 }
 
 /// The job as one that leaves nothing behind but its outcome.

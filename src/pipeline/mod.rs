@@ -87,6 +87,12 @@ pub struct Outcome {
     pub weights: Vec<WeightPatch>,
 }
 
+impl Outcome {
+    fn of(ending: Ending, report: Report, held_out: &HeldOut<'_>, weights: Vec<WeightPatch>) -> Self {
+        Self { ending, report, validation: held_out.describe(), test: held_out.describe_test(), weights }
+    }
+}
+
 /// Carries out a job.
 ///
 /// # Errors
@@ -106,8 +112,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
     check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
-    let tally = Tally::of(classifier.data.iter().map(|input| input.name.clone()));
-    let (engine, mut original) = load(job, &tally, &model, &classifier, observer)?;
+    let Loaded { engine, mut original, tally } = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     let threads = rayon::current_num_threads();
     let work = job.work.as_deref().map(WorkFolder::open).transpose()?;
@@ -141,8 +146,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let moments = moments.transpose()?;
     clock.lap("moments");
 
-    let layers = &ledger.layers;
-    let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
+    let (layers, at_once) = (&ledger.layers, plan.as_ref().map_or(threads, |plan| plan.at_once));
     let Corrections { rows, family } = Corrections::prepare(job, (&model, layers), moments, at_once, observer)?;
     clock.lap("solve");
 
@@ -204,8 +208,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
-    let (validation, test) = (held_out.describe(), held_out.describe_test());
-    Ok(Outcome { ending, report, validation, test, weights: decided.patches })
+    Ok(Outcome::of(ending, report, &held_out, decided.patches))
 }
 
 /// The corrections of every strength.
@@ -317,18 +320,22 @@ fn survey(job: &Job, graph: &GraphIndex<'_>, classifier: &Classifier) -> Result<
     Ok(ledger)
 }
 
+/// What runs models, and the original on it.
+struct Loaded {
+    engine: Box<dyn Engine>,
+    original: Forward,
+    /// Of all that the engine runs.
+    tally: Arc<Tally>,
+}
+
 /// Opens the engine and loads the model. An engine reads a model on one thread; the digest, which the report needs in any
 /// case, is taken meanwhile.
-fn load(
-    job: &Job,
-    tally: &Arc<Tally>,
-    model: &Model,
-    classifier: &Classifier,
-    observer: &dyn Observer,
-) -> Result<(Box<dyn Engine>, Forward), Error> {
+fn load(job: &Job, model: &Model, classifier: &Classifier, observer: &dyn Observer) -> Result<Loaded, Error> {
+    let tally = Tally::of(classifier.data.iter().map(|input| input.name.clone()));
     std::thread::scope(|scope| {
         scope.spawn(|| model.sha256());
-        job.runner.start_counted(tally, model, classifier, observer)
+        let (engine, original) = job.runner.start_counted(&tally, model, classifier, observer)?;
+        Ok(Loaded { engine, original, tally: Arc::clone(&tally) })
     })
 }
 

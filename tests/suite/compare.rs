@@ -189,10 +189,12 @@ fn the_page_says_what_the_json_says_and_nothing_else_is_written() {
 fn no_input_is_overwritten() {
     let bench = Bench::with_small_model();
     bench.put("forget.txt", b"1\n");
+    std::fs::copy(bench.path("data.npz"), bench.path("val.npz")).unwrap();
     let before = bench.everything();
     let cases = [
         ("-o in.onnx", "in.onnx"),
         ("--html data.npz", "data.npz is a file of the data"),
+        ("--val npz:val.npz -o val.npz", "val.npz is a file of the data"),
         ("-o forget.txt --forget-ids forget.txt", "forget.txt is the list of --forget-ids"),
         ("-o both --html both", "cannot be both the page and the JSON"),
         ("-o absent/compared.json", "absent"),
