@@ -1,15 +1,12 @@
 //! Methods on one model: each is run as the main command would run it, and what comes out is judged on the same samples.
 //!
 //! A run is a dry run of [`pipeline::run`] with the same data and validation, once for each method and seed, without test data: its
-//! seconds and passes are those of correcting. Models are judged afterwards by a [`Judge`]. A method that cannot be had for this
+//! seconds and passes are those of correcting. Models are judged afterwards, by `judge.rs`. A method that cannot be had for this
 //! model is a result, too; only where none can be had there is an error.
 
 mod announce;
 mod forget_set;
 mod judge;
-mod statistic;
-
-pub use statistic::Statistic;
 
 use crate::data::{SampleId, Spec};
 use crate::error::{Error, sentence};

@@ -1,7 +1,6 @@
 //! What `onnx-sap compare` finds, as data: the original and what each method made of it, judged on the same samples.
 
-use super::ModelReport;
-use crate::comparison::Statistic;
+use super::{ModelReport, Statistic};
 use crate::data::SampleId;
 use crate::engine::{EngineInfo, Passes};
 use crate::evidence::Quality;

@@ -10,6 +10,7 @@ pub mod html;
 pub mod issues;
 mod memory;
 pub mod scores;
+mod statistic;
 pub mod table;
 
 pub use check::{CheckReport, GoldenReport};
@@ -20,6 +21,7 @@ pub use comparison::{
 pub use detection::{ClassReport, DetectionReport, LabelReport};
 pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;
+pub use statistic::Statistic;
 
 use crate::data::{Quarantined, SampleId, Transform};
 use crate::engine::{EngineInfo, Passes};

@@ -4,8 +4,7 @@ use super::chart::{Axis, Chart, Ink, Mark, WIDTH, draw};
 use super::numbers::{count, counted, percent, percent_tick, points};
 use super::parts::{facts, figure, legend, missing, section, table, text};
 use super::{document, file_name};
-use crate::comparison::Statistic;
-use crate::report::{ComparisonReport, ForgetBy, MeanReport, MethodReport, RanReport, RunReport};
+use crate::report::{ComparisonReport, ForgetBy, MeanReport, MethodReport, RanReport, RunReport, Statistic};
 use maud::{Markup, html};
 use std::io;
 
