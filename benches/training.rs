@@ -11,13 +11,13 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use ndarray::{ArrayD, IxDyn};
-use onnx_sap::autodiff::{Loss, Targets, parameters};
+use onnx_sap::autodiff::{CrossEntropy, Loss, Targets, parameters};
 use onnx_sap::engine::{Device, EngineName, choose};
 use onnx_sap::error::Error;
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Link, Model};
 use onnx_sap::progress::Silent;
 use onnx_sap::tensor::Tensor;
-use onnx_sap::train::{Sgd, Trainer, Training};
+use onnx_sap::train::{HeldAgainst, Sgd, Trainer, Training};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
@@ -40,7 +40,7 @@ fn main() -> Result<(), Error> {
     let optimizer = Sgd { momentum: 0.9, weight_decay: 1e-4, nesterov: false };
     let training = Training {
         scores: &classifier.head.value,
-        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false },
+        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false, criterion: &CrossEntropy },
         optimizer: &optimizer,
         most_norm: None,
         parameters: &parameters(&graph),
@@ -57,7 +57,7 @@ fn main() -> Result<(), Error> {
     let mut seconds = Vec::new();
     for step in 0..WARM_UP + steps {
         let started = Instant::now();
-        trainer.step(&[(&input.name, &values)], &labels, None, 1e-3)?;
+        trainer.step(&[(&input.name, &values)], &HeldAgainst::targets(&labels), 1e-3)?;
         seconds.extend((step >= WARM_UP).then(|| started.elapsed().as_secs_f64()));
     }
     seconds.sort_by(f64::total_cmp);

@@ -12,6 +12,7 @@
 //!                    refine/    what follows a correction: recalibration, a new head; pure
 //!                    autodiff/  gradients as more nodes of a model: one file a family of operators
 //!                    train/     training steps as one graph, and what drives them over data
+//!                    tune/      what goes on from a correction with gradients: one file each
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
@@ -29,7 +30,7 @@
 //! What can be extended is an ordered slice that `--help`, docs and tests are derived from: [`data::READERS`],
 //! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`refine::FITS`], [`linalg::SOLVERS`],
 //! [`pipeline::PRESETS`], [`golden::FORMATS`], [`check::RULES`],
-//! [`autodiff::RULES`].
+//! [`autodiff::RULES`], [`train::CRITERIA`].
 //!
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.
 
@@ -60,4 +61,5 @@ pub mod search;
 pub mod store;
 pub mod tensor;
 pub mod train;
+pub mod tune;
 pub mod verify;

@@ -32,7 +32,7 @@ pub enum Objective<'a> {
         /// The value that holds the scores.
         scores: &'a str,
         /// How they are judged.
-        loss: Loss,
+        loss: Loss<'a>,
         /// Whether there are outputs for the norms of the gradients of each sample's own loss: in inputs and in the last layer.
         norms: bool,
     },
@@ -88,7 +88,7 @@ impl GradientModel {
         if wrt.is_empty() {
             return Err(AutodiffError::Target(format!("{target} depends on nothing of what gradients are asked for")));
         }
-        let wanted = Wanted { target, summed: false, wrt: &wrt, extents };
+        let wanted = Wanted { target, summed: false, wrt: &wrt, held: &[], extents };
         let mut found = differentiate(&graph, engine, &wanted)?;
         let mut gradients = Vec::with_capacity(wrt.len());
         for (name, gradient) in wrt.into_iter().zip(&found.gradients) {

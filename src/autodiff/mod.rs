@@ -4,6 +4,7 @@
 //! ONNX, so they run wherever the model runs, and can be differentiated again. How an operator is differentiated is a [`Rule`]; a
 //! new one is a file in `rules/` and a line in [`RULES`].
 
+mod criterion;
 mod emit;
 mod error;
 mod gradient_model;
@@ -17,6 +18,7 @@ mod rule;
 mod rules;
 mod shape;
 
+pub use criterion::{Criterion, CrossEntropy, Judged, Scored, negative_sum, normalized};
 pub use emit::Emit;
 pub use error::{AutodiffError, Refusal};
 pub use gradient_model::{GradientModel, Objective, Respect};

@@ -11,15 +11,16 @@ pub(super) struct Path {
 }
 
 impl Path {
-    /// From any of those values to `target`.
-    pub(super) fn between(graph: &GraphIndex<'_>, from: &[String], target: &str) -> Self {
+    /// From any of those values to `target`, but not through those that are held.
+    pub(super) fn between(graph: &GraphIndex<'_>, from: &[String], held: &[String], target: &str) -> Self {
         let all = &graph.scope(MAIN).nodes;
         let mut depends: BTreeSet<&str> = from.iter().map(String::as_str).collect();
         let mut behind = BTreeSet::new();
         for &at in all {
             let node = graph.node(at);
             if reads(node).iter().any(|name| depends.contains(name)) {
-                depends.extend(node.output.iter().map(String::as_str).filter(|name| !name.is_empty()));
+                let goes_on = |name: &&str| !name.is_empty() && !held.iter().any(|held| held == name);
+                depends.extend(node.output.iter().map(String::as_str).filter(goes_on));
                 behind.insert(at);
             }
         }

@@ -63,7 +63,7 @@ pub(super) fn add_norms(
 ) -> Result<WithNorms, AutodiffError> {
     let mut wrt = inputs.to_vec();
     wrt.extend(last.iter().flat_map(|last| [last.scores.clone(), last.features.clone()]));
-    let wanted = Wanted { target: losses, summed: true, wrt: &wrt, extents };
+    let wanted = Wanted { target: losses, summed: true, wrt: &wrt, held: &[], extents };
     let mut found = differentiate(graph, engine, &wanted)?;
     let mut norms = Vec::new();
     for (name, gradient) in inputs.iter().zip(&found.gradients) {

@@ -21,6 +21,8 @@ pub struct Wanted<'a> {
     pub summed: bool,
     /// The inputs, stored tensors or values between that it is differentiated with respect to.
     pub wrt: &'a [String],
+    /// Values that are taken for constants: no gradient goes through them.
+    pub held: &'a [String],
     /// Extents of open axes by their symbols, for models that do not take any.
     pub extents: &'a BTreeMap<String, usize>,
 }
@@ -55,7 +57,7 @@ pub fn differentiate<'g>(
         );
         return Err(AutodiffError::Target(reason));
     }
-    let path = Path::between(graph, wanted.wrt, wanted.target);
+    let path = Path::between(graph, wanted.wrt, wanted.held, wanted.target);
     let mut values = path.values(graph);
     values.insert(wanted.target.to_owned());
     values.extend(wanted.wrt.iter().cloned());
@@ -64,7 +66,7 @@ pub fn differentiate<'g>(
     let emit = Emit::new(Additions::new(graph), opset);
     let mut reverse = Reverse { graph, known, emit, parts: BTreeMap::new() };
     reverse.seed(wanted)?;
-    let needs = reverse.needs(&path, wanted.wrt);
+    let needs = reverse.needs(&path, wanted);
     for &at in path.nodes.iter().rev() {
         reverse.through(at, &needs)?;
     }
@@ -104,9 +106,11 @@ impl Reverse<'_> {
     }
 
     /// The floating-point values of the path that depend on what gradients are wanted of.
-    fn needs(&self, path: &Path, wrt: &[String]) -> BTreeSet<String> {
-        let is_float = |name: &str| self.known.get(name).is_some_and(|known| known.value.element.is_float());
-        let mut needs: BTreeSet<String> = wrt.iter().filter(|name| is_float(name)).cloned().collect();
+    fn needs(&self, path: &Path, wanted: &Wanted<'_>) -> BTreeSet<String> {
+        let is_held = |name: &str| wanted.held.iter().any(|held| held == name);
+        let is_float =
+            |name: &str| !is_held(name) && self.known.get(name).is_some_and(|known| known.value.element.is_float());
+        let mut needs: BTreeSet<String> = wanted.wrt.iter().filter(|name| is_float(name)).cloned().collect();
         for &at in &path.nodes {
             let node = self.graph.node(at);
             // What a body takes from around it is seen by no rule: its node must not pass for one that depends on nothing.

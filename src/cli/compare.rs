@@ -57,7 +57,7 @@ pub(super) struct CompareArgs {
 }
 
 pub(super) fn run(args: &CompareArgs, ui: &Ui) -> Result<Answer, Error> {
-    let report = compare(&args.comparison()?, ui)?;
+    let report = compare(args.comparison()?, ui)?;
     if let Some(path) = &args.output {
         let json = serde_json::to_vec_pretty(&report)
             .map_err(|error| ModelError::Write { path: path.clone(), source: error.into() })?;
@@ -107,8 +107,10 @@ impl CompareArgs {
     fn refuse_idle(&self, methods: &[&'static dyn Method]) -> Result<(), Error> {
         let of_layers = self.correction.of_layers().into_iter().chain(self.sources.of_layers());
         refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), methods)?;
-        let of_forgetting = self.correction.forget.given().into_iter().filter(|(option, _)| *option != "--forget-ids");
-        refuse_idle(of_forgetting, "forget", |method| method.forgets(), methods)
+        let of_sets = self.correction.forget.of_sets().into_iter().filter(|(option, _)| *option != "--forget-ids");
+        refuse_idle(of_sets, "forget", |method| method.takes_forget_set(), methods)?;
+        refuse_idle(self.correction.forget.of_heads(), "forget", |method| method.forgets(), methods)?;
+        self.correction.tune.refuse_idle(methods)
     }
 
     /// What a person sees at the end.

@@ -87,7 +87,10 @@ impl CorrectArgs {
         let evidence = [("--evidence", self.evidence.is_some())];
         let of_layers = self.correction.of_layers().into_iter().chain(self.sources.of_layers()).chain(evidence);
         refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), &[self.method])?;
-        refuse_idle(self.correction.forget.given(), "forget", |method| method.forgets(), &[self.method])
+        let (of_sets, of_heads) = (self.correction.forget.of_sets(), self.correction.forget.of_heads());
+        refuse_idle(of_sets, "forget", |method| method.takes_forget_set(), &[self.method])?;
+        refuse_idle(of_heads, "forget", |method| method.forgets(), &[self.method])?;
+        self.correction.tune.refuse_idle(&[self.method])
     }
 
     fn job(&self) -> Result<Job, Error> {

@@ -5,6 +5,7 @@ use super::forget::ForgetArgs;
 use super::layers::LayerArgs;
 use super::options::{DataArgs, InterfaceArgs};
 use super::trust::TrustArgs;
+use super::tune::TuneArgs;
 use crate::error::Error;
 use crate::evidence::BadLimit;
 use crate::linalg::{self, Alpha, SOLVERS, Solver};
@@ -63,6 +64,8 @@ pub(super) struct CorrectionArgs {
     trust: TrustArgs,
     #[command(flatten)]
     pub(super) forget: ForgetArgs,
+    #[command(flatten)]
+    pub(super) tune: TuneArgs,
     /// The arithmetic of second moments: float64, or float32 where what it loses is measured and does not show at the
     /// largest α (and float64 elsewhere), which is faster
     #[arg(long, value_name = "float64|float32", default_value_t = Arithmetic::Float64, help_heading = "Correction")]
@@ -118,6 +121,7 @@ impl Asked<'_> {
         let preset = correction.preset()?;
         let alpha = correction.alpha(preset)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
+        let (tuning, start) = correction.tune.tuning(method);
         Ok(Job {
             input: input.to_path_buf(),
             output: PathBuf::new(),
@@ -139,6 +143,9 @@ impl Asked<'_> {
             rows: correction.trust.rows(preset),
             arithmetic: correction.moments,
             solver: correction.solver()?,
+            forget: correction.forget.which(outputs)?,
+            tuning,
+            start,
             selection: correction.layers.selection(),
             runner,
             limit,

@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Forgetting (methods influence and sap+influence)")]
+#[command(next_help_heading = "Forgetting (methods that forget samples)")]
 pub(super) struct ForgetArgs {
     /// The share of samples to forget, those of the highest losses [default: as many as labels are likely wrong, by the losses]
     #[arg(long, value_name = "P", value_parser = positive_share, conflicts_with = "forget_ids")]
@@ -46,15 +46,14 @@ fn damping(text: &str) -> Result<Damping, String> {
 }
 
 impl ForgetArgs {
-    /// Its options, and whether they are given.
-    pub(super) fn given(&self) -> [(&'static str, bool); 5] {
-        [
-            ("--forget-fraction", self.forget_fraction.is_some()),
-            ("--forget-ids", self.forget_ids.is_some()),
-            ("--update", self.update.is_some()),
-            ("--damping", self.damping.is_some()),
-            ("--with-bias", self.with_bias),
-        ]
+    /// Those that say which samples are to be forgotten, and whether they are given.
+    pub(super) fn of_sets(&self) -> [(&'static str, bool); 2] {
+        [("--forget-fraction", self.forget_fraction.is_some()), ("--forget-ids", self.forget_ids.is_some())]
+    }
+
+    /// Those that say how the last layer forgets, and whether they are given.
+    pub(super) fn of_heads(&self) -> [(&'static str, bool); 3] {
+        [("--update", self.update.is_some()), ("--damping", self.damping.is_some()), ("--with-bias", self.with_bias)]
     }
 
     /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
@@ -70,7 +69,8 @@ impl ForgetArgs {
         Ok(Some(Forgetting { which: self.which(outputs)?, update, damping, with_bias: self.with_bias }))
     }
 
-    fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
+    /// Which samples are to be forgotten. None of the `outputs` may be the list of ids.
+    pub(super) fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
         Ok(match (self.ids(outputs)?, self.forget_fraction) {
             (Some(ids), _) => Forget::Ids(ids),
             (None, Some(share)) => Forget::Fraction(share),

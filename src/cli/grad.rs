@@ -3,7 +3,7 @@
 use super::Answer;
 use super::options::{EngineArgs, InterfaceArgs};
 use super::ui::{Ui, table};
-use crate::autodiff::{GradientModel, Loss, Objective, Respect, Targets};
+use crate::autodiff::{CrossEntropy, GradientModel, Loss, Objective, Respect, Targets};
 use crate::engine::{Computes, Runnable};
 use crate::error::Error;
 use crate::model::{Classifier, GraphIndex, Link, Model, ModelError, write_atomically};
@@ -134,12 +134,12 @@ pub(super) fn run(args: &GradArgs, ui: &Ui) -> Result<Answer, Error> {
 }
 
 impl GradArgs {
-    fn loss(&self, link: Link) -> Loss {
+    fn loss(&self, link: Link) -> Loss<'static> {
         let targets = match self.against {
             Against::Labels => Targets::Labels,
             Against::Targets => Targets::Probabilities,
         };
-        Loss { link, targets, weighted: self.sample_weights }
+        Loss { link, targets, weighted: self.sample_weights, criterion: &CrossEntropy }
     }
 }
 

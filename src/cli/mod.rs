@@ -25,6 +25,7 @@ mod shard;
 mod signals;
 mod summary;
 mod trust;
+mod tune;
 mod ui;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};

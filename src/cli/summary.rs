@@ -115,11 +115,15 @@ fn candidates(report: &Report) -> String {
     let shown =
         |candidate: &&CandidateReport| is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe);
     let refined_shown: Vec<&CandidateReport> = refined.iter().copied().filter(shown).collect();
+    let has_tuned = refined.iter().any(|candidate| candidate.recipe.tuning.is_some());
     let row = |candidate: &CandidateReport| {
-        let Recipe { strength, recalibrated, head } = &candidate.recipe;
+        let Recipe { strength, recalibrated, head, tuning } = &candidate.recipe;
         let mut cells = vec![strength.as_ref().map_or_else(|| "-".to_owned(), ToString::to_string)];
         if !refined.is_empty() {
             cells.extend([if *recalibrated { "yes" } else { "" }.to_owned(), head.to_string()]);
+        }
+        if has_tuned {
+            cells.push(tuning.as_ref().map_or(String::new(), ToString::to_string));
         }
         let mark = match candidate {
             chosen if is_chosen(chosen) => "chosen".to_owned(),
@@ -134,7 +138,11 @@ fn candidates(report: &Report) -> String {
     if refined.is_empty() {
         return table(&["α", "val. accuracy", "val. loss", ""], &[0, 1, 2], rows);
     }
-    let mut text = table(&["α", "recalibrated", "head", "val. accuracy", "val. loss", ""], &[0, 3, 4], rows);
+    let tuned = has_tuned.then_some("tuned");
+    let header: Vec<&str> = ["α", "recalibrated", "head"].into_iter().chain(tuned).collect();
+    let numbers = [0, header.len(), header.len() + 1];
+    let header: Vec<&str> = header.into_iter().chain(["val. accuracy", "val. loss", ""]).collect();
+    let mut text = table(&header, &numbers, rows);
     let others = refined.len() - refined_shown.len();
     if others > 0 {
         let _ = writeln!(text, "{others} other refinements are in the report");

@@ -5,7 +5,7 @@ use crate::data::Spec;
 use crate::detect::Opinion;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::evidence::{EvidenceError, Forward, Scores, predict, predict_showing};
+use crate::evidence::{BadLimit, EvidenceError, Forward, Scores, predict, predict_showing};
 use crate::model::{Classifier, Model, WeightPatch};
 use crate::pipeline::{Candidates, Job, Prepared, Validation};
 use crate::progress::Observer;
@@ -15,7 +15,9 @@ use std::path::{Path, PathBuf};
 /// What models are judged on, and what runs them.
 pub(super) struct Judge<'a> {
     model: &'a Model,
-    job: &'a Job,
+    /// The batch size, where the user chose one.
+    asked_batch: Option<usize>,
+    limit: BadLimit,
     classifier: Classifier,
     pub(super) engine: Box<dyn Engine>,
     pub(super) training: Prepared,
@@ -38,7 +40,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Those of model, data and engine.
     pub(super) fn open(
-        job: &'a Job,
+        job: &Job,
         test: &Spec,
         (model, classifier): (&'a Model, Classifier),
         observer: &dyn Observer,
@@ -52,7 +54,8 @@ impl<'a> Judge<'a> {
         };
         let others = validation.iter().chain(&job.unlabeled).map(open).collect::<Result<_, _>>()?;
         let (engine, forward) = job.runner.start(model, &classifier, observer)?;
-        Ok((Self { model, job, classifier, engine, training, test, others }, forward))
+        let (asked_batch, limit) = (job.runner.batch, job.limit);
+        Ok((Self { model, asked_batch, limit, classifier, engine, training, test, others }, forward))
     }
 
     /// Refuses outputs that are files of data sets.
@@ -69,7 +72,7 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Those of data and engine.
     pub(super) fn original(&mut self, mut forward: Forward, observer: &dyn Observer) -> Result<Judged, Error> {
-        let judged = judged(&mut forward, (&self.training, &self.test), self.job, observer)?;
+        let judged = self.judged(&mut forward, observer)?;
         self.classifier.clone_from(forward.classifier());
         Ok(judged)
     }
@@ -91,33 +94,29 @@ impl<'a> Judge<'a> {
     ) -> Result<Judged, Error> {
         let candidates = Candidates::new(self.model, &self.classifier, self.engine.as_ref(), out);
         let mut candidate = candidates.open(weights)?;
-        judged(&mut candidate.forward, (&self.training, &self.test), self.job, observer)
+        self.judged(&mut candidate.forward, observer)
     }
-}
 
-/// Runs a model over the training data and the test data.
-fn judged(
-    forward: &mut Forward,
-    (training, test): (&Prepared, &Prepared),
-    job: &Job,
-    observer: &dyn Observer,
-) -> Result<Judged, Error> {
-    observer.begin("judging", training.set.len() + test.set.len(), "samples");
-    let batch = |data: &Prepared| data.batch(job.runner.batch);
-    let mut opinions = Vec::new();
-    let on_training = predict_showing(
-        forward,
-        &training.stream(None),
-        (&training.all(), batch(training)),
-        job.limit,
-        observer,
-        &mut |_| false,
-        &mut |prediction, row, link| opinions.push(Opinion::of(prediction, row, link)),
-    )?;
-    let on_test =
-        predict(forward, &test.stream(None), (&test.all(), batch(test)), job.limit, observer, &mut |_| false)?;
-    observer.end();
-    Ok(Judged { training: on_training, opinions, test: on_test })
+    /// Runs a model over the training data and the test data.
+    fn judged(&self, forward: &mut Forward, observer: &dyn Observer) -> Result<Judged, Error> {
+        let Self { training, test, limit, .. } = self;
+        observer.begin("judging", training.set.len() + test.set.len(), "samples");
+        let batch = |data: &Prepared| data.batch(self.asked_batch);
+        let mut opinions = Vec::new();
+        let on_training = predict_showing(
+            forward,
+            &training.stream(None),
+            (&training.all(), batch(training)),
+            *limit,
+            observer,
+            &mut |_| false,
+            &mut |prediction, row, link| opinions.push(Opinion::of(prediction, row, link)),
+        )?;
+        let on_test =
+            predict(forward, &test.stream(None), (&test.all(), batch(test)), *limit, observer, &mut |_| false)?;
+        observer.end();
+        Ok(Judged { training: on_training, opinions, test: on_test })
+    }
 }
 
 impl Judged {

@@ -59,7 +59,7 @@ struct Ended {
 ///
 /// # Errors
 /// Those of model, data and engine; an interruption; the reasons of all methods where none can be had.
-pub fn compare(comparison: &Comparison, observer: &dyn Observer) -> Result<ComparisonReport, Error> {
+pub fn compare(comparison: Comparison, observer: &dyn Observer) -> Result<ComparisonReport, Error> {
     let Some(first) = comparison.jobs.first() else {
         return Err(Error::Usage("there is no method to compare; name one with --methods".to_owned()));
     };
@@ -75,7 +75,7 @@ pub fn compare(comparison: &Comparison, observer: &dyn Observer) -> Result<Compa
     let mut forget = given.transpose()?;
 
     let mut runs = Vec::new();
-    for job in &comparison.jobs {
+    for job in comparison.jobs {
         runs.push(run(job, &judge, &mut forget, observer)?);
     }
     none_can_be_had(&runs)?;
@@ -90,7 +90,7 @@ pub fn compare(comparison: &Comparison, observer: &dyn Observer) -> Result<Compa
 }
 
 /// Runs a method with a seed, and judges what comes out. That the method cannot be had is no error.
-fn run(job: &Job, judge: &Judge<'_>, forget: &mut Option<ForgetSet>, observer: &dyn Observer) -> Result<Run, Error> {
+fn run(job: Job, judge: &Judge<'_>, forget: &mut Option<ForgetSet>, observer: &dyn Observer) -> Result<Run, Error> {
     let (method, seed) = (job.method, job.seed);
     let observer = Announcing::new(observer, format!("{}, seed {seed}", method.name()));
     let ended = match attempt(job, judge, forget, &observer) {
@@ -109,7 +109,7 @@ fn run(job: &Job, judge: &Judge<'_>, forget: &mut Option<ForgetSet>, observer: &
 
 /// The first corrected model settles which samples are to be forgotten, where nobody has.
 fn attempt(
-    job: &Job,
+    job: Job,
     judge: &Judge<'_>,
     forget: &mut Option<ForgetSet>,
     observer: &dyn Observer,
@@ -118,12 +118,13 @@ fn attempt(
         Error::Usage(format!("no temporary folder can be made: {error}; name another one with TMPDIR"))
     })?;
     let output = scratch.path().join("corrected.onnx");
+    let method = job.method;
     let Outcome { ending, report, validation, weights, .. } = pipeline::run(&dry(job, &output), observer)?;
     let accuracy = if ending == Ending::DryRun {
         let judged = judge.corrected(&weights, &output, observer)?;
         let settled = match forget {
             Some(settled) => settled,
-            None => forget.insert(judged.forget_set(Some(job.method.name()))?),
+            None => forget.insert(judged.forget_set(Some(method.name()))?),
         };
         Some(judged.accuracies(settled))
     } else {
@@ -133,9 +134,9 @@ fn attempt(
 }
 
 /// The job as one that leaves nothing behind but its outcome.
-fn dry(job: &Job, output: &Path) -> Job {
+fn dry(job: Job, output: &Path) -> Job {
     let (output, report) = (output.to_path_buf(), output.with_extension("report.json"));
-    Job { output, report, test: None, page: None, work: None, dry_run: true, force: false, ..job.clone() }
+    Job { output, report, test: None, page: None, work: None, dry_run: true, force: false, ..job }
 }
 
 /// An error where no run came to its end.

@@ -6,10 +6,12 @@
 
 mod detection;
 mod joint;
+mod mixture;
 mod opinion;
 mod separation;
 
 pub use detection::Detection;
 pub use joint::{ConfidentJoint, Overlap};
+pub use mixture::Mixture;
 pub use opinion::Opinion;
 pub use separation::Separation;

@@ -42,8 +42,8 @@ pub(super) fn odds_against(loss: f64) -> f64 {
 }
 
 /// A normal distribution with its share.
-#[derive(Clone, Copy)]
-struct Hump {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Hump {
     share: f64,
     mean: f64,
     deviation: f64,
@@ -56,18 +56,43 @@ impl Hump {
     }
 }
 
+impl Hump {
+    /// Ashman's D of two.
+    pub(super) fn distance([lower, upper]: &[Self; 2]) -> f64 {
+        let spread = f64::midpoint(lower.deviation.powi(2), upper.deviation.powi(2)).sqrt();
+        (upper.mean - lower.mean) / spread
+    }
+
+    /// The probability that a number is one of the upper.
+    pub(super) fn upper([lower, upper]: &[Self; 2], at: f64) -> f64 {
+        // Far from both, the nearer one; the wider one's tail must not take what lies on the other side.
+        if at <= lower.mean {
+            return 0.0;
+        }
+        if at >= upper.mean {
+            return 1.0;
+        }
+        let (below, above) = (lower.density(at), upper.density(at));
+        if below + above > 0.0 { above / (below + above) } else { 0.5 }
+    }
+}
+
+/// Two humps of numbers, the lower first.
+pub(super) fn fit_values(values: impl IntoIterator<Item = f64>) -> [Hump; 2] {
+    let mut bins = vec![0.0; BINS];
+    for value in values {
+        let position = (value.clamp(-LARGEST, LARGEST) + LARGEST) / (2.0 * LARGEST) * BINS as f64;
+        bins[(position as usize).min(BINS - 1)] += 1.0;
+    }
+    fit(&bins)
+}
+
 impl Separation {
     /// Of losses, of which there is one at least.
     pub fn of(losses: impl IntoIterator<Item = f64>) -> Self {
-        let mut bins = vec![0.0; BINS];
-        for loss in losses {
-            let position = (odds_against(loss) + LARGEST) / (2.0 * LARGEST) * BINS as f64;
-            bins[(position as usize).min(BINS - 1)] += 1.0;
-        }
-        let humps = fit(&bins);
+        let humps = fit_values(losses.into_iter().map(odds_against));
+        let distance = Hump::distance(&humps);
         let [lower, upper] = humps;
-        let spread = f64::midpoint(lower.deviation.powi(2), upper.deviation.powi(2)).sqrt();
-        let distance = (upper.mean - lower.mean) / spread;
         Self {
             wrong_share: upper.share,
             means: (lower.mean, upper.mean),
@@ -79,18 +104,9 @@ impl Separation {
 
     /// The probability that a label of that loss is one of the upper distribution.
     pub fn wrong(&self, loss: f64) -> f64 {
-        let at = odds_against(loss);
         let lower = Hump { share: 1.0 - self.wrong_share, mean: self.means.0, deviation: self.deviations.0 };
         let upper = Hump { share: self.wrong_share, mean: self.means.1, deviation: self.deviations.1 };
-        // Far from both, the nearer one; the wider one's tail must not take what lies on the other side.
-        if at <= lower.mean {
-            return 0.0;
-        }
-        if at >= upper.mean {
-            return 1.0;
-        }
-        let (right, wrong) = (lower.density(at), upper.density(at));
-        if right + wrong > 0.0 { wrong / (right + wrong) } else { 0.5 }
+        Hump::upper(&[lower, upper], odds_against(loss))
     }
 }
 

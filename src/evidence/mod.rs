@@ -1,6 +1,7 @@
 //! What the data says about the model: the loss of every sample, which samples to trust, and the second moments of
 //! every layer's inputs over those.
 
+mod activations;
 mod at_hand;
 mod beliefs;
 mod channels;
@@ -18,6 +19,7 @@ mod scores;
 mod shard;
 mod trusted;
 
+pub use activations::activations;
 pub use at_hand::{fed, predict_inputs};
 pub use beliefs::Beliefs;
 pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};

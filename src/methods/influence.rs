@@ -1,13 +1,11 @@
 //! Forgetting samples in the last layer, by itself or after a projection. The mathematics is in `refine/unlearn`.
 
+use super::chain::Chain;
 use super::sap::Sap;
 use super::{About, LayerMethod, Method};
 
 /// The last layer of the original forgets.
 pub(super) struct Influence;
-
-/// Layers are projected first; then the last layer of that forgets, where validation says that it helps.
-pub(super) struct AfterSap;
 
 const SOURCE: &str =
     "Koh and Liang, ICML 2017 (influence); Peste et al., SSSE, 2021 (newton); Sugiura et al., DEIM 2024 (on labels)";
@@ -39,29 +37,15 @@ impl Method for Influence {
     }
 }
 
-impl Method for AfterSap {
-    fn name(&self) -> &'static str {
-        "sap+influence"
-    }
-
-    fn summary(&self) -> &'static str {
-        "sap, whose last layer then forgets as with influence, where validation says that it helps"
-    }
-
-    fn about(&self) -> About {
-        About {
-            needs: "what sap and influence need",
-            costs: "what sap costs, and up to four times what influence costs: the losses are those of corrected models",
-            changes: "what sap changes",
-            source: "arXiv 2403.08618, and the sources of influence",
-        }
-    }
-
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
-        Some(&Sap)
-    }
-
-    fn forgets(&self) -> bool {
-        true
-    }
-}
+/// Layers are projected first; then the last layer of that forgets, where validation says that it helps.
+pub(super) const AFTER_SAP: Chain = Chain {
+    name: "sap+influence",
+    summary: "sap, whose last layer then forgets as with influence, where validation says that it helps",
+    about: About {
+        needs: "what sap and influence need",
+        costs: "what sap costs, and up to four times what influence costs: the losses are those of corrected models",
+        changes: "what sap changes",
+        source: "arXiv 2403.08618, and the sources of influence",
+    },
+    links: &[&Sap, &Influence],
+};

@@ -5,9 +5,14 @@
 //! [`Family`] of corrections with one strength, which `search/` chooses on validation data; what is forgotten is solved for in
 //! `refine/unlearn`. A new method is one file here and one line in [`METHODS`].
 
+mod chain;
+mod finetune;
 mod influence;
+mod prune;
 mod sap;
 mod schedule;
+mod scrub;
+mod ssd;
 mod strengths;
 mod unchanged;
 
@@ -20,10 +25,23 @@ use crate::layers::Layer;
 use crate::linalg::{LinalgError, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
 use crate::progress::Observer;
+use crate::tune::{TuneOptions, Tuning};
 use thiserror::Error;
 
 /// The methods, the default first.
-pub const METHODS: &[&dyn Method] = &[&sap::Sap, &influence::Influence, &influence::AfterSap];
+pub const METHODS: &[&dyn Method] = &[
+    &sap::Sap,
+    &influence::Influence,
+    &finetune::Finetune,
+    &prune::Pruning,
+    &scrub::Scrubbing,
+    &ssd::Dampening,
+    &influence::AFTER_SAP,
+    &finetune::AFTER_SAP,
+    &prune::AFTER_SAP,
+    &scrub::AFTER_SAP,
+    &ssd::AFTER_SAP,
+];
 
 /// What a method may look at.
 pub struct Evidence<'a> {
@@ -55,6 +73,22 @@ pub trait Method: Sync {
     fn of_layers(&self) -> Option<&'static dyn LayerMethod>;
     /// Whether the last layer then forgets the samples that are likely labelled wrongly.
     fn forgets(&self) -> bool;
+    /// Whether it asks which samples are to be forgotten.
+    fn takes_forget_set(&self) -> bool {
+        self.forgets()
+    }
+    /// What then goes on with gradients from what was made so far, with the options that a user has given.
+    fn tuning(&self, _options: &TuneOptions) -> Option<Box<dyn Tuning>> {
+        None
+    }
+    /// The options that what goes on with gradients makes use of, as the command line has them.
+    fn tune_options(&self) -> &'static [&'static str] {
+        &[]
+    }
+    /// The name of what works last, where methods work one after the other.
+    fn last(&self) -> &'static str {
+        self.name()
+    }
 }
 
 /// What there is to know before a method is chosen.

@@ -115,7 +115,9 @@ impl Decision<'_> {
             })?;
             observer.end();
         }
-        refinements.apply(&mut found, &mut trials, held_out, observer)?;
+        if corrects_layers || job.forgetting.is_some() {
+            refinements.apply(&mut found, &mut trials, held_out, observer)?;
+        }
         if found.verdict(job.chooses(), &Outcomes::of(original)) == Verdict::Better {
             refinements.reconsider(&mut found, &mut trials, held_out, observer)?;
         }
@@ -127,6 +129,14 @@ impl Decision<'_> {
             observer.end();
             found.judge_anew(&scores);
         }
+        if let Some(tuning) = &job.tuning {
+            if found.verdict(true, &Outcomes::of(original)) == Verdict::NotBetter && corrects_layers {
+                observer.note("the correction is no better than the original, which is tuned in its place");
+                found.back_to_original(original);
+            }
+            self.tune(tuning.as_ref(), &mut found, &mut trials, held_out, observer)?;
+        }
+        let recipe = found.chosen().recipe.clone();
         let tested = match held_out.test_samples() {
             0 => None,
             samples => trials.with(&recipe, observer, |forward| {

@@ -8,6 +8,7 @@ use crate::evidence::{FeatureRows, Prediction};
 use crate::model::Link;
 use crate::refine::{Head, LinearHead, Update};
 use crate::report::ForgottenReport;
+use crate::tune::Opinions;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -43,6 +44,29 @@ pub enum Forget {
     Fraction(f64),
     /// These samples.
     Ids(Vec<SampleId>),
+}
+
+impl Forget {
+    /// The samples that are to be forgotten by what a model says of all that can be used.
+    ///
+    /// # Errors
+    /// An id that is none of them.
+    pub(super) fn samples(&self, found: &Opinions, set: &dyn DataSet) -> Result<Vec<usize>, Error> {
+        let share = match self {
+            Self::Ids(ids) => {
+                let marks = by_id(ids, set, &found.samples)?;
+                let marked = found.samples.iter().zip(marks).filter(|(_, marked)| *marked);
+                return Ok(marked.map(|(sample, _)| *sample).collect());
+            }
+            Self::Fraction(share) => *share,
+            Self::Estimated => found.detection()?.noise_rate(),
+        };
+        let count = (share * found.samples.len() as f64).round() as usize;
+        let worst = Detection::worst_first(&found.opinions).into_iter().take(count);
+        let mut samples: Vec<usize> = worst.map(|at| found.samples[at]).collect();
+        samples.sort_unstable();
+        Ok(samples)
+    }
 }
 
 impl Forgetting {
@@ -95,7 +119,7 @@ impl Forgetting {
         (head, link): (&LinearHead, Link),
     ) -> Result<Option<Vec<bool>>, Error> {
         if let Forget::Ids(ids) = &self.which {
-            return by_id(ids, set, rows).map(Some);
+            return by_id(ids, set, &rows.samples).map(Some);
         }
         let scores = head.logits(&rows.features);
         let opinion = |(row, &label): (ndarray::ArrayView1<'_, f64>, &usize)| {
@@ -128,9 +152,9 @@ impl Forgetting {
     }
 }
 
-fn by_id(ids: &[SampleId], set: &dyn DataSet, rows: &FeatureRows) -> Result<Vec<bool>, Error> {
+fn by_id(ids: &[SampleId], set: &dyn DataSet, samples: &[usize]) -> Result<Vec<bool>, Error> {
     let mut wanted: BTreeSet<&SampleId> = ids.iter().collect();
-    let known: Vec<SampleId> = rows.samples.iter().map(|&sample| set.id(sample)).collect();
+    let known: Vec<SampleId> = samples.iter().map(|&sample| set.id(sample)).collect();
     let marks = known.iter().map(|id| wanted.remove(id)).collect();
     match wanted.first() {
         None => Ok(marks),

@@ -1,6 +1,6 @@
 //! A resolved configuration of the main command: every option with its value, nothing left to parse.
 
-use super::forget::Forgetting;
+use super::forget::{Forget, Forgetting};
 use super::memory::MemoryLimit;
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
@@ -9,9 +9,10 @@ use crate::layers::Selection;
 use crate::linalg::{Solver, cheapest};
 use crate::methods::Method;
 use crate::model::{Head, Interface};
-use crate::refine::FITS;
+use crate::refine::{FITS, Start};
 use crate::search::AlphaChoice;
 use crate::store::Location;
+use crate::tune::Tuning;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,7 +20,6 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What a run of the main command does.
-#[derive(Clone)]
 pub struct Job {
     /// The model to correct.
     pub input: PathBuf,
@@ -61,6 +61,12 @@ pub struct Job {
     pub arithmetic: Arithmetic,
     /// How projections are computed; the cheapest way where it is not given.
     pub solver: Option<&'static dyn Solver>,
+    /// Which samples that is to forget, where it does.
+    pub forget: Forget,
+    /// What goes on from the correction with gradients, where the method does.
+    pub tuning: Option<Box<dyn Tuning>>,
+    /// With which weights that begins.
+    pub start: Start,
     /// Which layers are rewritten.
     pub selection: Selection,
     /// What runs the model, and where.
@@ -296,6 +302,7 @@ impl Job {
     /// Whether there is anything to choose between.
     pub(super) fn chooses(&self) -> bool {
         match (self.method.of_layers(), &self.forgetting) {
+            _ if self.tuning.is_some() => true,
             (None, Some(Forgetting { damping: Some(_), .. })) => false,
             (None, _) => true,
             (Some(_), _) => self.alpha.chooses(),
@@ -385,6 +392,8 @@ impl Job {
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),
         ]);
-        params.into_iter().chain(of_layers).chain(forgetting).collect()
+        let tuning = self.tuning.iter().flat_map(|tuning| tuning.params());
+        let start = self.tuning.as_ref().map(|_| ("start", json!(self.start.to_string())));
+        params.into_iter().chain(of_layers).chain(forgetting).chain(tuning).chain(start).collect()
     }
 }

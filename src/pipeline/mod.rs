@@ -22,6 +22,7 @@ mod start;
 mod subject;
 mod summary;
 mod trials;
+mod tune;
 mod twins;
 mod unlabeled;
 
@@ -303,14 +304,14 @@ fn check_page(job: &Job, page: &Path, model: &Model) -> Result<(), Error> {
 /// The weights that the job rewrites; all of them hold numbers.
 fn survey(job: &Job, graph: &GraphIndex<'_>, classifier: &Classifier) -> Result<Ledger, Error> {
     let mut ledger = Ledger::survey(graph, &job.selection).map_err(Error::Usage)?;
-    if job.method.of_layers().is_none() {
+    if job.method.of_layers().is_none() && job.method.forgets() {
         let method = job.method.name();
         let refused =
             |why| Error::Usage(format!("the method {method} corrects the last layer, which cannot be: {why}"));
         let last = HeadLayer::find(graph, classifier, &ledger.layers).map_err(refused)?.index;
         ledger.keep_only(last, &format!("{method} corrects the last layer only"));
     }
-    if ledger.layers.is_empty() {
+    if ledger.layers.is_empty() && job.tuning.is_none() {
         return Err(Error::Usage("no weight of the model can be projected; `onnx-sap inspect` says why".into()));
     }
     // Of several bad weights always the first one is told.

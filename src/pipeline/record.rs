@@ -59,6 +59,7 @@ impl Record<'_> {
         let strength = recipe.strength.as_ref();
         let own = strength.map(|strength| &strength.of_weights).filter(|own| !own.is_empty());
         let of_strength = [
+            recipe.tuning.as_ref().map(|tuning| ("tuning", tuning.to_string())),
             recipe.alpha().map(|alpha| ("alpha", alpha.get().to_string())),
             own.map(|own| ("alpha_of", json!(own).to_string())),
         ];

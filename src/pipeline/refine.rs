@@ -105,7 +105,7 @@ impl Refinements {
         let mut candidates = Vec::new();
         for strength in [chosen].into_iter().chain(stronger) {
             for &recalibrated in &self.recalibrated {
-                let base = Recipe { strength: strength.clone(), recalibrated, head: Head::Projected };
+                let base = Recipe { strength: strength.clone(), recalibrated, head: Head::Projected, tuning: None };
                 candidates.extend(self.of_base(&base, found, trials, held_out, observer)?);
             }
         }

@@ -1,6 +1,6 @@
 //! Candidates one after the other. The latest stays loaded: what was tried last is often what is asked for next.
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, Made};
 use super::clock::Clock;
 use super::refinery::Refinery;
 use super::remember::Forgotten;
@@ -18,6 +18,8 @@ pub(super) struct Trials<'a> {
     refinery: Refinery<'a>,
     clock: &'a mut Clock,
     latest: Option<Trial>,
+    /// Corrections that went on from others, by what they are made of.
+    tuned: Vec<(Recipe, Vec<WeightPatch>)>,
 }
 
 struct Trial {
@@ -29,7 +31,7 @@ struct Trial {
 impl<'a> Trials<'a> {
     /// Those of `family`; nothing is made yet. The clock tells making them from using them.
     pub(super) fn new(family: &'a dyn Family, refinery: Refinery<'a>, clock: &'a mut Clock) -> Self {
-        Self { family, refinery, clock, latest: None }
+        Self { family, refinery, clock, latest: None, tuned: Vec::new() }
     }
 
     /// The time since the last lap is that of a phase.
@@ -67,7 +69,7 @@ impl<'a> Trials<'a> {
         let kept = self.latest.take().filter(|trial| trial.recipe == *recipe);
         let trial = match kept {
             Some(trial) => trial,
-            None => self.make(recipe, observer)?,
+            None => self.trial(recipe, observer)?,
         };
         used(&mut self.latest.insert(trial).candidate.forward)
     }
@@ -100,13 +102,49 @@ impl<'a> Trials<'a> {
         Ok(judged)
     }
 
-    fn make(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Trial, Error> {
+    /// The weights of that recipe.
+    ///
+    /// # Errors
+    /// Those of making them.
+    pub(super) fn patches_of(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Vec<WeightPatch>, Error> {
+        match &self.latest {
+            Some(trial) if trial.recipe == *recipe => Ok(trial.patches.clone()),
+            _ => self.correction(recipe, observer),
+        }
+    }
+
+    /// The model with those weights.
+    ///
+    /// # Errors
+    /// What cannot be written.
+    pub(super) fn make(&self, patches: &[WeightPatch]) -> Result<Made, Error> {
+        self.refinery.candidates.make(patches)
+    }
+
+    /// The same, ready to run.
+    ///
+    /// # Errors
+    /// Those of making and of loading it.
+    pub(super) fn load(&mut self, patches: &[WeightPatch]) -> Result<Candidate, Error> {
+        self.latest = None;
+        self.refinery.candidates.load(patches, self.clock)
+    }
+
+    /// Keeps what went on from a correction.
+    pub(super) fn keep(&mut self, recipe: Recipe, patches: Vec<WeightPatch>) {
+        self.tuned.push((recipe, patches));
+    }
+
+    fn trial(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Trial, Error> {
         let patches = self.correction(recipe, observer)?;
         let candidate = self.refinery.candidates.load(&patches, self.clock)?;
         Ok(Trial { recipe: recipe.clone(), patches, candidate })
     }
 
     fn correction(&mut self, recipe: &Recipe, observer: &dyn Observer) -> Result<Vec<WeightPatch>, Error> {
+        if let Some((_, patches)) = self.tuned.iter().find(|(tuned, _)| tuned == recipe) {
+            return Ok(patches.clone());
+        }
         self.clock.lap("search");
         let mut patches = self.family.correction(&self.strengths(recipe))?;
         self.clock.lap("project");

@@ -7,12 +7,14 @@
 mod head;
 mod recalibrate;
 mod recipe;
+mod tuning;
 mod unlearn;
 mod vector;
 
 pub use head::{Contest, Entrant, FITS, HeadError, HeadFit, HeadLayer, LinearHead};
 pub use recalibrate::Recalibration;
 pub use recipe::{Head, Recipe, Strength};
+pub use tuning::{Start, TuningRecipe};
 pub use unlearn::{Loss, Unlearned, Unlearning, Update};
 
 /// The closed form of that name.

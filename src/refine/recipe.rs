@@ -1,6 +1,6 @@
 //! What a candidate is made of.
 
-use super::Update;
+use super::{TuningRecipe, Update};
 use crate::linalg::Alpha;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ pub struct Recipe {
     pub recalibrated: bool,
     /// What its last layer is.
     pub head: Head,
+    /// What was done to it with gradients afterwards, if anything was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tuning: Option<TuningRecipe>,
 }
 
 /// How strong a correction is.
@@ -58,12 +61,12 @@ pub enum Head {
 impl Recipe {
     /// The correction alone.
     pub fn plain(alpha: Alpha) -> Self {
-        Self { strength: Some(Strength::uniform(alpha)), recalibrated: false, head: Head::Projected }
+        Self { strength: Some(Strength::uniform(alpha)), recalibrated: false, head: Head::Projected, tuning: None }
     }
 
     /// The original.
     pub fn unchanged() -> Self {
-        Self { strength: None, recalibrated: false, head: Head::Kept }
+        Self { strength: None, recalibrated: false, head: Head::Kept, tuning: None }
     }
 
     /// The strength of the correction, where there is one.
@@ -73,7 +76,7 @@ impl Recipe {
 
     /// Whether it is the correction alone.
     pub fn is_plain(&self) -> bool {
-        !self.recalibrated && self.head == Head::Projected
+        !self.recalibrated && self.head == Head::Projected && self.tuning.is_none()
     }
 }
 
@@ -137,7 +140,8 @@ impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let strength = self.strength.as_ref().map(|strength| format!("α = {strength}"));
         let recalibrated = self.recalibrated.then(|| "recalibrated".to_owned());
-        let parts = strength.into_iter().chain(recalibrated).chain([format!("head {}", self.head)]);
+        let tuning = self.tuning.as_ref().map(ToString::to_string);
+        let parts = strength.into_iter().chain(recalibrated).chain([format!("head {}", self.head)]).chain(tuning);
         f.pad(&parts.collect::<Vec<_>>().join(", "))
     }
 }

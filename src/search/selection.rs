@@ -109,6 +109,24 @@ impl Search {
         self.chosen = most_accurate(&self.candidates, first..self.candidates.len()).unwrap_or(self.chosen);
     }
 
+    /// Chooses the original, as nothing that was tried is better.
+    pub fn back_to_original(&mut self, scores: &Scores) {
+        self.chosen = self.candidates.len();
+        self.candidates.push(Candidate::of(Recipe::unchanged(), scores));
+    }
+
+    /// Takes in what went on from the chosen candidate: the most accurate of it takes its place where it is clearly better.
+    pub fn tuned(&mut self, candidates: Vec<Candidate>) {
+        let first = self.candidates.len();
+        self.candidates.extend(candidates);
+        let all = &self.candidates;
+        if let Some(best) = most_accurate(all, first..all.len())
+            && all[best].is_clearly_better_than(&all[self.chosen])
+        {
+            self.chosen = best;
+        }
+    }
+
     /// The strength of what is chosen, unless the best of another is clearly better than the best of it.
     fn strength(&self) -> Option<&Strength> {
         let all = &self.candidates;

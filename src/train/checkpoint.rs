@@ -69,7 +69,7 @@ impl Checkpoint {
         let epochs = tensor(EPOCHS.to_owned())?.to_f64();
         let epochs: Vec<f64> = epochs.into_iter().collect();
         let epochs = epochs.chunks_exact(2).map(|pair| Epoch { loss: pair[0], validation: pair[1] }).collect();
-        Ok(Self { state, fitted: Fitted { parameters, best: notes.best, epochs } })
+        Ok(Self { state, fitted: Fitted { parameters, best: notes.best, epochs, diverged: false } })
     }
 
     /// Takes the place of what the folder has kept.

@@ -1,9 +1,10 @@
 //! Epochs over a data set: shuffled by a seed, validated after each, the best kept, ended when nothing gets better.
 
 use super::checkpoint::Checkpoint;
+use super::memory::Memory;
 use super::schedule::Schedule;
-use super::trainer::Trainer;
-use crate::data::{Batch, Stream};
+use super::trainer::{HeldAgainst, Trainer};
+use crate::data::{Batch, Perturbation, Stream};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Feed};
 use crate::model::Classifier;
@@ -11,8 +12,8 @@ use crate::partial::WorkFolder;
 use crate::progress::Observer;
 use crate::tensor::{NamedTensor, Tensor};
 use ndarray::Array1;
-use rand::SeedableRng;
 use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 /// How a training goes.
@@ -35,14 +36,35 @@ pub struct Plan<'a> {
 }
 
 /// What is learnt from.
-#[derive(Clone, Copy)]
 pub struct Examples<'a> {
     /// How samples become inputs.
     pub stream: Stream<'a>,
-    /// The samples, which can all be used.
-    pub samples: &'a [usize],
     /// How the model is fed.
     pub classifier: &'a Classifier,
+    /// What an epoch goes through, one after the other.
+    pub lessons: Vec<Lesson<'a>>,
+    /// Whether images are shifted, every time in another way.
+    pub shifted: bool,
+    /// What is remembered of the samples, where the criterion asks for it.
+    pub memory: Option<Memory>,
+}
+
+/// Samples that an epoch goes through.
+#[derive(Clone, Debug)]
+pub struct Lesson<'a> {
+    /// The samples, which can all be used.
+    pub samples: &'a [usize],
+    /// The criterion's numbers meanwhile.
+    pub dials: Vec<f64>,
+    /// Only in so many epochs, the first ones; in all where not given.
+    pub epochs: Option<usize>,
+}
+
+impl<'a> Lesson<'a> {
+    /// Samples for every epoch, of a criterion without numbers.
+    pub fn of(samples: &'a [usize]) -> Self {
+        Self { samples, dials: Vec::new(), epochs: None }
+    }
 }
 
 /// What came of an epoch.
@@ -57,12 +79,14 @@ pub struct Epoch {
 /// What came of a training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fitted {
-    /// The parameters after the best epoch.
+    /// The parameters after the best epoch; none where no epoch came to its end.
     pub parameters: Vec<NamedTensor>,
     /// Which one that was, from 0 on.
     pub best: usize,
-    /// Every epoch.
+    /// Every epoch that came to its end.
     pub epochs: Vec<Epoch>,
+    /// Whether the training ended because a loss was no number any more.
+    pub diverged: bool,
 }
 
 /// How good parameters are: the larger, the better.
@@ -75,44 +99,81 @@ pub type Validate<'v> = dyn FnMut(&[NamedTensor]) -> Result<f64, Error> + 'v;
 pub fn fit(
     trainer: &mut Trainer,
     plan: &Plan<'_>,
-    examples: &Examples<'_>,
+    examples: Examples<'_>,
     validate: &mut Validate<'_>,
     observer: &dyn Observer,
 ) -> Result<Fitted, Error> {
-    let steps = examples.samples.len() / plan.batch.max(1);
-    if steps == 0 || plan.epochs == 0 {
-        let (samples, batch) = (examples.samples.len(), plan.batch);
-        return Err(Error::Usage(format!(
-            "{samples} samples give no step of {batch}; train on more, or in smaller batches"
-        )));
-    }
-    let mut course = Course { trainer, plan, examples, steps, observer };
-    let mut so_far = plan.work.map(Checkpoint::read).transpose()?.flatten();
-    if let Some(found) = &mut so_far {
-        course.trainer.go_on_from(std::mem::take(&mut found.state));
-    }
-    let mut fitted = so_far.map(|found| found.fitted);
-    for epoch in fitted.as_ref().map_or(0, |fitted| fitted.epochs.len())..plan.epochs {
-        if fitted.as_ref().is_some_and(|fitted| course.is_over(fitted)) {
+    let mut course = Course::of(trainer, plan, examples, observer)?;
+    let mut fitted = course.begin()?;
+    while fitted.epochs.len() < plan.epochs && !course.is_over(&fitted) {
+        let epoch = fitted.epochs.len();
+        let loss = course.epoch(epoch)?;
+        if !loss.is_finite() {
+            fitted.diverged = true;
             break;
         }
-        let loss = course.epoch(epoch)?;
         let parameters = course.trainer.parameters()?;
         let found = Epoch { loss, validation: validate(&parameters)? };
-        fitted = Some(match fitted {
-            None => Fitted { parameters, best: epoch, epochs: vec![found] },
-            Some(fitted) => fitted.with(found, parameters),
-        });
-        if let (Some(work), Some(fitted)) = (plan.work, &fitted) {
-            Checkpoint { state: course.trainer.state()?, fitted: fitted.clone() }.write(work)?;
+        fitted = fitted.with(found, parameters);
+        if let Some(work) = plan.work {
+            course.keep(work, &fitted)?;
         }
     }
-    fitted.ok_or_else(|| Error::Usage("no epoch was trained".to_owned()))
+    Ok(fitted)
+}
+
+/// Goes through the samples once, in their order, with a learning rate of 0, and returns how many steps that took: for optimisers that
+/// only look.
+///
+/// # Errors
+/// Those of data and engine; an interruption; too few samples for a step.
+pub fn pass(
+    trainer: &mut Trainer,
+    examples: &Examples<'_>,
+    batch: usize,
+    observer: &dyn Observer,
+) -> Result<usize, Error> {
+    let mut steps = 0;
+    for lesson in &examples.lessons {
+        // A model that takes so many samples only would be shown some of them twice.
+        let whole = lesson.samples.len() / batch * batch;
+        let samples = if examples.classifier.batch.is_some() { &lesson.samples[..whole] } else { lesson.samples };
+        observer.begin("gradients", samples.len(), "samples");
+        examples.stream.for_each(samples, batch, |batch: Batch| {
+            stop_where_asked(observer)?;
+            let labels = labels(&batch);
+            let feed = Feed::new(examples.classifier, &batch.inputs)?;
+            trainer.step(
+                &feed.inputs(),
+                &HeldAgainst { dials: &lesson.dials, ..HeldAgainst::targets(&labels) },
+                0.0,
+            )?;
+            steps += 1;
+            observer.advance(batch.indices.len());
+            Ok::<_, Error>(())
+        })?;
+        observer.end();
+    }
+    if steps == 0 { Err(too_few(0, batch)) } else { Ok(steps) }
+}
+
+fn too_few(samples: usize, batch: usize) -> Error {
+    Error::Usage(format!("{samples} samples give no step of {batch}; train on more, or in smaller batches"))
+}
+
+fn stop_where_asked(observer: &dyn Observer) -> Result<(), Error> {
+    observer.stopped().map_or(Ok(()), |signal| Err(EvidenceError::Stopped(signal).into()))
+}
+
+fn labels(batch: &Batch) -> Tensor {
+    let labels: Array1<i64> = batch.labels.iter().map(|&label| label as i64).collect();
+    Tensor::Int64(labels.into_dyn())
 }
 
 impl Fitted {
     fn with(mut self, epoch: Epoch, parameters: Vec<NamedTensor>) -> Self {
-        if epoch.validation > self.epochs[self.best].validation {
+        let best = self.epochs.get(self.best).map(|best| best.validation);
+        if best.is_none_or(|best| epoch.validation > best) {
             self.best = self.epochs.len();
             self.parameters = parameters;
         }
@@ -122,44 +183,132 @@ impl Fitted {
 }
 
 /// A training under way.
-struct Course<'a> {
-    trainer: &'a mut Trainer,
+struct Course<'a, 't> {
+    trainer: &'t mut Trainer,
     plan: &'a Plan<'a>,
-    examples: &'a Examples<'a>,
-    /// Of an epoch.
+    examples: Examples<'a>,
+    /// Of all epochs.
     steps: usize,
+    /// So many were taken.
+    taken: usize,
     observer: &'a dyn Observer,
 }
 
-impl Course<'_> {
-    fn is_over(&self, fitted: &Fitted) -> bool {
-        self.plan.patience.is_some_and(|patience| fitted.epochs.len() - 1 - fitted.best >= patience)
+impl<'a, 't> Course<'a, 't> {
+    fn of(
+        trainer: &'t mut Trainer,
+        plan: &'a Plan<'a>,
+        examples: Examples<'a>,
+        observer: &'a dyn Observer,
+    ) -> Result<Self, Error> {
+        let mut course = Self { trainer, plan, examples, steps: 0, taken: 0, observer };
+        let idle = course.examples.lessons.iter().find(|lesson| course.steps_of(lesson) == 0);
+        if idle.is_some() || course.examples.lessons.is_empty() || plan.epochs == 0 {
+            return Err(too_few(idle.map_or(0, |lesson| lesson.samples.len()), plan.batch));
+        }
+        course.steps = (0..plan.epochs).map(|epoch| course.steps_in(epoch)).sum();
+        Ok(course)
     }
 
-    /// The mean loss of one epoch.
+    /// From where the work folder says that it ended, or from the start.
+    fn begin(&mut self) -> Result<Fitted, Error> {
+        let found = self.plan.work.map(Checkpoint::read).transpose()?.flatten();
+        let Some(Checkpoint { mut state, fitted }) = found else {
+            return Ok(Fitted { parameters: Vec::new(), best: 0, epochs: Vec::new(), diverged: false });
+        };
+        if let Some(memory) = &mut self.examples.memory
+            && let Some(saved) = state.pop()
+        {
+            memory.restore(&saved);
+        }
+        self.trainer.go_on_from(state);
+        self.taken = (0..fitted.epochs.len()).map(|epoch| self.steps_in(epoch)).sum();
+        Ok(fitted)
+    }
+
+    fn keep(&mut self, work: &WorkFolder, fitted: &Fitted) -> Result<(), Error> {
+        let mut state = self.trainer.state()?;
+        state.extend(self.examples.memory.as_ref().map(Memory::tensor));
+        Ok(Checkpoint { state, fitted: fitted.clone() }.write(work)?)
+    }
+
+    fn is_over(&self, fitted: &Fitted) -> bool {
+        let since = || fitted.epochs.len().saturating_sub(1) - fitted.best;
+        !fitted.epochs.is_empty() && self.plan.patience.is_some_and(|patience| since() >= patience)
+    }
+
+    /// Samples of a step; fewer than asked for where there are not so many, and the model takes any number.
+    fn batch(&self, lesson: &Lesson<'_>) -> usize {
+        let most = if self.examples.classifier.batch.is_some() { usize::MAX } else { lesson.samples.len() };
+        self.plan.batch.min(most).max(1)
+    }
+
+    fn steps_of(&self, lesson: &Lesson<'_>) -> usize {
+        lesson.samples.len() / self.batch(lesson)
+    }
+
+    fn steps_in(&self, epoch: usize) -> usize {
+        self.lessons(epoch).map(|(_, lesson)| self.steps_of(lesson)).sum()
+    }
+
+    fn lessons(&self, epoch: usize) -> impl Iterator<Item = (usize, &Lesson<'a>)> {
+        let lessons = self.examples.lessons.iter().enumerate();
+        lessons.filter(move |(_, lesson)| lesson.epochs.is_none_or(|epochs| epoch < epochs))
+    }
+
+    /// The mean loss of the steps of one epoch; no number as soon as that of one is none.
     fn epoch(&mut self, epoch: usize) -> Result<f64, Error> {
-        let Self { trainer, plan, examples, steps, observer } = self;
-        let mut order = examples.samples.to_vec();
-        let mut random = ChaCha8Rng::seed_from_u64(plan.seed);
-        random.set_stream(epoch as u64);
-        order.shuffle(&mut random);
-        order.truncate(*steps * plan.batch);
-        let (mut step, all, mut sum) = (epoch * *steps, plan.epochs * *steps, 0.0);
-        observer.begin(&format!("epoch {}", epoch + 1), *steps, "steps");
-        examples.stream.for_each(&order, plan.batch, |batch: Batch| {
-            if let Some(signal) = observer.stopped() {
-                return Err(Error::from(EvidenceError::Stopped(signal)));
+        let lessons: Vec<(usize, Lesson<'a>)> = self.lessons(epoch).map(|(at, of)| (at, of.clone())).collect();
+        let steps = self.steps_in(epoch);
+        self.observer.begin(&format!("epoch {}", epoch + 1), steps, "steps");
+        let mut sum = 0.0;
+        for (at, lesson) in &lessons {
+            // A stream of random numbers for each lesson of each epoch.
+            let mut random = ChaCha8Rng::seed_from_u64(self.plan.seed);
+            random.set_stream((epoch + at * self.plan.epochs) as u64);
+            sum += self.lesson(lesson, &mut random)?;
+        }
+        self.observer.end();
+        Ok(sum / steps as f64)
+    }
+
+    /// The sum of the losses of its steps.
+    fn lesson(&mut self, lesson: &Lesson<'_>, random: &mut ChaCha8Rng) -> Result<f64, Error> {
+        let batch = self.batch(lesson);
+        let mut order = lesson.samples.to_vec();
+        order.shuffle(random);
+        order.truncate(order.len() / batch * batch);
+        let Self {
+            trainer,
+            plan,
+            examples: Examples { stream, classifier, shifted, memory, .. },
+            steps,
+            taken,
+            observer,
+        } = self;
+        let perturbation = shifted.then(|| Perturbation::shift(random.next_u64()));
+        let mut sum = 0.0_f64;
+        let stream = Stream { perturbation, ..*stream };
+        stream.for_each(&order, batch, |batch: Batch| {
+            stop_where_asked(*observer)?;
+            if !sum.is_finite() {
+                return Ok::<_, Error>(());
             }
-            let labels =
-                Tensor::Int64(batch.labels.iter().map(|&label| label as i64).collect::<Array1<i64>>().into_dyn());
-            let feed = Feed::new(examples.classifier, &batch.inputs)?;
-            let rate = plan.rate * plan.schedule.at(step, all);
-            sum += trainer.step(&feed.inputs(), &labels, None, rate as f32)?;
-            step += 1;
+            let labels = labels(&batch);
+            let remembered = memory.as_ref().map(|memory| memory.of(&batch.indices, trainer.element()));
+            let held =
+                HeldAgainst { targets: &labels, weights: None, memory: remembered.as_ref(), dials: &lesson.dials };
+            let feed = Feed::new(classifier, &batch.inputs)?;
+            let rate = plan.rate * plan.schedule.at(*taken, *steps);
+            let found = trainer.step(&feed.inputs(), &held, rate as f32)?;
+            if let (Some(memory), Some(rows)) = (memory.as_mut(), &found.remembered) {
+                memory.learn(&batch.indices, rows);
+            }
+            sum += found.loss;
+            *taken += 1;
             observer.advance(1);
             Ok(())
         })?;
-        observer.end();
-        Ok(sum / *steps as f64)
+        Ok(sum)
     }
 }

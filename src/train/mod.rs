@@ -2,17 +2,21 @@
 //!
 //! A [`TrainingStep`] is the model with its loss, its gradients and the update of every parameter as nodes; a [`Trainer`] runs it, and
 //! what goes from one step to the next stays where the engine computes. [`fit()`] drives it over a data set. How parameters follow
-//! their gradients is an [`Optimizer`], one file in `optimizers/`.
+//! their gradients is an [`Optimizer`], one file in `optimizers/`; what they make small is a criterion, one file in `criteria/`.
 
 mod checkpoint;
+mod criteria;
 mod fit;
+mod memory;
 mod optimizers;
 mod schedule;
 mod step;
 mod trainer;
 
-pub use fit::{Epoch, Examples, Fitted, Plan, Validate, fit};
-pub use optimizers::{AdamW, Optimizer, Sgd, Step, Updated};
+pub use criteria::{CRITERIA, EarlyLearning, Generalized, NamedCriterion, Symmetric, Teacher, criterion};
+pub use fit::{Epoch, Examples, Fitted, Lesson, Plan, Validate, fit, pass};
+pub use memory::Memory;
+pub use optimizers::{AdamW, Averaged, Masked, Optimizer, Sgd, Squares, Step, Updated};
 pub use schedule::Schedule;
 pub use step::{Training, TrainingStep};
-pub use trainer::{Trainer, patches};
+pub use trainer::{HeldAgainst, Taken, Trainer, patches};

@@ -14,7 +14,7 @@ pub struct Training<'a> {
     /// The value that holds the class scores.
     pub scores: &'a str,
     /// What is made small.
-    pub loss: Loss,
+    pub loss: Loss<'a>,
     /// How parameters follow their gradients.
     pub optimizer: &'a dyn Optimizer,
     /// The norm of all gradients together beyond which they are scaled down to it.
@@ -37,6 +37,10 @@ pub struct TrainingStep {
     pub carried: Vec<Carried>,
     /// The parameters that the loss depends on, which are those that are carried.
     pub parameters: Vec<String>,
+    /// How many values of its own the optimiser keeps of each.
+    pub kept: usize,
+    /// Which of these must be added to a parameter to give the one that counts, if one does.
+    pub lag: Option<usize>,
 }
 
 impl TrainingStep {
@@ -54,7 +58,9 @@ impl TrainingStep {
         let leads = leading_to(&graph, &ports.loss);
         let parameters: Vec<String> =
             training.parameters.iter().filter(|name| leads.contains(name.as_str())).cloned().collect();
-        let wanted = Wanted { target: &ports.loss, summed: false, wrt: &parameters, extents: training.extents };
+        let held: Vec<String> = ports.remembered.iter().cloned().collect();
+        let extents = training.extents;
+        let wanted = Wanted { target: &ports.loss, summed: false, wrt: &parameters, held: &held, extents };
         let Differentiated { mut emit, gradients, known } = differentiate(&graph, engine, &wanted)?;
         let gradients = match training.most_norm {
             Some(most) => clipped(gradients, most, &mut emit),
@@ -64,7 +70,9 @@ impl TrainingStep {
         let mut writer = Writer { graph: &graph, emit, carried: Vec::new() };
         let rate = writer.write(&learnt, gradients, training.optimizer)?;
         let carried = writer.carried;
-        Ok(Self { bytes: writer.emit.into_additions().into_bytes()?, ports, rate, carried, parameters })
+        let bytes = writer.emit.into_additions().into_bytes()?;
+        let (kept, lag) = (training.optimizer.kept(), training.optimizer.lag());
+        Ok(Self { bytes, ports, rate, carried, parameters, kept, lag })
     }
 }
 

@@ -218,6 +218,7 @@ fn what_makes_no_sense_is_refused_with_the_way_out() {
         ("--seeds one", "--seeds"),
         ("--methods influence --alpha 3", "--alpha is for methods that correct layers, and influence does not"),
         ("--methods sap --damping 1", "--damping is for methods that forget, and sap does not"),
+        ("--methods sap,influence --epochs 3", "the methods sap and influence make no use of --epochs"),
         ("--methods sap --forget-ids forget.txt", "--forget-ids names nine"),
         ("--methods sap --test npz:absent.npz", "absent.npz"),
     ];

@@ -4,7 +4,7 @@ use crate::net::Net;
 use crate::oracle::{npz, record, unpacked};
 use crate::support::{Bench, data, model, repository};
 use ndarray::{ArrayD, Axis, IxDyn, Slice};
-use onnx_sap::autodiff::{Loss, RULES, Targets, parameters};
+use onnx_sap::autodiff::{CrossEntropy, Loss, RULES, Targets, parameters};
 use onnx_sap::data::{Preprocessing, Spec};
 use onnx_sap::engine::ort::OrtEngine;
 use onnx_sap::engine::tract::TractEngine;
@@ -16,7 +16,9 @@ use onnx_sap::partial::WorkFolder;
 use onnx_sap::pipeline::Prepared;
 use onnx_sap::progress::Silent;
 use onnx_sap::tensor::{ElementType, NamedTensor, Tensor};
-use onnx_sap::train::{AdamW, Examples, Fitted, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches};
+use onnx_sap::train::{
+    AdamW, Examples, Fitted, HeldAgainst, Lesson, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches,
+};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
@@ -139,7 +141,7 @@ fn losses(name: &str, optimizer: &dyn Optimizer, rate: f32, expected: &BTreeMap<
     let learnt = parameters(&GraphIndex::new(&model).unwrap());
     let training = Training {
         scores: "logits",
-        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false },
+        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false, criterion: &CrossEntropy },
         optimizer,
         most_norm: Some(1.0),
         parameters: &learnt,
@@ -155,7 +157,7 @@ fn losses(name: &str, optimizer: &dyn Optimizer, rate: f32, expected: &BTreeMap<
         if index == 3 {
             assert_eq!(trainer.parameters().unwrap().len(), learnt.len());
         }
-        trainer.step(&[("input", &inputs)], &labels, None, rate).unwrap()
+        trainer.step(&[("input", &inputs)], &HeldAgainst::targets(&labels), rate).unwrap().loss
     };
     (0..steps).map(step).collect()
 }
@@ -303,7 +305,7 @@ fn fitted(work: Option<&WorkFolder>, stop: Option<usize>) -> Result<Fitted, Erro
     let (train, held_out) = (open("train")?, open("val")?);
     let training = Training {
         scores: "logits",
-        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false },
+        loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false, criterion: &CrossEntropy },
         optimizer: &Sgd { momentum: 0.9, weight_decay: 5e-3, nesterov: false },
         most_norm: None,
         parameters: &parameters(&graph),
@@ -325,9 +327,15 @@ fn fitted(work: Option<&WorkFolder>, stop: Option<usize>) -> Result<Fitted, Erro
         Ok(scores.quality().accuracy)
     };
     let samples: Vec<usize> = (0..1030).collect();
-    let examples = Examples { stream: train.stream(None), samples: &samples, classifier: &classifier };
+    let examples = Examples {
+        stream: train.stream(None),
+        classifier: &classifier,
+        lessons: vec![Lesson::of(&samples)],
+        shifted: false,
+        memory: None,
+    };
     let plan = Plan { epochs: 4, batch: 50, rate: 0.01, schedule: Schedule::Cosine, seed: 5, patience: Some(3), work };
-    fit(&mut trainer, &plan, &examples, &mut validate, &Silent)
+    fit(&mut trainer, &plan, examples, &mut validate, &Silent)
 }
 
 #[test]

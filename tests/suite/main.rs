@@ -29,5 +29,6 @@ mod refinements;
 mod resources;
 mod selection;
 mod support;
+mod tuning;
 mod unlabeled;
 mod weights_everywhere;

@@ -91,7 +91,7 @@ fn analytic(case: &Case, engine: &dyn Engine, element: ElementType) -> Result<An
         .map_err(|error| error.to_string())?;
     let target = target[0].to_f64().first().copied().unwrap_or(f64::NAN);
     let wrt: Vec<String> = case.floats().into_iter().map(|(name, _)| name).collect();
-    let wanted = Wanted { target: "target", summed: false, wrt: &wrt, extents: &BTreeMap::new() };
+    let wanted = Wanted { target: "target", summed: false, wrt: &wrt, held: &[], extents: &BTreeMap::new() };
     let mut found = match differentiate(&graph, engine, &wanted) {
         Ok(found) => found,
         Err(crate::autodiff::AutodiffError::Engine(error)) => return Err(error.to_string()),

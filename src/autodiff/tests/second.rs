@@ -62,7 +62,8 @@ fn a_gradient_can_be_differentiated_again() {
     fragment.node_giving("ReduceSum", &[&product], &["along".to_owned()], vec![int("keepdims", 0)]);
     let along = decoded(additions.into_bytes().expect("bytes"));
     let graph = GraphIndex::new(&along).expect("a graph");
-    let wanted = Wanted { target: "along", summed: false, wrt: &["w".to_owned()], extents: &BTreeMap::new() };
+    let wanted =
+        Wanted { target: "along", summed: false, wrt: &["w".to_owned()], held: &[], extents: &BTreeMap::new() };
     let mut found = differentiate(&graph, &engine, &wanted).expect("a second gradient");
     let Value { name, .. } = found.gradients[0].clone();
     found.emit.output(&name);

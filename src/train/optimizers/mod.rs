@@ -1,10 +1,16 @@
 //! How parameters follow their gradients, one file each.
 
 mod adamw;
+mod averaged;
+mod masked;
 mod sgd;
+mod squares;
 
 pub use adamw::AdamW;
+pub use averaged::Averaged;
+pub use masked::Masked;
 pub use sgd::Sgd;
+pub use squares::Squares;
 
 use crate::autodiff::{Emit, Known, Value};
 
@@ -12,6 +18,11 @@ use crate::autodiff::{Emit, Known, Value};
 pub trait Optimizer: Sync {
     /// How many values of its shape it keeps of each parameter from step to step, all 0 before the first.
     fn kept(&self) -> usize;
+
+    /// Which of the kept values, if one does, must be added to a parameter to give the one that counts in the end.
+    fn lag(&self) -> Option<usize> {
+        None
+    }
 
     /// Writes what one parameter and what is kept of it become.
     fn update(&self, step: &Step<'_>, emit: &mut Emit<'_>) -> Updated;

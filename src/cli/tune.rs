@@ -1,0 +1,135 @@
+//! How a method goes on with gradients, for those that do.
+
+use super::options::positive;
+use crate::error::Error;
+use crate::methods::Method;
+use crate::refine::Start;
+use crate::train::{CRITERIA, criterion};
+use crate::tune::{LearnFrom, TuneOptions, Tuning};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+
+#[derive(Args, Clone)]
+#[command(next_help_heading = "Training (methods that go on learning)")]
+pub(super) struct TuneArgs {
+    /// Begin with the weights that were corrected before, or with those of the original [default: corrected]
+    #[arg(long, value_name = "corrected|original")]
+    start: Option<Start>,
+    /// The loss [default: elr]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(CRITERIA.iter().map(|named| named.name)))]
+    loss: Option<String>,
+    /// The samples: trusted, agreed (whose label the corrected model predicts), or all [default: all]
+    #[arg(long, value_name = "trusted|agreed|all")]
+    learn_from: Option<LearnFrom>,
+    /// The learning rate: auto finds one by short trainings and validation data [default: auto]
+    #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
+    lr: Option<AutoOr>,
+    /// How often every sample is seen at most [default: 10]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    epochs: Option<usize>,
+    /// The weight decay [default: 0.001]
+    #[arg(long, value_name = "X", value_parser = not_negative)]
+    weight_decay: Option<f64>,
+    /// Keep an average of the weights, of which so much stays in a step, and give that out
+    #[arg(long, value_name = "X", value_parser = super::options::positive_share)]
+    ema: Option<f64>,
+    /// Shift images, every time in another way: yes or no [default: yes]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    shift: Option<bool>,
+    /// The share of hidden neurons that is pruned: auto or a number [default: auto]
+    #[arg(long, value_name = "auto|P", value_parser = auto_or_share)]
+    prune: Option<AutoOr>,
+    /// How much more an entry must matter for what is forgotten than for all samples to be dampened: auto or a number [default: auto]
+    #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
+    ssd_alpha: Option<AutoOr>,
+    /// How little is left of what is dampened: auto or a number [default: auto]
+    #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
+    ssd_lambda: Option<AutoOr>,
+    /// Epochs of scrub that move away from what is forgotten [default: 2]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    away: Option<usize>,
+    /// Samples of a step [default: 128]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    train_batch: Option<usize>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct AutoOr(Option<f64>);
+
+fn auto_or_positive(text: &str) -> Result<AutoOr, String> {
+    if text == "auto" {
+        return Ok(AutoOr(None));
+    }
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
+    value.map(|value| AutoOr(Some(value))).ok_or_else(|| "give auto or a number above 0".to_owned())
+}
+
+fn auto_or_share(text: &str) -> Result<AutoOr, String> {
+    if text == "auto" {
+        Ok(AutoOr(None))
+    } else {
+        super::options::positive_share(text).map(|share| AutoOr(Some(share)))
+    }
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0);
+    value.ok_or_else(|| "give a number of at least 0".to_owned())
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    match text {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("give yes or no".to_owned()),
+    }
+}
+
+impl TuneArgs {
+    /// Refuses options that none of the methods makes use of.
+    pub(super) fn refuse_idle(&self, methods: &[&'static dyn Method]) -> Result<(), Error> {
+        let given = [
+            ("--start", self.start.is_some()),
+            ("--loss", self.loss.is_some()),
+            ("--learn-from", self.learn_from.is_some()),
+            ("--lr", self.lr.is_some()),
+            ("--epochs", self.epochs.is_some()),
+            ("--weight-decay", self.weight_decay.is_some()),
+            ("--ema", self.ema.is_some()),
+            ("--shift", self.shift.is_some()),
+            ("--prune", self.prune.is_some()),
+            ("--ssd-alpha", self.ssd_alpha.is_some()),
+            ("--ssd-lambda", self.ssd_lambda.is_some()),
+            ("--away", self.away.is_some()),
+            ("--train-batch", self.train_batch.is_some()),
+        ];
+        let is_used = |option: &str| methods.iter().any(|method| method.tune_options().contains(&option));
+        given.iter().find(|(option, given)| *given && !is_used(option)).map_or(Ok(()), |(option, _)| {
+            let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+            let what = if methods.len() == 1 { "method" } else { "methods" };
+            let makes = if methods.len() == 1 { "makes" } else { "make" };
+            let names = names.join(" and ");
+            Err(Error::Usage(format!("the {what} {names} {makes} no use of {option}; see --method list")))
+        })
+    }
+
+    /// What goes on with gradients, where the method does, and where it begins.
+    pub(super) fn tuning(&self, method: &dyn Method) -> (Option<Box<dyn Tuning>>, Start) {
+        let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
+        let options = TuneOptions {
+            criterion: self.loss.as_deref().and_then(criterion),
+            from: self.learn_from,
+            rate: given(self.lr),
+            epochs: self.epochs,
+            weight_decay: self.weight_decay,
+            averaging: self.ema,
+            shifted: self.shift,
+            prune: given(self.prune),
+            selection: given(self.ssd_alpha),
+            dampening: given(self.ssd_lambda),
+            away: self.away,
+            batch: self.train_batch,
+        };
+        (method.tuning(&options), self.start.unwrap_or_default())
+    }
+}

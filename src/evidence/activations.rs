@@ -1,0 +1,79 @@
+//! What each output of layers is on each sample: its mean over positions, in float64.
+
+use super::EvidenceError;
+use super::feed::Feed;
+use crate::data::{Batch, Stream};
+use crate::engine::{Computes, Engine, Runnable};
+use crate::layers::{Output, OutputAxis};
+use crate::model::fragment::{int, ints};
+use crate::model::{Additions, Classifier, Fragment, GraphIndex, MAIN, Model};
+use crate::progress::Observer;
+use crate::tensor::ElementType;
+use ndarray::{Array2, ArrayD, Axis, Ix2};
+
+/// The means of the outputs of each layer, `[samples, outputs]`, as steps of whatever phase the observer is in. The samples can all be
+/// used; those that a last batch of a model of a fixed batch size would have to be filled up for are left out.
+///
+/// # Errors
+/// Those of data and engine; an interruption.
+pub fn activations(
+    model: &Model,
+    outputs: &[&Output],
+    (engine, classifier): (&dyn Engine, &Classifier),
+    stream: &Stream<'_>,
+    (samples, batch): (&[usize], usize),
+    observer: &dyn Observer,
+) -> Result<Vec<Array2<f64>>, EvidenceError> {
+    let graph = GraphIndex::new(model)?;
+    let mut additions = Additions::new(&graph);
+    let opset = model.opset();
+    let names: Vec<String> = outputs.iter().map(|output| means(additions.to(MAIN), output, opset)).collect();
+    for name in &names {
+        additions.to(MAIN).output(name, ElementType::Float64);
+    }
+    let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    let bytes = additions.into_bytes()?.into();
+    let mut session = engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?;
+    let mut found: Vec<Array2<f64>> = outputs.iter().map(|output| Array2::zeros((0, output.outputs))).collect();
+    stream.for_each(samples, batch, |batch: Batch| {
+        if let Some(signal) = observer.stopped() {
+            return Err(EvidenceError::Stopped(signal));
+        }
+        let feed = Feed::new(classifier, &batch.inputs)?;
+        let values = session.run(&feed.inputs(), &wanted)?;
+        for ((rows, tensor), output) in found.iter_mut().zip(&values).zip(outputs) {
+            let values: ArrayD<f64> = tensor.to_f64();
+            let shape = values.shape().to_vec();
+            let wrong =
+                || EvidenceError::Logits { output: output.value.name.clone(), found: shape, samples: feed.samples };
+            let of_batch = values.into_dimensionality::<Ix2>().map_err(|_| wrong())?;
+            let of_samples = of_batch.slice_axis(Axis(0), (..feed.samples.min(of_batch.nrows())).into());
+            rows.append(Axis(0), of_samples).map_err(|_| EvidenceError::Logits {
+                output: output.value.name.clone(),
+                found: of_batch.shape().to_vec(),
+                samples: feed.samples,
+            })?;
+        }
+        observer.advance(feed.samples);
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Adds the nodes, and returns the value that holds the means.
+fn means(fragment: &mut Fragment, output: &Output, opset: i64) -> String {
+    let outputs = output.outputs as i64;
+    let (shape, positions): (&[i64], i64) = match output.axis {
+        OutputAxis::Channels => (&[0, outputs, -1], 2),
+        OutputAxis::Features => (&[0, -1, outputs], 1),
+    };
+    let double = fragment.node("Cast", &[&output.value.name], vec![int("to", i64::from(ElementType::Float64.onnx()))]);
+    let shape = fragment.integers(shape);
+    let rows = fragment.node("Reshape", &[&double, &shape], vec![]);
+    // Since opset 18 the axes are an input.
+    if opset < 18 {
+        return fragment.node("ReduceMean", &[&rows], vec![ints("axes", [positions]), int("keepdims", 0)]);
+    }
+    let axes = fragment.integers(&[positions]);
+    fragment.node("ReduceMean", &[&rows, &axes], vec![int("keepdims", 0)])
+}

@@ -1,0 +1,126 @@
+//! What goes on from the chosen correction with gradients: its model is made, tuned, and what comes of it is held against it.
+
+use super::decide::Decision;
+use super::held_out::HeldOut;
+use super::trials::Trials;
+use crate::data::Perturbation;
+use crate::error::Error;
+use crate::evidence::Scores;
+use crate::layers::Selection;
+use crate::model::{GraphIndex, Model, WeightPatch};
+use crate::progress::Observer;
+use crate::refine::{Recipe, Start, TuningRecipe};
+use crate::search::{Candidate, Search};
+use crate::tensor::NamedTensor;
+use crate::train::patches;
+use crate::tune::{Ground, Opinions, Tuning};
+use std::collections::BTreeSet;
+
+impl Decision<'_> {
+    /// Tunes the chosen correction, and chooses anew.
+    ///
+    /// # Errors
+    /// What cannot be differentiated; those of data and engine; nothing to judge by.
+    pub(super) fn tune(
+        &self,
+        tuning: &dyn Tuning,
+        found: &mut Search,
+        trials: &mut Trials<'_>,
+        held_out: &HeldOut<'_>,
+        observer: &dyn Observer,
+    ) -> Result<(), Error> {
+        let Self { job, classifier, engine, layers, data, choice, .. } = *self;
+        if held_out.is_missing() {
+            let method = job.method.name();
+            return Err(Error::Usage(format!(
+                "the method {method} needs data to compare models on; give held-out data with --val SPEC"
+            )));
+        }
+        let corrected = found.chosen().recipe.clone();
+        let batches = (choice.usable.as_slice(), data.batch(job.runner.batch));
+        let opinions = trials
+            .with(&corrected, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer))?;
+        let forget = job.forget.samples(&opinions, data.set.as_ref())?;
+        let start = match job.start {
+            Start::Corrected => corrected.clone(),
+            Start::Original => Recipe::unchanged(),
+        };
+        let before = (start != corrected)
+            .then(|| {
+                trials.with(&start, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer))
+            })
+            .transpose()?;
+        let base = trials.patches_of(&start, observer)?;
+        let made = trials.make(&base)?;
+        let model = Model::decode(self.graph.model().path(), made.folder.clone(), made.bytes.clone())?;
+        let parameters = self.tunable(&GraphIndex::new(&model)?, &base)?;
+        let samples = held_out.validation_samples();
+        let mut judge = |parameters: &[NamedTensor]| -> Result<Scores, Error> {
+            let patches = self.tuned(&base, parameters)?;
+            let mut candidate = trials.load(&patches)?;
+            observer.begin("validation", samples, "samples");
+            let scores = held_out.validate(&mut candidate.forward, observer);
+            observer.end();
+            scores
+        };
+        let mut ground = Ground {
+            model: &model,
+            layers,
+            parameters: &parameters,
+            classifier,
+            engine,
+            stream: data.stream(None),
+            images: Perturbation::check(&data.routes).is_ok(),
+            opinions: &opinions,
+            before: before.as_ref().unwrap_or(&opinions),
+            forget: &forget,
+            trusted: &choice.trusted.samples,
+            judge: &mut judge,
+            seed: job.seed,
+            observer,
+        };
+        let tried = tuning.tune(&mut ground)?;
+        let mut candidates = Vec::new();
+        for tuned in tried {
+            let recipe = TuningRecipe { method: job.method.last(), start: job.start, settings: tuned.settings };
+            let recipe = Recipe { tuning: Some(recipe), ..corrected.clone() };
+            candidates.push(Candidate::of(recipe.clone(), &tuned.scores));
+            trials.keep(recipe, self.tuned(&base, &tuned.parameters)?);
+        }
+        found.tuned(candidates);
+        trials.lap("tune");
+        Ok(())
+    }
+
+    /// The stored tensors that may change: all that can be learnt, or the weights of the layers that were chosen. Those that were
+    /// divided between layers in correcting them stay.
+    fn tunable(&self, corrected: &GraphIndex<'_>, base: &[WeightPatch]) -> Result<Vec<String>, Error> {
+        let divided: BTreeSet<&str> =
+            base.iter().filter(|patch| !patch.copies.is_empty()).map(|patch| &*patch.constant.name).collect();
+        let weights: BTreeSet<&str> = self.layers.iter().map(|layer| &*layer.weight.name).collect();
+        let Selection { include, exclude, skip_first, skip_head, .. } = &self.job.selection;
+        let all = include.is_empty() && exclude.is_empty() && !skip_first && !skip_head;
+        let mut found = crate::autodiff::parameters(corrected);
+        found.retain(|name| {
+            self.graph.constant(name).is_some()
+                && !divided.contains(name.as_str())
+                && (all || weights.contains(name.as_str()))
+        });
+        if found.is_empty() {
+            return Err(Error::Usage("nothing of the model can be learnt: it stores no floats of its own".to_owned()));
+        }
+        Ok(found)
+    }
+
+    /// The correction with tuned parameters in the place of its own: the weights of layers first, in their order.
+    fn tuned(&self, base: &[WeightPatch], parameters: &[NamedTensor]) -> Result<Vec<WeightPatch>, Error> {
+        let mut all = base.to_vec();
+        for patch in patches(self.graph, parameters)? {
+            match all.iter_mut().find(|of| of.constant.name == patch.constant.name) {
+                Some(of) => of.values = patch.values,
+                None => all.push(patch),
+            }
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,154 @@
+//! Fine-tuning: a model goes on learning, from samples and with a loss that hold wrong labels back.
+
+use super::{Ground, Tuned, Tuning, rates};
+use crate::error::Error;
+use crate::train::{Averaged, Examples, Lesson, Memory, NamedCriterion, Optimizer, Plan, Schedule, Sgd, Trainer};
+use serde_json::{Value, json};
+use std::fmt;
+use std::str::FromStr;
+
+/// Which training samples are learnt from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LearnFrom {
+    /// Those that were trusted.
+    Trusted,
+    /// Those whose label the corrected model predicts.
+    Agreed,
+    /// All that can be used.
+    All,
+}
+
+impl LearnFrom {
+    const ALL: [Self; 3] = [Self::Trusted, Self::Agreed, Self::All];
+}
+
+impl fmt::Display for LearnFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Trusted => "trusted",
+            Self::Agreed => "agreed",
+            Self::All => "all",
+        })
+    }
+}
+
+impl FromStr for LearnFrom {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|from| from.to_string() == text);
+        found.ok_or_else(|| format!("{text:?} is neither trusted nor agreed nor all"))
+    }
+}
+
+/// Fine-tuning, by stochastic gradient descent with momentum.
+#[derive(Clone, Copy, Debug)]
+pub struct FineTune {
+    /// What is made small.
+    pub criterion: &'static NamedCriterion,
+    /// What is learnt from.
+    pub from: LearnFrom,
+    /// The learning rate; nothing where it is searched for.
+    pub rate: Option<f64>,
+    /// How often every sample is seen at most.
+    pub epochs: usize,
+    /// The weight decay.
+    pub weight_decay: f64,
+    /// The share of the average of the parameters that stays in a step, where one is kept and counts in the end.
+    pub averaging: Option<f64>,
+    /// Whether images are shifted.
+    pub shifted: bool,
+    /// Samples of a step, where they were given.
+    pub batch: Option<usize>,
+}
+
+/// Learning rates that are tried, in the order in which they are.
+const RATES: [f64; 4] = [0.02, 0.006, 0.06, 0.002];
+
+/// Epochs of the trainings that a learning rate is chosen by.
+const SHORT: usize = 2;
+
+impl Tuning for FineTune {
+    fn tune(&self, ground: &mut Ground<'_>) -> Result<Vec<Tuned>, Error> {
+        let samples = self.samples(ground);
+        let sgd = Sgd { momentum: super::MOMENTUM, weight_decay: self.weight_decay, nesterov: false };
+        let averaged = self.averaging.map(|decay| Averaged { of: &sgd, decay });
+        let optimizer: &dyn Optimizer = averaged.as_ref().map_or(&sgd, |averaged| averaged);
+        let trainer = ground.trainer(self.criterion.criterion, optimizer)?;
+        let mut course = Course { tuning: self, ground, samples: &samples, trainer };
+        let rate = match self.rate {
+            Some(rate) => Some(rate),
+            None => course.rate()?,
+        };
+        let tuned = rate.map(|rate| course.train(rate, self.epochs, Some(super::PATIENCE))).transpose()?.flatten();
+        if tuned.is_none() {
+            course.ground.observer.warn("fine-tuning diverges, so the model stays as it was; give a smaller --lr");
+        }
+        Ok(tuned.into_iter().collect())
+    }
+
+    fn params(&self) -> Vec<(&'static str, Value)> {
+        vec![
+            ("loss", json!(self.criterion.name)),
+            ("learn_from", json!(self.from.to_string())),
+            ("lr", self.rate.map_or_else(|| json!("auto"), |rate| json!(rate))),
+            ("epochs", json!(self.epochs)),
+            ("weight_decay", json!(self.weight_decay)),
+            ("ema", json!(self.averaging)),
+            ("shift", json!(self.shifted)),
+            ("train_batch", json!(self.batch)),
+        ]
+    }
+}
+
+impl FineTune {
+    fn samples(&self, ground: &Ground<'_>) -> Vec<usize> {
+        match self.from {
+            LearnFrom::Trusted => ground.trusted.to_vec(),
+            LearnFrom::Agreed => ground.opinions.agreed(),
+            LearnFrom::All => ground.opinions.samples.clone(),
+        }
+    }
+}
+
+/// Trainings that begin with the same parameters.
+struct Course<'c, 'g> {
+    tuning: &'c FineTune,
+    ground: &'c mut Ground<'g>,
+    samples: &'c [usize],
+    trainer: Trainer,
+}
+
+impl Course<'_, '_> {
+    /// The learning rate after whose short training validation says the most, of those that do not diverge; nothing where all do.
+    fn rate(&mut self) -> Result<Option<f64>, Error> {
+        let mut best: Option<(f64, f64)> = None;
+        for rate in RATES {
+            let found = self.train(rate, SHORT, None)?.map(|tuned| tuned.scores.quality().accuracy);
+            if let Some(found) = found.filter(|&found| best.is_none_or(|(_, most)| found > most)) {
+                best = Some((rate, found));
+            }
+        }
+        let rate = best.map(|(rate, _)| rate);
+        if let Some(rate) = rate {
+            self.ground.observer.note(&format!("the learning rate is {rate}, by short trainings"));
+        }
+        Ok(rate)
+    }
+
+    fn train(&mut self, rate: f64, epochs: usize, patience: Option<usize>) -> Result<Option<Tuned>, Error> {
+        let Self { tuning, ground, samples, trainer } = self;
+        let batch = ground.batch(tuning.batch);
+        let plan = Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed: ground.seed, patience, work: None };
+        let opinions = ground.opinions;
+        let remembers = tuning.criterion.criterion.remembers();
+        let examples = Examples {
+            stream: ground.stream,
+            classifier: ground.classifier,
+            lessons: vec![Lesson::of(samples)],
+            shifted: tuning.shifted && ground.images,
+            memory: remembers.then(|| Memory::new(&opinions.samples, opinions.probabilities.clone())),
+        };
+        rates::train(ground, trainer, (&plan, examples), vec![("lr", rate)])
+    }
+}

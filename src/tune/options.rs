@@ -1,0 +1,33 @@
+//! What a user may say of a tuning; what is left open, its method fills in.
+
+use super::LearnFrom;
+use crate::train::NamedCriterion;
+
+/// Options of all tunings.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TuneOptions {
+    /// What is made small.
+    pub criterion: Option<&'static NamedCriterion>,
+    /// What is learnt from.
+    pub from: Option<LearnFrom>,
+    /// The learning rate.
+    pub rate: Option<f64>,
+    /// How often every sample is seen at most.
+    pub epochs: Option<usize>,
+    /// The weight decay.
+    pub weight_decay: Option<f64>,
+    /// The share of the average of the parameters that stays in a step.
+    pub averaging: Option<f64>,
+    /// Whether images are shifted.
+    pub shifted: Option<bool>,
+    /// The share of neurons that is pruned.
+    pub prune: Option<f64>,
+    /// α of dampening.
+    pub selection: Option<f64>,
+    /// λ of dampening.
+    pub dampening: Option<f64>,
+    /// Epochs that move away from what is forgotten.
+    pub away: Option<usize>,
+    /// Samples of a step.
+    pub batch: Option<usize>,
+}
