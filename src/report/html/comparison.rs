@@ -111,7 +111,7 @@ fn over_cost(report: &ComparisonReport) -> Markup {
     let inks = [(Ink::After, "a method"), (Ink::Before, "original")];
     let caption = html! {
         "On " (counted(report.test.samples, "test sample", "test samples")) ". The seconds are those of a run of the main command without "
-        "test data, on " (report.engine.device) "; their axis is logarithmic."
+        "test data, on " (report.engine.device) "; their axis is logarithmic. Of points at one height the fastest has its name lowest."
     };
     figure("fig-cost", TITLE, &legend(&inks), &draw(&chart), &caption)
 }
@@ -160,7 +160,7 @@ fn column<'n>(names: impl Iterator<Item = &'n str>, (left, right): (f64, f64)) -
 
 /// Names in a column, each with a line to its point, and no nearer to each other than can be read.
 fn labels(named: &mut [Named<'_>], column: &Column, (low, high): (f64, f64)) -> Vec<Mark> {
-    named.sort_by(|a, b| a.at.1.total_cmp(&b.at.1));
+    named.sort_by(|a, b| a.at.1.total_cmp(&b.at.1).then(a.at.0.total_cmp(&b.at.0)));
     let apart = (high - low) * LINE / BETWEEN_AXES.1;
     let mut heights: Vec<f64> = named.iter().map(|named| named.at.1).collect();
     spread(&mut heights, apart, (low + apart / 2.0, high - apart / 2.0));
