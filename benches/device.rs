@@ -18,7 +18,7 @@ mod roof;
 
 use noise::Noise;
 use onnx_sap::data::{Batch, DataSet, Preprocessing, Route, Stream};
-use onnx_sap::engine::{Engine, EngineName, Runnable, Session};
+use onnx_sap::engine::{Computes, Engine, EngineName, Runnable, Session};
 use onnx_sap::error::Error;
 use onnx_sap::evidence::{
     BadLimit, EvidenceError, Forward, Inputs, MomentSums, Moments, NoJournal, NoKeeper, Pass, Precision, RowLimit,
@@ -174,7 +174,7 @@ impl Phases<'_> {
     fn session(&self) -> Result<Box<dyn Session>, Error> {
         let model = self.graph.model();
         let bytes = self.classifier.with_scores(model.bytes(), model.folder())?;
-        Ok(self.engine.load(Runnable { bytes, folder: model.folder() })?)
+        Ok(self.engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?)
     }
 
     fn run_bare(&self, session: &mut dyn Session, ready: &[Batch]) -> Result<(), Error> {

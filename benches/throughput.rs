@@ -10,7 +10,7 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 
 use onnx_sap::data::{Batch, Preprocessing, Spec};
-use onnx_sap::engine::{Device, Engine, EngineName, Runnable, Session};
+use onnx_sap::engine::{Computes, Device, Engine, EngineName, Runnable, Session};
 use onnx_sap::error::Error;
 use onnx_sap::evidence::{BadLimit, EvidenceError, Forward, NoJournal, Scoring, Shard, score};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
@@ -84,7 +84,7 @@ fn ready(data: &Prepared, batch: usize) -> Result<Vec<Batch>, Error> {
 
 fn session(engine: &dyn Engine, classifier: &Classifier, model: &Model) -> Result<Box<dyn Session>, Error> {
     let bytes = classifier.with_scores(model.bytes(), model.folder())?;
-    Ok(engine.load(Runnable { bytes, folder: model.folder() })?)
+    Ok(engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?)
 }
 
 /// As many samples as the set has, out of the batches that are ready.

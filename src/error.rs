@@ -90,6 +90,21 @@ impl Error {
     }
 }
 
+/// An error and its causes on one line.
+pub fn sentence(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let reason = inner.to_string();
+        // A transparent error and its source say the same, and some errors name their cause before the way out.
+        if !text.contains(&reason) {
+            text = format!("{text}: {reason}");
+        }
+        cause = inner.source();
+    }
+    text.replace(['\n', '\r'], " ")
+}
+
 fn hint(work: Option<&Path>) -> String {
     match work {
         Some(work) => format!("what is done is kept in {}: give the same command again to go on", work.display()),

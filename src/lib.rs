@@ -16,12 +16,13 @@
 //!                    linalg/    solve: cholesky, eigh, svd; row/column-major boundary in one place
 //!                    search/    which candidate: α, by validation
 //!                    detect/    which labels are likely wrong; pure
-//!                    compare/   what differs between two models: tensors, structure, predictions; pure
+//!                    difference/ what differs between two models: tensors, structure, predictions; pure
 //!                    golden/    records of what a model was fed and gave: one file a format
 //!                    check/     whether a candidate may take the place of a golden model: one file a rule
 //!                    verify/    structure untouched, tract agrees with the engine
 //!                    report/    serde structs, tables of rows, the report as a page
 //!                    pipeline/  the whole run in one readable function
+//!                    comparison/ methods on one model, each run by the pipeline and judged alike
 //!                    heap.rs    what the process does with freed memory
 //!                    cli/       clap structs, one file a command; ui.rs is the only one that prints
 //! ```
@@ -36,9 +37,10 @@
 pub mod autodiff;
 pub mod check;
 pub mod cli;
-pub mod compare;
+pub mod comparison;
 pub mod data;
 pub mod detect;
+pub mod difference;
 pub mod engine;
 pub mod error;
 pub mod evidence;

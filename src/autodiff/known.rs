@@ -6,7 +6,7 @@
 
 use super::AutodiffError;
 use super::shape::Shape;
-use crate::engine::{Engine, Runnable};
+use crate::engine::{Computes, Engine, Runnable};
 use crate::model::proto::ValueInfoProto;
 use crate::model::{Additions, GraphIndex, MAIN, ModelError};
 use crate::tensor::{ElementType, Tensor};
@@ -66,7 +66,8 @@ impl Knowledge {
             additions.to(MAIN).untyped_output(name);
         }
         let bytes = additions.into_bytes()?.into();
-        let mut session = engine.load(Runnable { bytes, folder: graph.model().folder() })?;
+        let mut session =
+            engine.load(Runnable { bytes, folder: graph.model().folder(), computes: Computes::Outputs })?;
         let mut run = |inputs: &[(String, Tensor)]| -> Result<Vec<(String, Tensor)>, AutodiffError> {
             let fed: Vec<(&str, &Tensor)> = inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
             let found = session.run(&fed, &wanted)?;

@@ -1,6 +1,6 @@
 //! What rules judge: two models, and what they gave on each engine.
 
-use crate::compare::{Difference, TensorDifferences};
+use crate::difference::{Difference, TensorDifferences};
 use crate::evidence::Scores;
 use crate::golden::Environment;
 use crate::tensor::NamedTensor;

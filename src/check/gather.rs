@@ -2,8 +2,8 @@
 
 use super::evidence::Files;
 use super::{Basis, Evidence, Outputs, Policy, Run};
-use crate::compare::{self, Depth};
 use crate::data::{Preprocessing, Spec};
+use crate::difference::{self, Depth};
 use crate::engine::{Engine, EngineName, choose};
 use crate::error::Error;
 use crate::evidence::{BadLimit, EvidenceError, Forward, Meaning, Scores, predict, predict_inputs};
@@ -60,9 +60,9 @@ pub fn gather(job: &CheckJob, observer: &dyn Observer) -> Result<Gathered, Error
     check_outputs(job, &candidate, golden.as_ref())?;
     let files = golden.as_ref().map(|golden| -> Result<Files, Error> {
         Ok(Files {
-            structure: compare::structure(golden, &candidate),
-            tensors: compare::tensors(golden, &candidate, Depth::Values)?,
-            names: compare::tensor_names(golden)?,
+            structure: difference::structure(golden, &candidate),
+            tensors: difference::tensors(golden, &candidate, Depth::Values)?,
+            names: difference::tensor_names(golden)?,
         })
     });
     let mut evidence = Evidence {

@@ -1,9 +1,8 @@
 //! `onnx-sap detect`: the samples whose labels are likely wrong.
 
 use super::Answer;
-use super::correct::percent;
 use super::options::{DataArgs, Format, InterfaceArgs, MaxBad, RunnerArgs};
-use super::ui::{Ui, table};
+use super::ui::{Ui, percent, table};
 use crate::detect::{Detection, Opinion};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, predict_showing};

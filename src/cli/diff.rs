@@ -1,10 +1,9 @@
 //! `onnx-sap diff`: what differs between two models.
 
 use super::Answer;
-use super::correct::{percent, shape_text};
 use super::options::{Format, InterfaceArgs, MaxBad, PreparationArgs, RunnerArgs};
-use super::ui::{Ui, table};
-use crate::compare::{self, ClassChange, Depth, Difference, Direction, PredictionChange, TensorChange, TensorForm};
+use super::ui::{Ui, percent, shape_text, table};
+use crate::difference::{self, ClassChange, Depth, Difference, Direction, PredictionChange, TensorChange, TensorForm};
 use crate::error::Error;
 use crate::evidence::{Quality, Scores, predict};
 use crate::model::{Classifier, GraphIndex, Model};
@@ -46,8 +45,8 @@ pub(super) fn run(args: &DiffArgs, ui: &Ui) -> Result<Answer, Error> {
     // Before anything runs on its threads.
     let runner = args.runner.runner()?;
     let (a, b) = (Model::open(&args.a)?, Model::open(&args.b)?);
-    let (structure, metadata) = (compare::structure(&a, &b), compare::metadata(&a, &b));
-    let tensors = compare::tensors(&a, &b, Depth::Spectra)?;
+    let (structure, metadata) = (difference::structure(&a, &b), difference::metadata(&a, &b));
+    let tensors = difference::tensors(&a, &b, Depth::Spectra)?;
     let predictions = args.data.as_deref().map(|data| args.predictions([&a, &b], data, &runner, ui)).transpose()?;
     let report = DifferenceReport {
         schema_version: SCHEMA_VERSION,

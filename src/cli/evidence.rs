@@ -5,7 +5,7 @@ use super::layers::LayerArgs;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::score::part;
 use super::shard::{ShardChoice, announce};
-use super::trust::TrustArgs;
+use super::trust::{SeedArgs, TrustArgs};
 use super::ui::{Ui, table};
 use crate::error::Error;
 use crate::evidence::{Inputs, Precision};
@@ -32,6 +32,8 @@ pub(super) struct EvidenceArgs {
     scores: Option<Location>,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    seed: SeedArgs,
     #[command(flatten)]
     layers: LayerArgs,
     /// Where the evidence goes: a .safetensors file or a folder (s3:// and gs:// where they are built in)
@@ -79,7 +81,7 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
         rows: args.trust.rows(&PRESETS[0]),
         // It serves any α.
         precision: Precision::Float64,
-        seed: args.trust.seed,
+        seed: args.seed.seed,
     };
     let sums = subject.measure(&classifier, &measurement, Inputs::All, ui)?;
     let identity = subject.measuring(&classifier, &measurement)?;

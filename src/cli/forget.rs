@@ -46,22 +46,18 @@ fn damping(text: &str) -> Result<Damping, String> {
 }
 
 impl ForgetArgs {
+    /// Those that say which samples are to be forgotten, and whether they are given.
+    pub(super) fn of_sets(&self) -> [(&'static str, bool); 2] {
+        [("--forget-fraction", self.forget_fraction.is_some()), ("--forget-ids", self.forget_ids.is_some())]
+    }
+
+    /// Those that say how the last layer forgets, and whether they are given.
+    pub(super) fn of_heads(&self) -> [(&'static str, bool); 3] {
+        [("--update", self.update.is_some()), ("--damping", self.damping.is_some()), ("--with-bias", self.with_bias)]
+    }
+
     /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
     pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
-        let sets = [("--forget-fraction", self.forget_fraction.is_some()), ("--forget-ids", self.forget_ids.is_some())];
-        let heads = [
-            ("--update", self.update.is_some()),
-            ("--damping", self.damping.is_some()),
-            ("--with-bias", self.with_bias),
-        ];
-        let idle_sets = sets.iter().filter(|_| !method.takes_forget_set());
-        let mut idle = idle_sets.chain(heads.iter().filter(|_| !method.forgets()));
-        if let Some((option, _)) = idle.find(|(_, given)| *given) {
-            let method = method.name();
-            return Err(Error::Usage(format!(
-                "{option} is for methods that forget, and {method} does not; see --method list"
-            )));
-        }
         if !method.forgets() {
             return Ok(None);
         }
@@ -75,17 +71,20 @@ impl ForgetArgs {
 
     /// Which samples are to be forgotten. None of the `outputs` may be the list of ids.
     pub(super) fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
-        match (&self.forget_ids, self.forget_fraction) {
-            (Some(file), _) => {
-                if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
-                    let lost = lost.display();
-                    return Err(Error::Usage(format!("{lost} is the list of --forget-ids; name another output")));
-                }
-                let ids: Vec<SampleId> = super::trust::read_ids(file)?;
-                Ok(Forget::Ids(ids))
-            }
-            (None, Some(share)) => Ok(Forget::Fraction(share)),
-            (None, None) => Ok(Forget::Estimated),
+        Ok(match (self.ids(outputs)?, self.forget_fraction) {
+            (Some(ids), _) => Forget::Ids(ids),
+            (None, Some(share)) => Forget::Fraction(share),
+            (None, None) => Forget::Estimated,
+        })
+    }
+
+    /// The samples that are listed, where any are. None of the `outputs` may be the list.
+    pub(super) fn ids(&self, outputs: &[&Path]) -> Result<Option<Vec<SampleId>>, Error> {
+        let Some(file) = &self.forget_ids else { return Ok(None) };
+        if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
+            let lost = lost.display();
+            return Err(Error::Usage(format!("{lost} is the list of --forget-ids; name another output")));
         }
+        super::trust::read_ids(file).map(Some)
     }
 }

@@ -4,7 +4,7 @@ use super::Answer;
 use super::options::{EngineArgs, InterfaceArgs};
 use super::ui::{Ui, table};
 use crate::autodiff::{CrossEntropy, GradientModel, Loss, Objective, Respect, Targets};
-use crate::engine::Runnable;
+use crate::engine::{Computes, Runnable};
 use crate::error::Error;
 use crate::model::{Classifier, GraphIndex, Link, Model, ModelError, write_atomically};
 use crate::paths::parent;
@@ -127,7 +127,7 @@ pub(super) fn run(args: &GradArgs, ui: &Ui) -> Result<Answer, Error> {
     }
     // What no engine can load is not written.
     let bytes = Bytes::from(made.bytes.clone());
-    engine.load(Runnable { bytes, folder: model.folder() })?;
+    engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Gradients })?;
     write_atomically(&args.output, |file| file.write_all(&made.bytes))?;
     ui.summary(&text(args, &made));
     Ok(Answer::Yes)

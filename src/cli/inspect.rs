@@ -1,10 +1,9 @@
 //! `onnx-sap inspect`: every weight of a model, rewritten or skipped, and why.
 
 use super::Answer;
-use super::correct::shape_text;
 use super::layers::LayerArgs;
 use super::options::Format;
-use super::ui::{Ui, table};
+use super::ui::{Ui, shape_text, table};
 use crate::error::Error;
 use crate::layers::{Entry, Ledger};
 use crate::model::{GraphIndex, Model};

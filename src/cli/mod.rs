@@ -4,8 +4,10 @@
 
 mod check;
 mod command_line;
+mod compare;
 mod completions;
 mod correct;
+mod correction;
 mod detect;
 mod diff;
 mod evidence;
@@ -21,6 +23,7 @@ mod runtime;
 mod score;
 mod shard;
 mod signals;
+mod summary;
 mod trust;
 mod tune;
 mod ui;
@@ -35,6 +38,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Score(Box<score::ScoreArgs>),
     Detect(Box<detect::DetectArgs>),
+    Compare(Box<compare::CompareArgs>),
     Diff(Box<diff::DiffArgs>),
     Check(Box<check::CheckArgs>),
     #[command(subcommand)]
@@ -123,6 +127,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
             Command::Detect(args) => detect::run(&args, &ui),
+            Command::Compare(args) => compare::run(&args, &ui),
             Command::Diff(args) => diff::run(&args, &ui),
             Command::Check(args) => check::run(&args, &ui),
             Command::Golden(command) => golden::run(&command, &ui),

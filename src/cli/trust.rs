@@ -25,6 +25,12 @@ pub(super) struct TrustArgs {
     /// preset]
     #[arg(long, value_name = "N|all", value_parser = row_limit)]
     max_rows: Option<RowLimit>,
+}
+
+/// What is drawn by chance.
+#[derive(Args, Clone, Copy)]
+#[command(next_help_heading = "Correction")]
+pub(super) struct SeedArgs {
     /// Draws rows and perturbations
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) seed: u64,
@@ -58,7 +64,6 @@ impl TrustArgs {
     }
 }
 
-/// The ids in a list, one a line.
 /// The ids in a file, one a line.
 pub(super) fn read_ids(file: &Path) -> Result<Vec<SampleId>, Error> {
     let text = std::fs::read_to_string(file).map_err(|source| Error::Read { path: file.into(), source })?;

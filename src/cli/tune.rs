@@ -86,23 +86,8 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 }
 
 impl TuneArgs {
-    /// What goes on with gradients, where the method does, and where it begins.
-    pub(super) fn tuning(&self, method: &dyn Method) -> Result<(Option<Box<dyn Tuning>>, Start), Error> {
-        let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
-        let options = TuneOptions {
-            criterion: self.loss.as_deref().and_then(criterion),
-            from: self.learn_from,
-            rate: given(self.lr),
-            epochs: self.epochs,
-            weight_decay: self.weight_decay,
-            averaging: self.ema,
-            shifted: self.shift,
-            prune: given(self.prune),
-            selection: given(self.ssd_alpha),
-            dampening: given(self.ssd_lambda),
-            away: self.away,
-            batch: self.train_batch,
-        };
+    /// Refuses options that none of the methods makes use of.
+    pub(super) fn refuse_idle(&self, methods: &[&'static dyn Method]) -> Result<(), Error> {
         let given = [
             ("--start", self.start.is_some()),
             ("--loss", self.loss.is_some()),
@@ -118,12 +103,33 @@ impl TuneArgs {
             ("--away", self.away.is_some()),
             ("--train-batch", self.train_batch.is_some()),
         ];
-        let takes = method.tune_options();
-        match given.iter().find(|(option, given)| *given && !takes.contains(option)) {
-            Some((option, _)) => {
-                Err(Error::Usage(format!("the method {} makes no use of {option}; see --method list", method.name())))
-            }
-            None => Ok((method.tuning(&options), self.start.unwrap_or_default())),
-        }
+        let is_used = |option: &str| methods.iter().any(|method| method.tune_options().contains(&option));
+        given.iter().find(|(option, given)| *given && !is_used(option)).map_or(Ok(()), |(option, _)| {
+            let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
+            let what = if methods.len() == 1 { "method" } else { "methods" };
+            let makes = if methods.len() == 1 { "makes" } else { "make" };
+            let names = names.join(" and ");
+            Err(Error::Usage(format!("the {what} {names} {makes} no use of {option}; see --method list")))
+        })
+    }
+
+    /// What goes on with gradients, where the method does, and where it begins.
+    pub(super) fn tuning(&self, method: &dyn Method) -> (Option<Box<dyn Tuning>>, Start) {
+        let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
+        let options = TuneOptions {
+            criterion: self.loss.as_deref().and_then(criterion),
+            from: self.learn_from,
+            rate: given(self.lr),
+            epochs: self.epochs,
+            weight_decay: self.weight_decay,
+            averaging: self.ema,
+            shifted: self.shift,
+            prune: given(self.prune),
+            selection: given(self.ssd_alpha),
+            dampening: given(self.ssd_lambda),
+            away: self.away,
+            batch: self.train_batch,
+        };
+        (method.tuning(&options), self.start.unwrap_or_default())
     }
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::print_stderr, reason = "this is where printing belongs")]
 
 use super::signals::Signals;
+use crate::error::sentence;
 use crate::progress::{Observer, Signal};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use std::error::Error;
@@ -49,17 +50,7 @@ impl Ui {
 
     /// Prints an error and its causes on one line.
     pub(super) fn error(&self, error: &dyn Error) {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let reason = inner.to_string();
-            // A transparent error and its source say the same, and some errors name their cause before the way out.
-            if !text.contains(&reason) {
-                text = format!("{text}: {reason}");
-            }
-            cause = inner.source();
-        }
-        self.line(&format!("error: {}", text.replace(['\n', '\r'], " ")));
+        self.line(&format!("error: {}", sentence(error)));
     }
 
     /// Prints a message, which `--quiet` leaves out.
@@ -155,4 +146,14 @@ pub(super) fn table(header: &[&str], right: &[usize], rows: impl IntoIterator<It
     }
     let lines: Vec<String> = table.lines().map(|line| line.trim_end().to_owned()).collect();
     format!("{}\n", lines.join("\n"))
+}
+
+/// `64×3×7×7`.
+pub(super) fn shape_text(shape: &[usize]) -> String {
+    shape.iter().map(ToString::to_string).collect::<Vec<_>>().join("×")
+}
+
+/// `12.3 %`.
+pub(super) fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
 }

@@ -36,6 +36,13 @@ impl Detection {
         if self.separation.separates { self.separation.wrong_share } else { self.joint.noise_rate() }
     }
 
+    /// The positions of the samples of the highest losses, this share of all, the highest first.
+    pub fn highest_losses(opinions: &[Opinion], share: f64) -> Vec<usize> {
+        let mut order = Self::worst_first(opinions);
+        order.truncate((share * opinions.len() as f64).round() as usize);
+        order
+    }
+
     /// The positions of the samples, those whose labels are likeliest wrong first.
     pub fn worst_first(opinions: &[Opinion]) -> Vec<usize> {
         let mut order: Vec<usize> = (0..opinions.len()).collect();
@@ -66,5 +73,6 @@ mod tests {
         assert_eq!((found.issues(), found.is_issue[0], found.is_issue[80]), (20, false, true));
         assert!((found.noise_rate() - 0.2).abs() < 0.01);
         assert_eq!(Detection::worst_first(&opinions)[..2], [80, 81]);
+        assert_eq!(Detection::highest_losses(&opinions, 0.03), [80, 81, 82]);
     }
 }

@@ -9,12 +9,14 @@ pub mod tract;
 
 mod carried;
 mod choose;
+mod counted;
 mod error;
 mod names;
 
 pub use carried::{Carried, First};
 pub(crate) use choose::may_fall_back;
 pub use choose::{Choice, DEVICES, Device, ENGINES, EngineName, choose};
+pub use counted::{Computes, Counted, Passes, Tally};
 pub use error::EngineError;
 
 use crate::tensor::Tensor;
@@ -55,6 +57,8 @@ pub struct Runnable<'a> {
     pub bytes: Bytes,
     /// The folder that the locations of external data are relative to.
     pub folder: &'a Path,
+    /// What it computes of its samples.
+    pub computes: Computes,
 }
 
 /// A library that can run ONNX graphs on some device.

@@ -3,7 +3,7 @@
 use super::EvidenceError;
 use super::feed::Feed;
 use crate::data::{Batch, Stream};
-use crate::engine::{Engine, Runnable};
+use crate::engine::{Computes, Engine, Runnable};
 use crate::layers::{Output, OutputAxis};
 use crate::model::fragment::{int, ints};
 use crate::model::{Additions, Classifier, Fragment, GraphIndex, MAIN, Model};
@@ -33,7 +33,7 @@ pub fn activations(
     }
     let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
     let bytes = additions.into_bytes()?.into();
-    let mut session = engine.load(Runnable { bytes, folder: model.folder() })?;
+    let mut session = engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?;
     let mut found: Vec<Array2<f64>> = outputs.iter().map(|output| Array2::zeros((0, output.outputs))).collect();
     stream.for_each(samples, batch, |batch: Batch| {
         if let Some(signal) = observer.stopped() {

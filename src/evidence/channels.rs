@@ -7,7 +7,7 @@
 use super::EvidenceError;
 use super::feed::Feed;
 use crate::data::{Batch, Stream};
-use crate::engine::{Engine, Runnable};
+use crate::engine::{Computes, Engine, Runnable};
 use crate::layers::{Output, OutputAxis};
 use crate::model::fragment::{int, ints};
 use crate::model::{Additions, Classifier, Fragment, GraphIndex, MAIN, Model};
@@ -75,7 +75,7 @@ impl Observation<'_> {
         let names: Vec<[String; 2]> = layers.iter().map(|layer| layer.watch(&mut additions, opset)).collect();
         let wanted: Vec<&str> = names.iter().flatten().map(String::as_str).collect();
         let bytes = additions.into_bytes()?.into();
-        let mut session = self.engine.load(Runnable { bytes, folder: model.folder() })?;
+        let mut session = self.engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?;
         let mut sums: Vec<Pool> = layers.iter().map(|layer| Pool::new(layer.output.outputs)).collect();
         self.stream.for_each(self.samples, self.batch, |batch: Batch| {
             if let Some(signal) = observer.stopped() {

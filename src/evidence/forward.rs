@@ -2,7 +2,7 @@
 
 use super::feed::Feed;
 use super::{EvidenceError, link};
-use crate::engine::{Engine, Runnable, Session};
+use crate::engine::{Computes, Engine, Runnable, Session};
 use crate::model::{Classifier, Head, Link};
 use crate::progress::Observer;
 use crate::tensor::{ElementType, NamedTensor, Tensor};
@@ -38,7 +38,7 @@ impl Forward {
         folder: &Path,
     ) -> Result<Self, EvidenceError> {
         let bytes = classifier.with_scores(model, folder)?;
-        let session = engine.load(Runnable { bytes, folder })?;
+        let session = engine.load(Runnable { bytes, folder, computes: Computes::Outputs })?;
         Ok(Self { session, classifier: classifier.clone() })
     }
 

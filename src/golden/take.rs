@@ -2,7 +2,7 @@
 
 use super::{Environment, Manifest, Record, RecordedSample, TestSet};
 use crate::data::{Batch, SampleId};
-use crate::engine::{Engine, EngineError, Runnable};
+use crate::engine::{Computes, Engine, EngineError, Runnable};
 use crate::error::Error;
 use crate::evidence::{BadLimit, EvidenceError, Forward, Scores, fed, predict};
 use crate::model::{Classifier, Model};
@@ -103,7 +103,11 @@ struct Running {
 impl Running {
     fn open(model: &Model, engine: &dyn Engine) -> Result<Self, EngineError> {
         let outputs = model.outputs().into_iter().filter(|port| port.element.is_some()).map(|port| port.name).collect();
-        let session = engine.load(Runnable { bytes: model.bytes().clone(), folder: model.folder() })?;
+        let session = engine.load(Runnable {
+            bytes: model.bytes().clone(),
+            folder: model.folder(),
+            computes: Computes::Outputs,
+        })?;
         Ok(Self { session, outputs })
     }
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 const IN_MEMORY: u64 = 1 << 30;
 
 /// What candidates are made from and run on.
-pub(super) struct Candidates<'a> {
+pub(crate) struct Candidates<'a> {
     model: &'a Model,
     classifier: &'a Classifier,
     engine: &'a dyn Engine,
@@ -21,8 +21,8 @@ pub(super) struct Candidates<'a> {
 }
 
 /// A candidate that is ready to run.
-pub(super) struct Candidate {
-    pub(super) forward: Forward,
+pub(crate) struct Candidate {
+    pub(crate) forward: Forward,
     /// The files that it runs from, which go when it goes.
     _files: Option<Staged>,
 }
@@ -36,8 +36,16 @@ pub(super) struct Made {
 
 impl<'a> Candidates<'a> {
     /// Those of `model`. Files that they need lie beside `out` while they run.
-    pub(super) fn new(model: &'a Model, classifier: &'a Classifier, engine: &'a dyn Engine, out: &'a Path) -> Self {
+    pub(crate) fn new(model: &'a Model, classifier: &'a Classifier, engine: &'a dyn Engine, out: &'a Path) -> Self {
         Self { model, classifier, engine, out, in_memory: IN_MEMORY }
+    }
+
+    /// Loads the model with new weights.
+    ///
+    /// # Errors
+    /// Those of [`load`](Self::load).
+    pub(crate) fn open(&self, patches: &[WeightPatch]) -> Result<Candidate, Error> {
+        self.load(patches, &mut Clock::default())
     }
 
     /// Loads the model with new weights. The clock tells making it from loading it.

@@ -133,9 +133,8 @@ impl Forgetting {
             (_, Some(share)) => Some(share).filter(|_| !found.separation.separates),
         };
         let Some(share) = share else { return Ok(None) };
-        let count = (share * opinions.len() as f64).round() as usize;
         let mut marks = vec![false; opinions.len()];
-        for at in Detection::worst_first(&opinions).into_iter().take(count) {
+        for at in Detection::highest_losses(&opinions, share) {
             marks[at] = true;
         }
         Ok(Some(marks))

@@ -26,6 +26,7 @@ mod tune;
 mod twins;
 mod unlabeled;
 
+pub(crate) use candidate::Candidates;
 pub use choose::Choice;
 pub use forget::{Forget, Forgetting};
 pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
@@ -35,12 +36,12 @@ pub use presets::{PRESETS, Preset, preset};
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
 
-use crate::engine::Engine;
+use crate::engine::{Engine, Tally};
 use crate::error::Error;
 use crate::evidence::{Forward, Moments, Scores, Shard};
 use crate::layers::{Layer, Ledger};
 use crate::methods::{Evidence, Family, Unchanged};
-use crate::model::{Classifier, GraphIndex, Model};
+use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
 use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
 use crate::progress::Observer;
@@ -57,6 +58,7 @@ use rayon::prelude::*;
 use record::{Findings, Record};
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 use unlabeled::Unlabeled;
 
 /// How a run ended.
@@ -82,6 +84,14 @@ pub struct Outcome {
     pub validation: String,
     /// What the test data is called, where there is any.
     pub test: Option<String>,
+    /// The weights of the chosen candidate, whether they were written or not.
+    pub weights: Vec<WeightPatch>,
+}
+
+impl Outcome {
+    fn of(ending: Ending, report: Report, held_out: &HeldOut<'_>, weights: Vec<WeightPatch>) -> Self {
+        Self { ending, report, validation: held_out.describe(), test: held_out.describe_test(), weights }
+    }
 }
 
 /// Carries out a job.
@@ -103,7 +113,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
     check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
-    let (engine, mut original) = load(job, &model, &classifier, observer)?;
+    let Loaded { engine, mut original, tally } = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     let threads = rayon::current_num_threads();
     let work = job.work.as_deref().map(WorkFolder::open).transpose()?;
@@ -137,8 +147,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let moments = moments.transpose()?;
     clock.lap("moments");
 
-    let layers = &ledger.layers;
-    let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
+    let (layers, at_once) = (&ledger.layers, plan.as_ref().map_or(threads, |plan| plan.at_once));
     let Corrections { rows, family } = Corrections::prepare(job, (&model, layers), moments, at_once, observer)?;
     clock.lap("solve");
 
@@ -190,6 +199,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
         moments_passes,
+        passes: tally.passes(),
         unlabeled: unlabeled.as_ref().map(Unlabeled::report),
         advantage: decided.advantage,
         nodes_on_cpu,
@@ -199,7 +209,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
-    Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+    Ok(Outcome::of(ending, report, &held_out, decided.patches))
 }
 
 /// The corrections of every strength.
@@ -311,17 +321,22 @@ fn survey(job: &Job, graph: &GraphIndex<'_>, classifier: &Classifier) -> Result<
     Ok(ledger)
 }
 
+/// What runs models, and the original on it.
+struct Loaded {
+    engine: Box<dyn Engine>,
+    original: Forward,
+    /// Of all that the engine runs.
+    tally: Arc<Tally>,
+}
+
 /// Opens the engine and loads the model. An engine reads a model on one thread; the digest, which the report needs in any
 /// case, is taken meanwhile.
-fn load(
-    job: &Job,
-    model: &Model,
-    classifier: &Classifier,
-    observer: &dyn Observer,
-) -> Result<(Box<dyn Engine>, Forward), Error> {
+fn load(job: &Job, model: &Model, classifier: &Classifier, observer: &dyn Observer) -> Result<Loaded, Error> {
+    let tally = Tally::of(classifier.data.iter().map(|input| input.name.clone()));
     std::thread::scope(|scope| {
         scope.spawn(|| model.sha256());
-        job.runner.start(model, classifier, observer)
+        let (engine, original) = job.runner.start_counted(&tally, model, classifier, observer)?;
+        Ok(Loaded { engine, original, tally: Arc::clone(&tally) })
     })
 }
 

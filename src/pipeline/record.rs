@@ -4,7 +4,7 @@ use super::job::{Job, Settled};
 use super::prepared::Prepared;
 use super::summary::ScoreSummary;
 use crate::data::{Quarantined, Route};
-use crate::engine::EngineInfo;
+use crate::engine::{EngineInfo, Passes};
 use crate::error::Error;
 use crate::evidence::Trusted;
 use crate::layers::{Entry, Layer, Ledger};
@@ -43,6 +43,7 @@ pub(super) struct Findings {
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
+    pub(super) passes: Passes,
     pub(super) unlabeled: Option<UnlabeledReport>,
     pub(super) forgotten: Option<ForgottenReport>,
     /// Of the chosen candidate over the original.
@@ -173,6 +174,7 @@ impl Record<'_> {
             output: result.output,
             seconds: result.seconds,
             moments_passes: result.moments_passes,
+            passes: result.passes,
             peak_rss_bytes: peak_resident_bytes(),
             figures: result.figures,
         }

@@ -136,6 +136,16 @@ impl Head {
     }
 }
 
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let strength = self.strength.as_ref().map(|strength| format!("α = {strength}"));
+        let recalibrated = self.recalibrated.then(|| "recalibrated".to_owned());
+        let tuning = self.tuning.as_ref().map(ToString::to_string);
+        let parts = strength.into_iter().chain(recalibrated).chain([format!("head {}", self.head)]).chain(tuning);
+        f.pad(&parts.collect::<Vec<_>>().join(", "))
+    }
+}
+
 impl fmt::Display for Head {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -155,5 +165,20 @@ impl fmt::Display for Head {
 impl Serialize for Head {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_reads_as_what_is_done_in_its_order() {
+        let plain = Recipe::plain(Alpha::new(3000.0).unwrap_or_else(|| unreachable!()));
+        let head = Head::Refit { fit: "ridge", shrinkage: 0.1, shifted: true };
+        let refined = Recipe { recalibrated: true, head, ..plain.clone() };
+        assert_eq!(plain.to_string(), "α = 3000, head project");
+        assert_eq!(refined.to_string(), "α = 3000, recalibrated, head ridge 0.1, shifted");
+        assert_eq!(Recipe::unchanged().to_string(), "head keep");
     }
 }

@@ -1,8 +1,8 @@
 //! What `onnx-sap diff` finds, as data.
 
 use super::ModelReport;
-use crate::compare::{Difference, PredictionChange, TensorDifferences};
 use crate::data::{DataSet, SampleId};
+use crate::difference::{Difference, PredictionChange, TensorDifferences};
 use crate::engine::EngineInfo;
 use serde::Serialize;
 

@@ -1,6 +1,7 @@
 //! The run as data: one structure, written as JSON and as a page, and shown by the command line.
 
 mod check;
+mod comparison;
 mod detection;
 mod difference;
 pub mod figures;
@@ -9,15 +10,21 @@ pub mod html;
 pub mod issues;
 mod memory;
 pub mod scores;
+mod statistic;
 pub mod table;
 
 pub use check::{CheckReport, GoldenReport};
+pub use comparison::{
+    Accuracies, ComparisonReport, ForgetBy, ForgetSetReport, MeanReport, MethodReport, RanReport, RunReport, RunResult,
+    SetReport,
+};
 pub use detection::{ClassReport, DetectionReport, LabelReport};
 pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;
+pub use statistic::Statistic;
 
 use crate::data::{Quarantined, SampleId, Transform};
-use crate::engine::EngineInfo;
+use crate::engine::{EngineInfo, Passes};
 use crate::evidence::Quality;
 use crate::layers::Entry;
 use crate::model::{Model, Port};
@@ -78,6 +85,8 @@ pub struct Report {
     pub seconds: BTreeMap<&'static str, f64>,
     /// In how many passes the moments were measured: more than one only with `--max-memory`, none where evidence was given.
     pub moments_passes: usize,
+    /// The samples that went through the network, of all sets together; not those that the second engine verifies.
+    pub passes: Passes,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
     /// What a page shows besides, where one was asked for.

@@ -2,7 +2,7 @@
 
 use super::step::{Training, TrainingStep};
 use crate::autodiff::AutodiffError;
-use crate::engine::{Carried, Engine, First, Runnable, Session};
+use crate::engine::{Carried, Computes, Engine, First, Runnable, Session};
 use crate::model::{GraphIndex, Model, WeightPatch};
 use crate::tensor::{ElementType, NamedTensor, Tensor};
 use ndarray::{ArrayD, IxDyn};
@@ -67,7 +67,7 @@ impl Trainer {
     pub fn new(model: &Model, engine: &dyn Engine, training: &Training<'_>) -> Result<Self, AutodiffError> {
         let mut step = TrainingStep::of(model, engine, training)?;
         let bytes = std::mem::take(&mut step.bytes).into();
-        let mut session = engine.load(Runnable { bytes, folder: model.folder() })?;
+        let mut session = engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Gradients })?;
         let carried = std::mem::take(&mut step.carried);
         session.carry(carried.clone());
         Ok(Self { session, step, first: carried.clone(), carried })

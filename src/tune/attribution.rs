@@ -5,7 +5,7 @@ use super::Ground;
 use crate::autodiff::{CrossEntropy, GradientModel, Loss, Objective, Respect, Targets};
 use crate::data::Batch;
 use crate::detect::Mixture;
-use crate::engine::Runnable;
+use crate::engine::{Computes, Runnable};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Feed};
 use crate::model::Link;
@@ -62,7 +62,11 @@ fn attributions(ground: &Ground<'_>) -> Result<BTreeMap<String, Vec<f64>>, Error
     let respect = if of_floats { Respect::Inputs } else { Respect::Weights };
     let made = GradientModel::of(ground.model, ground.engine, objective, &respect, &BTreeMap::new())?;
     let labels = made.ports.as_ref().map(|ports| ports.targets.clone()).unwrap_or_default();
-    let mut session = ground.engine.load(Runnable { bytes: made.bytes.into(), folder: ground.model.folder() })?;
+    let mut session = ground.engine.load(Runnable {
+        bytes: made.bytes.into(),
+        folder: ground.model.folder(),
+        computes: Computes::Gradients,
+    })?;
     let wanted: Vec<&str> = made.norms.iter().map(|(_, output)| output.as_str()).collect();
     let mut found: BTreeMap<String, Vec<f64>> = made.norms.iter().map(|(of, _)| (of.clone(), Vec::new())).collect();
     let (samples, observer) = (&ground.opinions.samples, ground.observer);

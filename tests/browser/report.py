@@ -2,7 +2,7 @@
 one says something to the console, asks for anything but itself, lacks a figure, is wider than a phone, or shows what cannot be
 read.
 
-    report.py [--browser /usr/bin/chromium] [--images PAGE]... [--screenshot FILE] PAGE...
+    report.py [--browser /usr/bin/chromium] [--images PAGE]... [--comparison PAGE]... [--screenshot FILE] PAGE...
 
 What the checks are worth is checked, too: the first page is broken in every way that they are for, and each must be found.
 """
@@ -128,14 +128,14 @@ FIGURE = """
 """
 
 
-def figures():
-    """The ids of the figures, from where the program has them."""
-    source = pathlib.Path(__file__).parents[2] / "src/report/html/mod.rs"
+def figures(name):
+    """The ids of the figures of a kind of page, from where the program has them."""
+    source = pathlib.Path(__file__).parents[2] / "src/report/html" / name
     listed = re.search(r"FIGURES: &\[&str\] = &\[(.*?)\];", source.read_text(), re.DOTALL)
     return re.findall(r'"([^"]+)"', listed.group(1))
 
 
-def problems(browser, path, expected, wants_images):
+def problems(browser, path, expected, wants_images, least_charts=3):
     """What is wrong with a page."""
     found = []
     for view, width, scheme in VIEWS:
@@ -160,7 +160,7 @@ def problems(browser, path, expected, wants_images):
             say(f"the page does not follow the {scheme} scheme")
         if wants_images and looked["images"] == 0:
             say("there are no pictures of samples")
-        if looked["charts"] < 3:
+        if looked["charts"] < least_charts:
             say(f"there are {looked['charts']} charts")
         if view == "desk, night":
             # Paper is white whatever the screen is like.
@@ -200,14 +200,18 @@ def main():
     parser.add_argument("pages", nargs="+", type=pathlib.Path)
     parser.add_argument("--browser", default="/usr/bin/chromium")
     parser.add_argument("--images", action="append", default=[], type=pathlib.Path, help="a page that must show pictures")
+    parser.add_argument("--comparison", action="append", default=[], type=pathlib.Path, help="a page of `onnx-sap compare`")
     parser.add_argument("--screenshot", type=pathlib.Path, help="the top of the first page goes here")
     options = parser.parse_args()
-    expected = figures()
+    expected, of_comparison = figures("mod.rs"), figures("comparison.rs")
     failed = False
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=options.browser, args=ARGUMENTS)
-        for path in options.pages:
-            wrong = problems(browser, path, expected, path in options.images)
+        for path in options.pages + options.comparison:
+            if path in options.comparison:
+                wrong = problems(browser, path, of_comparison, False, least_charts=1)
+            else:
+                wrong = problems(browser, path, expected, path in options.images)
             failed |= bool(wrong)
             print(f"{path.name}: {len(wrong)} problems")
             for problem in wrong:

@@ -58,6 +58,7 @@ fn help_says_what_there_is() {
         ("help_inspect", "inspect --help"),
         ("help_score", "score --help"),
         ("help_detect", "detect --help"),
+        ("help_compare", "compare --help"),
         ("help_diff", "diff --help"),
         ("help_grad", "grad --help"),
         ("help_check", "check --help"),
@@ -152,6 +153,21 @@ fn detect_ends_with_classes_pairs_and_the_likeliest_wrong() {
     bench.put("data.npz", &samples(&[40, 1, 8, 8], &values, &labels));
     let ran = run(&bench, "detect in.onnx --data npz:data.npz -o issues.csv --device cpu").expect(0);
     measured(|| insta::assert_snapshot!("detect", ran.stdout));
+    assert_eq!(ran.stderr, "");
+}
+
+#[test]
+fn compare_ends_with_methods_runs_and_what_they_were_judged_on() {
+    let bench = Bench::with_small_model();
+    bench.put("forget.txt", b"1\n2\n3\n");
+    let sets = "--data npz:data.npz --test npz:data.npz --forget-ids forget.txt --alpha 3000,30000 --device cpu";
+    let ran = run(&bench, &format!("compare in.onnx {sets} --methods sap,influence --skip-head -q")).expect(0);
+    let mut settings = insta::Settings::clone_current();
+    // What was measured, and how wide it makes a column.
+    settings.add_filter(r" \d+\.\d\b", " N.N");
+    settings.add_filter(r"α = .+?  ", "[recipe]  ");
+    settings.add_filter(r" {2,}", "  ");
+    settings.bind(|| filtered(|| insta::assert_snapshot!("compare", ran.stdout)));
     assert_eq!(ran.stderr, "");
 }
 

@@ -8,7 +8,7 @@ use onnx_sap::autodiff::{CrossEntropy, Loss, RULES, Targets, parameters};
 use onnx_sap::data::{Preprocessing, Spec};
 use onnx_sap::engine::ort::OrtEngine;
 use onnx_sap::engine::tract::TractEngine;
-use onnx_sap::engine::{Device, Engine, Runnable, runtime};
+use onnx_sap::engine::{Computes, Device, Engine, Runnable, runtime};
 use onnx_sap::error::Error;
 use onnx_sap::evidence::{BadLimit, Forward, predict};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Link, Model};
@@ -103,7 +103,7 @@ fn check_gradients(subject: &Subject, engine: &dyn Engine, file: &Path, expected
     let outputs: Vec<String> = names.iter().map(|name| format!("{name}_grad")).collect();
     let wanted: Vec<&str> = ["loss"].into_iter().chain(outputs.iter().map(String::as_str)).collect();
     let bytes = std::fs::read(file).unwrap().into();
-    let mut session = engine.load(Runnable { bytes, folder: Path::new("") }).unwrap();
+    let mut session = engine.load(Runnable { bytes, folder: Path::new(""), computes: Computes::Gradients }).unwrap();
     let mut fed: Vec<(&str, &Tensor)> = subject.inputs.iter().map(|(name, tensor)| (*name, tensor)).collect();
     fed.push(("labels", &subject.labels));
     let found = session.run(&fed, &wanted).unwrap();
@@ -217,7 +217,8 @@ fn a_gradient_model_weighs_samples_takes_soft_targets_and_is_differentiated_agai
     let engine = onnx_runtime();
     let of = |file: &str, wanted: &[&str]| {
         let bytes = std::fs::read(bench.path(file)).unwrap().into();
-        let mut session = engine.load(Runnable { bytes, folder: Path::new("") }).unwrap();
+        let mut session =
+            engine.load(Runnable { bytes, folder: Path::new(""), computes: Computes::Gradients }).unwrap();
         let tensor = |shape: &[usize], values: &[f32]| {
             Tensor::Float32(ArrayD::from_shape_vec(IxDyn(shape), values.to_vec()).unwrap())
         };
@@ -251,7 +252,7 @@ fn norms_are_those_of_each_samples_own_gradient() {
     let options = "--wrt ^(input|fc3.weight|fc3.bias)$ --norms";
     bench.run(&format!("grad {} g.onnx {options}", model("lenet").display())).expect(0);
     let bytes = std::fs::read(bench.path("g.onnx")).unwrap().into();
-    let mut session = engine.load(Runnable { bytes, folder: Path::new("") }).unwrap();
+    let mut session = engine.load(Runnable { bytes, folder: Path::new(""), computes: Computes::Gradients }).unwrap();
     let mut run = |samples: std::ops::Range<usize>, wanted: &[&str]| {
         let labels: Vec<i64> = samples.clone().map(|sample| sample as i64).collect();
         let labels = Tensor::Int64(ArrayD::from_shape_vec(IxDyn(&[labels.len()]), labels).unwrap());

@@ -6,6 +6,7 @@ mod bad_input;
 mod check;
 mod cli;
 mod clothing;
+mod compare;
 mod detect;
 mod diff;
 mod fuzz;

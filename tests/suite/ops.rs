@@ -8,7 +8,7 @@ use case::{Case, Outputs, SAMPLES};
 use cases::{cases, conv, window};
 use ndarray::{ArrayD, Axis};
 use onnx_sap::data::{Content, DataError, DataSet, Preprocessing, Route, SampleId, Stream};
-use onnx_sap::engine::{Device, Engine, EngineName, Runnable, choose};
+use onnx_sap::engine::{Computes, Device, Engine, EngineName, Runnable, choose};
 use onnx_sap::evidence::{Inputs, Moments, NoKeeper, Pass, Precision, RowLimit, Shard, collect};
 use onnx_sap::layers::{Layer, Ledger, RULES, Selection};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
@@ -96,7 +96,9 @@ fn check_matrix(case: &Case, opened: &Opened<'_>, engine: &dyn Engine) {
     let rows = case.rows();
     let matrices = layer.matrix.matrices(&opened.graph.model().values(&layer.weight).unwrap());
     let model = opened.graph.model();
-    let mut session = engine.load(Runnable { bytes: model.bytes().clone(), folder: model.folder() }).unwrap();
+    let mut session = engine
+        .load(Runnable { bytes: model.bytes().clone(), folder: model.folder(), computes: Computes::Outputs })
+        .unwrap();
     let x = Tensor::from_f32(&case.x().mapv(|value| value as f32), case.element);
     let y: Vec<f64> = session.run(&[("x", &x)], &["y"]).unwrap().remove(0).to_f64().iter().copied().collect();
     let (count, outputs, per_sample) = (rows[0].nrows(), matrices[0].nrows(), rows[0].nrows() / SAMPLES);

@@ -4,7 +4,7 @@ use super::case::Case;
 use crate::autodiff::{Wanted, differentiate};
 use crate::engine::ort::OrtEngine;
 use crate::engine::tract::TractEngine;
-use crate::engine::{Device, Engine, EngineError, Runnable, Session, runtime};
+use crate::engine::{Computes, Device, Engine, EngineError, Runnable, Session, runtime};
 use crate::model::{GraphIndex, Model};
 use crate::progress::Silent;
 use crate::tensor::{ElementType, Tensor};
@@ -59,7 +59,7 @@ fn types(case: &Case) -> &'static [ElementType] {
 }
 
 fn load(engine: &dyn Engine, model: &[u8]) -> Result<Box<dyn Session>, EngineError> {
-    engine.load(Runnable { bytes: model.to_vec().into(), folder: Path::new("") })
+    engine.load(Runnable { bytes: model.to_vec().into(), folder: Path::new(""), computes: Computes::Outputs })
 }
 
 fn run(

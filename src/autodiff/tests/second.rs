@@ -2,7 +2,7 @@
 
 use super::differences::onnx_runtime;
 use crate::autodiff::{GradientModel, Objective, Respect, Value, Wanted, differentiate};
-use crate::engine::{Engine, Runnable, Session};
+use crate::engine::{Computes, Engine, Runnable, Session};
 use crate::model::fragment::{Fragment, int};
 use crate::model::proto::{DimensionProto, ModelProto, OperatorSetIdProto, TensorShapeProto};
 use crate::model::{Additions, GraphIndex, MAIN, Model};
@@ -69,7 +69,11 @@ fn a_gradient_can_be_differentiated_again() {
     found.emit.output(&name);
     let bytes = found.emit.into_additions().into_bytes().expect("bytes");
 
-    let load = |bytes: Vec<u8>| engine.load(Runnable { bytes: bytes.into(), folder: Path::new("") }).expect("it loads");
+    let load = |bytes: Vec<u8>| {
+        engine
+            .load(Runnable { bytes: bytes.into(), folder: Path::new(""), computes: Computes::Gradients })
+            .expect("it loads")
+    };
     let run = |session: &mut dyn Session, w: &ArrayD<f64>, wanted: &str| {
         let (x, w) = (numbers(&[5, 3], 0.7), Tensor::Float64(w.clone()));
         session.run(&[("x", &x), ("w", &w)], &[wanted]).expect("it runs").remove(0).to_f64()

@@ -2,7 +2,7 @@
 
 use super::{NO_LABELS, Rule, percent, runs};
 use crate::check::{Accuracy, Basis, Evidence, Finding, PerClass, Policy, Run, Status};
-use crate::compare::PredictionChange;
+use crate::difference::PredictionChange;
 use crate::evidence::Scores;
 
 pub(super) struct LabelsPredicted;
@@ -80,7 +80,7 @@ fn by_class(rule: &'static str, limits: PerClass, run: &Run, evidence: &Evidence
     }
     if let Some(maximum) = limits.maximum_drop {
         let classes = compared(run).map(|(_, change)| change.classes).unwrap_or_default();
-        let drop = |class: &crate::compare::ClassChange| {
+        let drop = |class: &crate::difference::ClassChange| {
             let lost = class.right_a as f64 - class.right_b as f64;
             (class.samples > 0).then(|| lost / class.samples as f64).map(|drop| (drop, drop <= maximum))
         };

@@ -12,7 +12,7 @@ mod values;
 pub(super) use library::{Refusal, version};
 
 use super::names::{self, one_line};
-use super::{Carried, Device, Engine, EngineError, EngineInfo, Runnable, Session, Shown, runtime};
+use super::{Carried, Computes, Device, Engine, EngineError, EngineInfo, Runnable, Session, Shown, runtime};
 use crate::panics;
 use crate::tensor::Tensor;
 use ::ort::environment::Environment;
@@ -102,7 +102,11 @@ impl OrtEngine {
         runtime::preload_cuda(library, |path| {
             drop(::ort::util::preload_dylib(path));
         });
-        match self.load(Runnable { bytes: Bytes::from_static(TRIAL), folder: Path::new(".") }) {
+        match self.load(Runnable {
+            bytes: Bytes::from_static(TRIAL),
+            folder: Path::new("."),
+            computes: Computes::Outputs,
+        }) {
             Err(EngineError::Unsupported { reason, .. }) => {
                 let missing = runtime::missing_for_cuda(library);
                 let missing = if missing.is_empty() { missing } else { format!("; not found: {missing}") };
@@ -366,8 +370,9 @@ mod tests {
     fn the_trial_model_loads() {
         let library = runtime::locate(&crate::progress::Silent, true).expect("the tests need ONNX Runtime");
         let engine = OrtEngine::open(&library.path, Device::Cpu, Some(1)).expect("it opens");
-        let mut session =
-            engine.load(Runnable { bytes: Bytes::from_static(TRIAL), folder: Path::new(".") }).expect("it loads");
+        let mut session = engine
+            .load(Runnable { bytes: Bytes::from_static(TRIAL), folder: Path::new("."), computes: Computes::Outputs })
+            .expect("it loads");
         let x = Tensor::zeros(&[1]);
         assert_eq!(session.run(&[("x", &x)], &["y"]).expect("it runs"), [x]);
     }

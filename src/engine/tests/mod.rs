@@ -6,7 +6,7 @@ mod moments;
 mod names;
 mod recalibration;
 
-use super::{Device, Engine, EngineError, Runnable, Session, ort::OrtEngine, runtime, tract::TractEngine};
+use super::{Computes, Device, Engine, EngineError, Runnable, Session, ort::OrtEngine, runtime, tract::TractEngine};
 use crate::progress::Silent;
 use crate::tensor::{ElementType, Tensor};
 use graph::{Graph, int, ints, raw};
@@ -26,7 +26,7 @@ fn engines() -> Vec<Box<dyn Engine>> {
 }
 
 fn load(engine: &dyn Engine, model: &[u8]) -> Result<Box<dyn Session>, EngineError> {
-    engine.load(Runnable { bytes: model.to_vec().into(), folder: Path::new("") })
+    engine.load(Runnable { bytes: model.to_vec().into(), folder: Path::new(""), computes: Computes::Outputs })
 }
 
 /// Runs a model once on every engine, and hands each answer to `check` with the engine's name.
@@ -264,7 +264,9 @@ fn external_data_is_found_beside_the_model() {
     for engine in engines() {
         let name = engine.info().name;
         let file = folder.path().join("weights.bin");
-        let load = || engine.load(Runnable { bytes: model.clone().into(), folder: folder.path() });
+        let load = || {
+            engine.load(Runnable { bytes: model.clone().into(), folder: folder.path(), computes: Computes::Outputs })
+        };
         let error = load().err().expect("the file is missing").to_string();
         assert!(error.contains(name) && error.contains("weights.bin"), "{error}");
         std::fs::write(&file, &raw(&weight)[..8]).expect("writing a file");
@@ -297,7 +299,8 @@ fn large_weights_are_the_same_inside_and_outside_of_the_model() {
     let x = numbers(&[2, 300]);
     let expected = matrix(&x).dot(&matrix(&large)).dot(&matrix(&outside)).mapv(|value| value as f32);
     for engine in engines() {
-        let loaded = engine.load(Runnable { bytes: model.clone().into(), folder: folder.path() });
+        let loaded =
+            engine.load(Runnable { bytes: model.clone().into(), folder: folder.path(), computes: Computes::Outputs });
         let mut session = loaded.unwrap_or_else(|error| unreachable!("{error}"));
         let outputs = session.run(&[("x", &x)], &["y"]).expect("it runs");
         close(engine.info().name, &outputs[0], &float(expected.clone()), 1e-3);

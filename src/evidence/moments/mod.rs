@@ -19,7 +19,7 @@ pub use symmetric_sum::SymmetricSum;
 
 use super::{EvidenceError, Shard};
 use crate::data::{Batch, DataDigest, Stream};
-use crate::engine::{Engine, Runnable};
+use crate::engine::{Computes, Engine, Runnable};
 use crate::layers::Layer;
 use crate::linalg::{Alpha, suffices};
 use crate::model::{Classifier, GraphIndex};
@@ -141,7 +141,8 @@ pub fn collect(
     if let Precision::SufficientFor(alpha) = pass.precision {
         allow_float32(alpha, (&sources, pass.inputs), &probe, &total, own.len(), &mut measured);
     }
-    let session = engine.load(Runnable { bytes: bytes.into(), folder: graph.model().folder() })?;
+    let session =
+        engine.load(Runnable { bytes: bytes.into(), folder: graph.model().folder(), computes: Computes::Outputs })?;
     let taken = taken(&sources, measured, drawn, &probe, pass.inputs);
     let mut run = Run::new(session, classifier, taken, total);
     pass.stream.for_each(rest, batch, |batch: Batch| {

@@ -3,7 +3,7 @@
 use super::Pass;
 use super::instrument::{Source, with_shapes};
 use crate::data::Batch;
-use crate::engine::{Engine, Runnable};
+use crate::engine::{Computes, Engine, Runnable};
 use crate::evidence::EvidenceError;
 use crate::evidence::feed::Feed;
 use crate::layers::Layer;
@@ -90,7 +90,11 @@ impl Probing<'_> {
         let values: Vec<&str> =
             self.sources.iter().filter(|source| !source.is_in_body()).map(|source| source.input.as_str()).collect();
         let (bytes, outputs) = with_shapes(self.graph, &values)?;
-        let mut session = self.engine.load(Runnable { bytes: bytes.into(), folder: self.graph.model().folder() })?;
+        let mut session = self.engine.load(Runnable {
+            bytes: bytes.into(),
+            folder: self.graph.model().folder(),
+            computes: Computes::Outputs,
+        })?;
         let mut found: Vec<Vec<usize>> = Vec::new();
         self.pass.stream.for_each(&self.pass.samples[..samples], samples, |batch: Batch| {
             let names: Vec<&str> = outputs.iter().map(String::as_str).collect();

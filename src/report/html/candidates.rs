@@ -1,7 +1,7 @@
 //! What was tried, and what was chosen of it.
 
 use super::chart::{Axis, Chart, Ink, Mark, WIDTH, draw};
-use super::numbers::{count, decimal, percent, points};
+use super::numbers::{count, decimal, percent, percent_tick, points};
 use super::parts::{figure, legend, missing, section, table, text};
 use crate::report::{CandidateReport, Report};
 use maud::{Markup, html};
@@ -87,11 +87,6 @@ fn over_alpha(report: &Report) -> Markup {
         (format!("{:.1}", 100.0 * report.chosen.advantage.standard_error)) "."
     };
     figure("fig-candidates", TITLE, &legend(&inks), &draw(&chart), &caption)
-}
-
-fn percent_tick(at: f64) -> String {
-    let text = format!("{:.1}", 100.0 * at);
-    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
 }
 
 fn listed(report: &Report) -> Markup {

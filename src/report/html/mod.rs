@@ -7,6 +7,7 @@
 mod before_after;
 mod candidates;
 mod chart;
+pub mod comparison;
 mod layers;
 mod losses;
 mod matrix;
@@ -68,7 +69,30 @@ pub fn write(report: &Report, figures: &Figures, to: &mut dyn io::Write) -> io::
 }
 
 fn page(report: &Report, figures: &Figures) -> Markup {
-    let name = report.model.path.file_name().map_or_else(String::new, |name| Path::new(name).display().to_string());
+    let name = file_name(&report.model.path);
+    let top = html! {
+        p.verdict { (verdict::sentence(report)) }
+        (verdict::headline(report, figures))
+    };
+    let main = html! {
+        (before_after::draw_section(figures))
+        (suspects::draw_section(figures))
+        (transition::draw_section(figures))
+        (losses::draw_section(report, figures))
+        (candidates::draw_section(report))
+        (layers::draw_section(report, figures))
+        (provenance::draw_section(report, figures))
+    };
+    document(&name, &top, SECTIONS, &main)
+}
+
+/// What a model is called on a page.
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| Path::new(name).display().to_string())
+}
+
+/// A whole page under a name, which stands alone: what it comes to, and the sections that the `top` is followed by.
+fn document(name: &str, top: &Markup, sections: &[(&str, &str)], main: &Markup) -> Markup {
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -85,19 +109,10 @@ fn page(report: &Report, figures: &Figures) -> Markup {
                 header {
                     p.program { "onnx-sap " (env!("CARGO_PKG_VERSION")) }
                     h1 { (name) }
-                    p.verdict { (verdict::sentence(report)) }
-                    (verdict::headline(report, figures))
-                    nav { @for (id, title) in SECTIONS { a href={ "#" (id) } { (title) } } }
+                    (top)
+                    nav { @for (id, title) in sections { a href={ "#" (id) } { (title) } } }
                 }
-                main {
-                    (before_after::draw_section(figures))
-                    (suspects::draw_section(figures))
-                    (transition::draw_section(figures))
-                    (losses::draw_section(report, figures))
-                    (candidates::draw_section(report))
-                    (layers::draw_section(report, figures))
-                    (provenance::draw_section(report, figures))
-                }
+                main { (main) }
             }
         }
     }

@@ -12,6 +12,12 @@ pub(super) fn percent(share: f64) -> String {
     format!("{:.1} %", 100.0 * share)
 }
 
+/// `75 %` or `75.5 %`: as short as a place on an axis is named.
+pub(super) fn percent_tick(at: f64) -> String {
+    let text = format!("{:.1}", 100.0 * at);
+    format!("{} %", text.strip_suffix(".0").unwrap_or(&text))
+}
+
 /// `+9.5`: the difference of two shares, in points.
 pub(super) fn points(difference: f64) -> String {
     let text = format!("{:+.1}", 100.0 * difference);

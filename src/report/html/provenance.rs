@@ -124,6 +124,8 @@ fn times(report: &Report) -> Markup {
     let body =
         html! { details { summary { (format!("{all:.1} seconds")) } (table(&["phase", "seconds"], &[1], &rows)) } };
     let caption = html! {
+        "Samples went through the network " (count(report.passes.forward as usize)) " times forward and "
+        (count(report.passes.backward as usize)) " times backward. "
         @if let Some(peak) = report.peak_rss_bytes { "At its peak the run held " (count((peak >> 20) as usize)) " MiB." }
     };
     figure("fig-times", "Time", &html! {}, &body, &caption)

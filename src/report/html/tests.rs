@@ -173,6 +173,7 @@ fn report() -> Report {
         output: None,
         seconds: BTreeMap::from([("load", 1.5), ("search", 2.25)]),
         moments_passes: 1,
+        passes: crate::engine::Passes { forward: 740, backward: 0 },
         peak_rss_bytes: Some(300 << 20),
         figures: None,
     }

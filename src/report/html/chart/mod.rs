@@ -68,6 +68,8 @@ pub(super) enum Mark {
     Ring((f64, f64), Ink),
     /// A word that ends at a place.
     Word((f64, f64), String, Ink),
+    /// A word that begins at a place.
+    Label((f64, f64), String, Ink),
 }
 
 type Backend<'a> = SVGBackend<'a>;
@@ -163,6 +165,9 @@ impl Mark {
             }
             Self::Word(at, word, ink) => {
                 area.draw(&Text::new(word.clone(), *at, letters(*ink).pos(Pos::new(HPos::Right, VPos::Center))))
+            }
+            Self::Label(at, word, ink) => {
+                area.draw(&Text::new(word.clone(), *at, letters(*ink).pos(Pos::new(HPos::Left, VPos::Center))))
             }
         }
     }

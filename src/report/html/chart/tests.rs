@@ -31,6 +31,7 @@ fn every_mark_is_drawn_in_variables() {
         Mark::Dashes((0.0, 0.0), (10.0, 1.0), Ink::Before),
         Mark::Dot((4.0, 0.3), Ink::Before),
         Mark::Ring((5.0, 0.3), Ink::After),
+        Mark::Label((5.0, 0.3), "here".to_owned(), Ink::Text),
     ]))
     .into_string();
     for element in ["<polygon", "<rect", "<polyline", "<circle", "<text"] {
