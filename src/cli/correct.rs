@@ -9,7 +9,7 @@ use super::summary::summary;
 use super::trust::SeedArgs;
 use super::ui::Ui;
 use crate::error::Error;
-use crate::methods::{METHODS, Method};
+use crate::methods::Method;
 use crate::pipeline::{self, Ending, Job, Page};
 use crate::store::Location;
 use clap::Args;
@@ -28,9 +28,9 @@ pub(super) struct CorrectArgs {
     /// Data on which before and after are only reported
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     test: Option<String>,
-    /// The correction; list says what each needs, costs and changes
-    #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = MethodParser, help_heading = "Correction")]
-    method: &'static dyn Method,
+    /// The correction; list says what each needs, costs and changes [default: by the preset]
+    #[arg(long, value_name = "NAME", value_parser = MethodParser, help_heading = "Correction")]
+    method: Option<&'static dyn Method>,
     #[command(flatten)]
     correction: CorrectionArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
@@ -83,25 +83,26 @@ impl CorrectArgs {
     }
 
     /// Refuses options that do nothing with this method.
-    fn refuse_idle(&self) -> Result<(), Error> {
+    fn refuse_idle(&self, chosen: &'static dyn Method) -> Result<(), Error> {
         let evidence = [("--evidence", self.evidence.is_some())];
         let of_layers = self.correction.of_layers().into_iter().chain(self.sources.of_layers()).chain(evidence);
-        refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), &[self.method])?;
+        refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), &[chosen])?;
         let (of_sets, of_heads) = (self.correction.forget.of_sets(), self.correction.forget.of_heads());
-        refuse_idle(of_sets, "forget", |method| method.takes_forget_set(), &[self.method])?;
-        refuse_idle(of_heads, "forget", |method| method.forgets(), &[self.method])?;
-        self.correction.tune.refuse_idle(&[self.method])
+        refuse_idle(of_sets, "forget", |method| method.takes_forget_set(), &[chosen])?;
+        refuse_idle(of_heads, "forget", |method| method.forgets(), &[chosen])?;
+        self.correction.tune.refuse_idle(&[chosen])
     }
 
     fn job(&self) -> Result<Job, Error> {
-        self.refuse_idle()?;
+        let method = self.correction.method(self.method)?;
+        self.refuse_idle(method)?;
         let report = self.report();
         let outputs: Vec<&Path> = [&self.output, &report].into_iter().chain(&self.html).map(PathBuf::as_path).collect();
         let asked = Asked {
             input: &self.input,
             sources: &self.sources,
             correction: &self.correction,
-            method: self.method,
+            method,
             seed: self.seed.seed,
             runner: self.runner.runner()?,
             limit: self.long.bad.max_bad,
@@ -115,6 +116,8 @@ impl CorrectArgs {
             work: self.long.work.clone(),
             page: self.html.clone().map(|path| Page { path, command: command_line::of(std::env::args_os()) }),
             report,
+            // A method that nobody named does what it can.
+            optional_tuning: self.method.is_none(),
             dry_run: self.dry_run,
             force: self.force,
             ..job

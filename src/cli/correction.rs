@@ -9,7 +9,7 @@ use super::tune::TuneArgs;
 use crate::error::Error;
 use crate::evidence::BadLimit;
 use crate::linalg::{self, Alpha, SOLVERS, Solver};
-use crate::methods::Method;
+use crate::methods::{self, Method};
 use crate::pipeline::{
     self, Arithmetic, HeadOption, Job, MemoryLimit, PRESETS, Preset, Recalibrate, Runner, Validation,
 };
@@ -39,7 +39,7 @@ pub(super) struct SourceArgs {
 /// How the correction goes.
 #[derive(Args, Clone)]
 pub(super) struct CorrectionArgs {
-    /// Settings that belong together: best, fast or paper; options of their own count more
+    /// Settings that belong together: standard, best, fast or paper; options of their own count more
     #[arg(long, value_name = "NAME", default_value = PRESETS[0].name, value_parser = PossibleValuesParser::new(PRESETS.iter().map(|p| p.name)), help_heading = "Correction")]
     preset: String,
     /// The scaling coefficient: auto, one value (applied as it is), or a grid [default: by the preset]
@@ -145,6 +145,7 @@ impl Asked<'_> {
             solver: correction.solver()?,
             forget: correction.forget.which(outputs)?,
             tuning,
+            optional_tuning: false,
             start,
             selection: correction.layers.selection(),
             runner,
@@ -188,8 +189,14 @@ impl CorrectionArgs {
         ]
     }
 
-    fn preset(&self) -> Result<&'static Preset, Error> {
+    pub(super) fn preset(&self) -> Result<&'static Preset, Error> {
         pipeline::preset(&self.preset).ok_or_else(|| unknown("preset", &self.preset))
+    }
+
+    /// The method that is given, or that of the preset.
+    pub(super) fn method(&self, given: Option<&'static dyn Method>) -> Result<&'static dyn Method, Error> {
+        let preset = self.preset()?;
+        given.or_else(|| methods::method(preset.method)).ok_or_else(|| unknown("method", preset.method))
     }
 
     fn alpha(&self, preset: &Preset) -> Result<AlphaChoice, Error> {

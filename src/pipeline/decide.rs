@@ -134,7 +134,12 @@ impl Decision<'_> {
                 observer.note("the correction is no better than the original, which is tuned in its place");
                 found.back_to_original(original);
             }
-            self.tune(tuning.as_ref(), &mut found, &mut trials, held_out, observer)?;
+            match self.tune(tuning.as_ref(), &mut found, &mut trials, held_out, observer) {
+                Err(Error::Autodiff(why)) if job.optional_tuning => {
+                    observer.warn(&format!("the model does not go on learning: {why}"));
+                }
+                tuned => tuned?,
+            }
         }
         let recipe = found.chosen().recipe.clone();
         let tested = match held_out.test_samples() {

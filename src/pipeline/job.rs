@@ -65,6 +65,8 @@ pub struct Job {
     pub forget: Forget,
     /// What goes on from the correction with gradients, where the method does.
     pub tuning: Option<Box<dyn Tuning>>,
+    /// Whether a model that cannot be tuned, or for which nothing tells whether it helps, is left as it was corrected.
+    pub optional_tuning: bool,
     /// With which weights that begins.
     pub start: Start,
     /// Which layers are rewritten.

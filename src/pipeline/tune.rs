@@ -30,6 +30,9 @@ impl Decision<'_> {
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let Self { job, classifier, engine, layers, data, choice, .. } = *self;
+        if held_out.is_missing() && job.optional_tuning {
+            return Ok(());
+        }
         if held_out.is_missing() {
             let method = job.method.name();
             return Err(Error::Usage(format!(
