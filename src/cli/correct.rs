@@ -8,6 +8,7 @@ use super::method::MethodParser;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
+use super::variant::VariantArgs;
 use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
@@ -76,6 +77,8 @@ pub(super) struct CorrectArgs {
     head: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    variant: VariantArgs,
     #[command(flatten)]
     forget: ForgetArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
@@ -173,7 +176,7 @@ impl CorrectArgs {
             ("--evidence", self.evidence.is_some()),
             ("--max-memory", self.max_memory.is_some()),
         ];
-        given.iter().find(|(_, given)| *given).map_or(Ok(()), |(option, _)| {
+        given.iter().chain(&self.variant.given()).find(|(_, given)| *given).map_or(Ok(()), |(option, _)| {
             let method = self.method.name();
             Err(Error::Usage(format!(
                 "{option} is for methods that correct layers, and {method} does not; see --method list"
@@ -237,6 +240,7 @@ impl CorrectArgs {
             preprocessing: self.data.preprocessing(),
             preset: preset.name,
             method: self.method,
+            variant: self.variant.variant(self.method, solver)?,
             forgetting: self.forget.forgetting(self.method, &[&self.output, &self.report()])?,
             recalibrate: self.recalibrate.unwrap_or(if chosen { preset.recalibrate } else { Recalibrate::Off }),
             head,

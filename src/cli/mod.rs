@@ -23,6 +23,7 @@ mod shard;
 mod signals;
 mod trust;
 mod ui;
+mod variant;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches, Subcommand};

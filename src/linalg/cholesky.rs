@@ -11,7 +11,7 @@
 
 use super::boundary::as_faer;
 use super::positive_definite::solve_rows;
-use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, rounding};
+use super::{Alpha, Factored, LinalgError, Scaling, Solver, UnitMoment, rounding};
 use ndarray::{Array2, Zip};
 
 pub(super) struct Cholesky;
@@ -43,7 +43,19 @@ impl Solver for Cholesky {
         false
     }
 
-    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
+    fn computes(&self, scaling: &dyn Scaling) -> bool {
+        scaling.is_rational()
+    }
+
+    fn factor(
+        &self,
+        moment: UnitMoment,
+        weight: Array2<f64>,
+        scaling: &'static dyn Scaling,
+    ) -> Result<Box<dyn Factored>, LinalgError> {
+        if !self.computes(scaling) {
+            return Err(LinalgError::NeedsEigenvectors { solver: CHOLESKY.name(), scaling: scaling.name() });
+        }
         Ok(Box::new(Prepared { moment, weight }))
     }
 }

@@ -17,7 +17,7 @@ pub use unchanged::Unchanged;
 
 use crate::evidence::{EvidenceError, Moments};
 use crate::layers::Layer;
-use crate::linalg::{LinalgError, Solver};
+use crate::linalg::{LinalgError, Scaling, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
 use crate::progress::Observer;
 use thiserror::Error;
@@ -35,6 +35,8 @@ pub struct Evidence<'a> {
     pub moments: Moments<'a>,
     /// How projections are computed.
     pub solver: &'a dyn Solver,
+    /// Which share of a direction they keep.
+    pub scaling: &'static dyn Scaling,
     /// How many layers may be worked on at the same time: each takes memory for its matrices.
     pub at_once: usize,
     /// Hears how far the work is.

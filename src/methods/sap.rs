@@ -3,7 +3,7 @@
 use super::schedule::costliest_first;
 use super::{About, Evidence, Family, LayerFacts, LayerMethod, Method, MethodError, Strengths};
 use crate::layers::Layer;
-use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
+use crate::linalg::{self, Alpha, Factored, LinalgError, UnitMoment};
 use crate::model::{Constant, MatrixView, Model, WeightPatch};
 use ndarray::Array2;
 
@@ -50,7 +50,7 @@ impl LayerMethod for Sap {
         let prepare = |index| {
             let seen = Seen::of(&evidence, index)?;
             let facts = seen.facts(evidence.energies)?;
-            let factored = once.then(|| seen.factored(evidence.solver)).transpose()?;
+            let factored = once.then(|| seen.factored(&evidence)).transpose()?;
             observer.advance(1);
             Ok::<_, MethodError>((facts, factored))
         };
@@ -113,10 +113,10 @@ impl<'a> Seen<'a> {
         Ok(LayerFacts { effective_rank, idle_groups, moment_loss: Some(self.loss), energies })
     }
 
-    fn factored(self, solver: &dyn Solver) -> Result<Projectable<'a>, MethodError> {
+    fn factored(self, evidence: &Evidence<'_>) -> Result<Projectable<'a>, MethodError> {
         let layer = self.layer;
         let factor = |(weight, moment)| match moment {
-            Some(moment) => solver.factor(moment, weight).map(Group::Seen),
+            Some(moment) => evidence.solver.factor(moment, weight, evidence.scaling).map(Group::Seen),
             None => Ok(Group::Idle(weight)),
         };
         let groups: Result<Vec<Group>, _> = self.groups.into_iter().map(factor).collect();
@@ -168,7 +168,7 @@ impl Family for Projections<'_> {
                 Ok(WeightPatch { constant: weight.clone(), values, copies: copies.clone() })
             }
             (Some(alpha), Layers::Factored(layers)) => layers[index].patch(alpha),
-            (Some(alpha), Layers::Anew(evidence)) => Seen::of(evidence, index)?.factored(evidence.solver)?.patch(alpha),
+            (Some(alpha), Layers::Anew(evidence)) => Seen::of(evidence, index)?.factored(evidence)?.patch(alpha),
         })
     }
 

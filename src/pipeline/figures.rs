@@ -141,9 +141,10 @@ impl Gathering<'_> {
     }
 
     fn spectra(&self) -> Figure<Vec<Spectrum>> {
+        let scaling = self.job.variant.scaling;
         let spectrum = |(index, (layer, facts)): (usize, (&Layer, &LayerFacts))| {
             let energies = facts.energies.as_deref()?;
-            Some(Spectrum::of(layer.weight.name.clone(), self.strengths.of(index), energies))
+            Some(Spectrum::of(layer.weight.name.clone(), self.strengths.of(index), scaling, energies))
         };
         let all: Option<Vec<Spectrum>> = self.layers.iter().zip(self.facts).enumerate().map(spectrum).collect();
         let method = self.job.method.name();

@@ -2,6 +2,7 @@
 
 use super::forget::Forgetting;
 use super::memory::MemoryLimit;
+use super::variant::Variant;
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
 use crate::evidence::{BadLimit, Precision, Ranking, RowLimit};
@@ -40,6 +41,8 @@ pub struct Job {
     pub preset: &'static str,
     /// The correction.
     pub method: &'static dyn Method,
+    /// Which of its variants, where it corrects layers.
+    pub variant: Variant,
     /// Its strengths.
     pub alpha: AlphaChoice,
     /// Whether layers may differ in strength.
@@ -305,7 +308,7 @@ impl Job {
     pub(super) fn solver(&self) -> &'static dyn Solver {
         // Layer by layer, there are more strengths than a factorisation costs.
         let alphas = if self.alpha_per_layer { usize::MAX } else { self.alpha.expected() };
-        self.solver.unwrap_or_else(|| cheapest(alphas))
+        self.solver.unwrap_or_else(|| cheapest(alphas, self.variant.scaling))
     }
 
     /// How precise moments must be. Evidence that is there already is float64.
@@ -355,7 +358,8 @@ impl Job {
             ("moments", json!(self.arithmetic.to_string())),
             ("solver", json!(settled.solver.name())),
         ];
-        let of_layers = self.method.of_layers().map(|_| of_layers).into_iter().flatten();
+        let of_layers = self.method.of_layers().map(|_| of_layers.into_iter().chain(self.variant.params()));
+        let of_layers = of_layers.into_iter().flatten();
         let params = BTreeMap::from([
             ("preset", json!(self.preset)),
             ("method", json!(self.method.name())),

@@ -24,6 +24,7 @@ mod summary;
 mod trials;
 mod twins;
 mod unlabeled;
+mod variant;
 
 pub use choose::Choice;
 pub use forget::{Forget, Forgetting};
@@ -33,6 +34,7 @@ pub use prepared::Prepared;
 pub use presets::{PRESETS, Preset, preset};
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
+pub use variant::Variant;
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -220,8 +222,9 @@ impl<'a> Corrections<'a> {
             return Ok(Self { rows: vec![None; layers.len()], family: Box::new(Unchanged::new(model, layers)) });
         };
         let rows = (0..layers.len()).map(|layer| Some(moments.rows(layer))).collect();
-        let (solver, energies) = (job.solver(), job.page.is_some());
-        let family = method.prepare(Evidence { model, layers, moments, solver, at_once, observer, energies })?;
+        let (solver, scaling, energies) = (job.solver(), job.variant.scaling, job.page.is_some());
+        let family =
+            method.prepare(Evidence { model, layers, moments, solver, scaling, at_once, observer, energies })?;
         Ok(Self { rows, family })
     }
 }
