@@ -49,7 +49,7 @@ pub(super) struct CorrectArgs {
     #[arg(long, value_name = "SPEC", help_heading = "Data")]
     test: Option<String>,
     /// Data whose samples are measured in the place of trusted ones: its labels, which formats ask for, are not looked at
-    #[arg(long, value_name = "SPEC", conflicts_with = "evidence", help_heading = "Data")]
+    #[arg(long, value_name = "SPEC", conflicts_with_all = ["evidence", "score"], help_heading = "Data")]
     unlabeled: Option<String>,
     /// The correction; list says what each needs, costs and changes
     #[arg(long, value_name = "NAME", default_value = METHODS[0].name(), value_parser = MethodParser, help_heading = "Correction")]
@@ -82,7 +82,7 @@ pub(super) struct CorrectArgs {
     #[command(flatten)]
     forget: ForgetArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection"], help_heading = "Correction")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection", "score"], help_heading = "Correction")]
     evidence: Option<Location>,
     /// The arithmetic of second moments: float64, or float32 where what it loses is measured and does not show at the
     /// largest α (and float64 elsewhere), which is faster
@@ -175,6 +175,7 @@ impl CorrectArgs {
             ("--unlabeled", self.unlabeled.is_some()),
             ("--evidence", self.evidence.is_some()),
             ("--max-memory", self.max_memory.is_some()),
+            ("--score", self.trust.names_score()),
         ];
         given.iter().chain(&self.variant.given()).find(|(_, given)| *given).map_or(Ok(()), |(option, _)| {
             let method = self.method.name();

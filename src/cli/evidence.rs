@@ -8,7 +8,7 @@ use super::shard::{ShardChoice, announce};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
 use crate::error::Error;
-use crate::evidence::{Inputs, Precision};
+use crate::evidence::{Inputs, Precision, TrustScore};
 use crate::layers::Ledger;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFacts, MomentsFile, WorkFolder};
@@ -55,6 +55,12 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
     let output = part(&args.output, "evidence", shard, "safetensors")?;
     let outputs: Vec<_> = output.local().into_iter().collect();
     let trusted = args.trust.choice(&outputs, &PRESETS[0])?;
+    if args.scores.is_some() && trusted.score() != TrustScore::Loss {
+        return Err(Error::Usage(format!(
+            "--scores holds losses, and --score {} ranks by something else; leave out one of them",
+            trusted.score()
+        )));
+    }
     let runner = args.runner.runner()?;
     let work = args.long.work.as_deref().map(WorkFolder::open).transpose()?;
     let model = Model::open(&args.input)?;

@@ -4,7 +4,7 @@ use super::job::TrustedChoice;
 use super::{ScoreSummary, Subject};
 use crate::data::{DataSet, Quarantined, SampleId};
 use crate::error::Error;
-use crate::evidence::{Forward, Scores, Shard, Trusted};
+use crate::evidence::{Curvature, Forward, Ranked, Scores, Shard, TrustScore, Trusted};
 use crate::partial::{EvidenceFile, Identity, PartialError, ScorePart};
 use crate::progress::Observer;
 use crate::report::figures::Histogram;
@@ -47,14 +47,31 @@ impl Subject<'_> {
             None => self.score(forward, Shard::WHOLE, observer)?,
             Some(file) => self.written(forward, file)?,
         };
+        let ranked = self.rank(forward, choice.score(), &scores, observer)?;
         let set = self.data.set.as_ref();
         let trusted = match choice {
-            TrustedChoice::Lowest { count, ranking } => Trusted::lowest(&scores, self.data.trusted(*count), *ranking)?,
+            TrustedChoice::Lowest { count, ranking, .. } => {
+                Trusted::lowest(&ranked, self.data.trusted(*count), *ranking)?
+            }
             TrustedChoice::Given(ids) => Trusted::from_ids(ids, set, &scores.quarantined)?,
         };
         let summary = ScoreSummary::of(&scores, forward.classifier())?;
         let losses = Some(losses(&scores, &trusted));
         Ok(Choice { trusted, selection: choice.to_string(), scores: summary, usable: scores.samples, losses })
+    }
+
+    /// The samples that can be used with what ranks them.
+    fn rank(
+        &self,
+        forward: &Forward,
+        score: TrustScore,
+        scores: &Scores,
+        observer: &dyn Observer,
+    ) -> Result<Ranked, Error> {
+        let TrustScore::Curvature { seed } = score else { return Ok(Ranked::by_loss(scores)) };
+        let (stream, batch) = (self.data.stream(None), self.data.batch(self.batch));
+        let mut curvature = Curvature::load(self.engine, self.graph, forward.classifier(), &stream, seed)?;
+        Ok(Ranked::by(scores, curvature.of_samples(&stream, (&scores.samples, batch), observer)?))
     }
 
     /// The scores in a file.

@@ -5,7 +5,7 @@ use super::memory::MemoryLimit;
 use super::variant::Variant;
 use crate::data::{Preprocessing, SampleId, Spec};
 use crate::engine::{Device, EngineName};
-use crate::evidence::{BadLimit, Precision, Ranking, RowLimit};
+use crate::evidence::{BadLimit, Precision, Ranking, RowLimit, TrustScore};
 use crate::layers::Selection;
 use crate::linalg::{Solver, cheapest};
 use crate::methods::Method;
@@ -216,10 +216,12 @@ pub enum Validation {
 /// Which samples are trusted.
 #[derive(Clone, Debug)]
 pub enum TrustedChoice {
-    /// Those of lowest loss.
+    /// Those of lowest loss, or of another score.
     Lowest {
         /// How many.
         count: TrustedCount,
+        /// By what.
+        score: TrustScore,
         /// Per class or over all.
         ranking: Ranking,
     },
@@ -257,6 +259,16 @@ impl FromStr for TrustedCount {
             _ if text == "auto" => Ok(Self::Auto),
             Ok(count) if count > 0 => Ok(Self::Count(count)),
             _ => Err("give a whole number of at least 1, all or auto".to_owned()),
+        }
+    }
+}
+
+impl TrustedChoice {
+    /// What samples are ranked by: where they are given, it ranks those that are to be forgotten.
+    pub fn score(&self) -> TrustScore {
+        match self {
+            Self::Lowest { score, .. } => *score,
+            Self::Given(_) => TrustScore::Loss,
         }
     }
 }
@@ -371,6 +383,7 @@ impl Job {
             ("unlabeled", json!(self.unlabeled.as_ref().map(text))),
             ("trusted", json!(trusted)),
             ("selection", json!(settled.selection)),
+            ("score", json!(self.trusted.score().name())),
             ("evidence", json!(self.evidence.as_ref().map(ToString::to_string))),
             ("include", json!(patterns(&self.selection.include))),
             ("exclude", json!(patterns(&self.selection.exclude))),

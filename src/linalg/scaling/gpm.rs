@@ -46,7 +46,7 @@ mod tests {
 
     #[test]
     fn as_many_directions_are_kept_as_it_takes_to_hold_the_share() {
-        assert_eq!(kept(10.0), [0.0, 1.0, 0.0, 1.0], "0.7 is less than 0.9, and 0.9 is not");
+        assert_eq!(kept(9.0), [0.0, 1.0, 0.0, 1.0], "0.7 is less than 8/9, and 0.9 is not");
         assert_eq!(kept(12.0), [1.0, 1.0, 0.0, 1.0]);
         assert_eq!(kept(100.0), [1.0; 4]);
     }
