@@ -26,7 +26,7 @@ use onnx_sap::evidence::{
 };
 use onnx_sap::layers::{Layer, Ledger, Selection};
 use onnx_sap::linalg::{Alpha, SCALINGS, cheapest};
-use onnx_sap::methods::{Evidence, METHODS};
+use onnx_sap::methods::{Evidence, METHODS, PROJECTIONS};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::pipeline::Runner;
 use onnx_sap::progress::Silent;
@@ -218,6 +218,8 @@ impl Phases<'_> {
             moments,
             solver: cheapest(1, SCALINGS[0]),
             scaling: SCALINGS[0],
+            projection: PROJECTIONS[0],
+            unwanted: None,
             at_once: std::thread::available_parallelism().map_or(1, usize::from),
             observer: &Silent,
             energies: false,

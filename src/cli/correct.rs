@@ -15,6 +15,7 @@ use crate::linalg::{self, Alpha, SOLVERS};
 use crate::methods::{METHODS, Method};
 use crate::pipeline::{
     self, Arithmetic, Ending, HeadOption, Job, MemoryLimit, Outcome, PRESETS, Page, Preset, Recalibrate, Validation,
+    Variant,
 };
 use crate::refine::Recipe;
 use crate::report::{CandidateReport, EngineReport, LayerStatus, Report};
@@ -185,12 +186,36 @@ impl CorrectArgs {
         })
     }
 
-    fn alpha(&self, preset: &Preset) -> Result<AlphaChoice, Error> {
-        let of_preset = || {
-            let grid = preset.alphas.map(|alphas| alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
-            grid.map_or(AlphaValues::Auto, AlphaValues::Given)
+    /// Refuses options that a projection which forgets samples cannot have.
+    fn refuse_unfit(&self, variant: &Variant) -> Result<(), Error> {
+        let (projection, name) = (variant.projection, variant.projection.name());
+        let given = [
+            ("--evidence", self.evidence.is_some(), "its moments are of trusted samples alone"),
+            ("--max-memory", self.max_memory.is_some(), "two moments of each input are in memory at once"),
+        ];
+        if let Some((option, _, why)) = given.iter().find(|(_, given, _)| *given && projection.forgets()) {
+            return Err(Error::Usage(format!(
+                "{option} cannot go with --projection {name}: {why}; leave out one of them"
+            )));
+        }
+        if self.alpha_per_layer && variant.alphas().is_some() {
+            let (scaling, reason) = (variant.scaling.name(), "--alpha-per-layer tries the strengths that suit");
+            return Err(Error::Usage(format!(
+                "{reason} --scaling sap and a projection that retains, not --scaling {scaling} with --projection {name}"
+            )));
+        }
+        Ok(())
+    }
+
+    fn alpha(&self, preset: &Preset, variant: &Variant) -> Result<AlphaChoice, Error> {
+        let grid = |alphas: &[f64]| AlphaValues::Given(alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
+        let searched = || variant.alphas().map_or(AlphaValues::Auto, grid);
+        let alpha = match (&self.alpha, preset.alphas, variant.alphas()) {
+            (Some(AlphaValues::Given(values)), _, _) => AlphaValues::Given(values.clone()),
+            (None, Some(alphas), None) => grid(alphas),
+            (Some(AlphaValues::Auto) | None, _, _) => searched(),
         };
-        let alpha = match self.alpha.clone().unwrap_or_else(of_preset) {
+        let alpha = match alpha {
             AlphaValues::Auto => AlphaChoice::Auto { budget: self.budget.unwrap_or(preset.budget) },
             AlphaValues::Given(values) => match values[..] {
                 [alpha] => AlphaChoice::One(alpha),
@@ -215,7 +240,13 @@ impl CorrectArgs {
         let outputs: Vec<&Path> = [&self.output, &report].into_iter().chain(&self.html).map(PathBuf::as_path).collect();
         let trusted = self.trust.choice(&outputs, preset)?;
         self.refuse_idle()?;
-        let alpha = self.alpha(preset)?;
+        let solver = match self.solver.as_str() {
+            "auto" => None,
+            name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
+        };
+        let variant = self.variant.variant(self.method, solver, (&self.forget, &outputs))?;
+        self.refuse_unfit(&variant)?;
+        let alpha = self.alpha(preset, &variant)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
         if self.alpha_per_layer && !chosen {
             let reason = "--alpha-per-layer chooses strengths, and one value of --alpha is applied as it is; give one of them only";
@@ -225,10 +256,6 @@ impl CorrectArgs {
             None if chosen => preset.head,
             None => HeadOption::Project,
             Some(name) => HeadOption::all().find(|head| head.name() == name).ok_or_else(|| unknown("head", name))?,
-        };
-        let solver = match self.solver.as_str() {
-            "auto" => None,
-            name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
         };
         Ok(Job {
             input: self.input.clone(),
@@ -241,8 +268,8 @@ impl CorrectArgs {
             preprocessing: self.data.preprocessing(),
             preset: preset.name,
             method: self.method,
-            variant: self.variant.variant(self.method, solver)?,
-            forgetting: self.forget.forgetting(self.method, &[&self.output, &self.report()])?,
+            forgetting: self.forget.forgetting((self.method, variant.projection), &outputs)?,
+            variant,
             recalibrate: self.recalibrate.unwrap_or(if chosen { preset.recalibrate } else { Recalibrate::Off }),
             head,
             alpha,

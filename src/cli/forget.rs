@@ -3,7 +3,7 @@
 use super::options::positive_share;
 use crate::data::SampleId;
 use crate::error::Error;
-use crate::methods::Method;
+use crate::methods::{Method, Projection};
 use crate::paths::same_file;
 use crate::pipeline::{Forget, Forgetting};
 use crate::refine::Update;
@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Forgetting (methods influence and sap+influence)")]
+#[command(next_help_heading = "Forgetting (methods influence and sap+influence, and projections that forget)")]
 pub(super) struct ForgetArgs {
     /// The share of samples to forget, those of the highest losses [default: as many as labels are likely wrong, by the losses]
     #[arg(long, value_name = "P", value_parser = positive_share, conflicts_with = "forget_ids")]
@@ -47,10 +47,14 @@ fn damping(text: &str) -> Result<Damping, String> {
 
 impl ForgetArgs {
     /// What is asked for, where the method lets anything be forgotten. None of the `outputs` may be the list of ids.
-    pub(super) fn forgetting(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<Forgetting>, Error> {
+    pub(super) fn forgetting(
+        &self,
+        (method, projection): (&dyn Method, &dyn Projection),
+        outputs: &[&Path],
+    ) -> Result<Option<Forgetting>, Error> {
         let given = [
-            ("--forget-fraction", self.forget_fraction.is_some()),
-            ("--forget-ids", self.forget_ids.is_some()),
+            ("--forget-fraction", self.forget_fraction.is_some() && !projection.forgets()),
+            ("--forget-ids", self.forget_ids.is_some() && !projection.forgets()),
             ("--update", self.update.is_some()),
             ("--damping", self.damping.is_some()),
             ("--with-bias", self.with_bias),
@@ -72,7 +76,8 @@ impl ForgetArgs {
         Ok(Some(Forgetting { which: self.which(outputs)?, update, damping, with_bias: self.with_bias }))
     }
 
-    fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
+    /// Which samples are to be forgotten. None of the `outputs` may be the list of ids.
+    pub(super) fn which(&self, outputs: &[&Path]) -> Result<Forget, Error> {
         match (&self.forget_ids, self.forget_fraction) {
             (Some(file), _) => {
                 if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::evidence::BadLimit;
 use crate::layers::{RULES, operator_names};
 use crate::linalg::{SCALINGS, SOLVERS};
-use crate::methods::METHODS;
+use crate::methods::{METHODS, PROJECTIONS};
 use crate::model::{Assignment, Interface};
 use crate::pipeline::{PRESETS, Runner};
 use crate::progress::Observer;
@@ -39,6 +39,7 @@ pub(super) fn long_help() -> String {
     section("Methods", METHODS.iter().map(|method| (method.name(), method.summary())).collect());
     section("Presets", PRESETS.iter().map(|preset| (preset.name, preset.summary)).collect());
     section("Heads that are computed anew", FITS.iter().map(|fit| (fit.name(), fit.summary())).collect());
+    section("Projections", PROJECTIONS.iter().map(|of| (of.name(), of.summary())).collect());
     section("Scalings", SCALINGS.iter().map(|scaling| (scaling.name(), scaling.summary())).collect());
     section("Solvers", SOLVERS.iter().map(|solver| (solver.name(), solver.summary())).collect());
     let operators: Vec<(String, &str)> = RULES.iter().map(|rule| (operator_names(*rule), rule.summary())).collect();

@@ -52,8 +52,19 @@ impl Solver for Eigh {
 
 impl Factored for Spectral {
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        Ok(self.back(&self.weight, alpha))
+    }
+
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        Ok(self.back(&(as_faer(&other) * &self.vectors), alpha))
+    }
+}
+
+impl Spectral {
+    /// A matrix in the basis of the eigenvectors, scaled, in its own basis.
+    fn back(&self, matrix: &Mat<f64>, alpha: Alpha) -> Array2<f64> {
         let shares = self.scaling.shares(alpha, &self.energies);
-        let scaled = Mat::from_fn(self.weight.nrows(), self.weight.ncols(), |i, j| self.weight[(i, j)] * shares[j]);
-        Ok(from_faer_transposed((&self.vectors * scaled.transpose()).as_ref()))
+        let scaled = Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] * shares[j]);
+        from_faer_transposed((&self.vectors * scaled.transpose()).as_ref())
     }
 }

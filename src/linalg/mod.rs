@@ -157,6 +157,12 @@ pub trait Factored: Send + Sync {
     /// # Errors
     /// [`LinalgError`] where a factorisation fails.
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError>;
+
+    /// The same of another matrix with as many columns.
+    ///
+    /// # Errors
+    /// As [`project`](Self::project).
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError>;
 }
 
 /// How long a weight `[outputs, d]` takes next to others: the operations of a factorisation and of a solve.

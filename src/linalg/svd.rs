@@ -98,11 +98,21 @@ fn reflection(size: usize, number: usize) -> DMatrix<f64> {
 
 impl Factored for Decomposed {
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
-        let mut scaled = self.weight.clone();
+        Ok(self.back(self.weight.clone(), alpha))
+    }
+
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        Ok(self.back(to_nalgebra(&other) * &self.vectors, alpha))
+    }
+}
+
+impl Decomposed {
+    /// A matrix in the basis of the singular vectors, scaled, in its own basis.
+    fn back(&self, mut scaled: DMatrix<f64>, alpha: Alpha) -> Array2<f64> {
         let shares = self.scaling.shares(alpha, &self.energies);
         for (mut column, share) in scaled.column_iter_mut().zip(shares) {
             column *= share;
         }
-        Ok(from_nalgebra(&(scaled * self.vectors.transpose())))
+        from_nalgebra(&(scaled * self.vectors.transpose()))
     }
 }

@@ -23,6 +23,16 @@ pub struct Choice {
     pub usable: Vec<usize>,
     /// Their losses; marked are the trusted ones. Nothing where the scores were not at hand.
     pub losses: Option<Histogram>,
+    /// What ranks the samples that can be used, where their scores were at hand.
+    pub scored: Option<Scored>,
+}
+
+/// The samples that can be used, and what is known of each.
+pub struct Scored {
+    /// What ranks them.
+    pub ranked: Ranked,
+    /// The losses of their labels.
+    pub losses: Vec<f64>,
 }
 
 /// What may differ between the machine that gathers evidence and the one that uses it: what ran the model, and how many
@@ -57,7 +67,9 @@ impl Subject<'_> {
         };
         let summary = ScoreSummary::of(&scores, forward.classifier())?;
         let losses = Some(losses(&scores, &trusted));
-        Ok(Choice { trusted, selection: choice.to_string(), scores: summary, usable: scores.samples, losses })
+        let known = Scored { ranked, losses: scores.predictions.iter().map(|of| of.loss).collect() };
+        let (selection, usable) = (choice.to_string(), scores.samples);
+        Ok(Choice { trusted, selection, scores: summary, usable, losses, scored: Some(known) })
     }
 
     /// The samples that can be used with what ranks them.
@@ -99,7 +111,7 @@ impl Subject<'_> {
         let trusted = Trusted::from_ids(&facts.trusted, set, &facts.scores.quarantined)?;
         let usable = usable(set, &facts.scores.quarantined);
         let (selection, scores) = (facts.selection.clone(), facts.scores.clone());
-        Ok(Choice { trusted, selection, scores, usable, losses: None })
+        Ok(Choice { trusted, selection, scores, usable, losses: None, scored: None })
     }
 }
 

@@ -45,6 +45,17 @@ pub enum Forget {
     Ids(Vec<SampleId>),
 }
 
+impl Forget {
+    /// As the report shows it.
+    pub(super) fn param(&self) -> Value {
+        match self {
+            Self::Estimated => json!("estimated"),
+            Self::Fraction(share) => json!(share),
+            Self::Ids(ids) => json!(ids.len()),
+        }
+    }
+}
+
 impl Forgetting {
     /// The last layers that are tried. `judged`: whether anything tells them apart.
     pub(super) fn heads(&self, judged: bool) -> Vec<Head> {
@@ -69,13 +80,8 @@ impl Forgetting {
 
     /// As the report shows the options.
     pub(super) fn params(&self) -> [(&'static str, Value); 4] {
-        let which = match &self.which {
-            Forget::Estimated => json!("estimated"),
-            Forget::Fraction(share) => json!(share),
-            Forget::Ids(ids) => json!(ids.len()),
-        };
         [
-            ("forget", which),
+            ("forget", self.which.param()),
             ("update", json!(self.update)),
             ("damping", self.damping.map_or_else(|| json!("auto"), |damping| json!(damping))),
             ("with_bias", json!(self.with_bias)),

@@ -329,7 +329,9 @@ impl Job {
             Arithmetic::Float32 if self.evidence.is_none() && self.solver().bounds_rounding() => {
                 let anywhere = AlphaChoice::Auto { budget: 1.0 };
                 let alpha = if self.alpha_per_layer { &anywhere } else { &self.alpha };
-                Precision::SufficientFor(alpha.largest())
+                let of_unwanted = self.variant.unwanted.as_ref().and_then(|unwanted| unwanted.alpha);
+                let larger = |a, b| if a < b { b } else { a };
+                Precision::SufficientFor(of_unwanted.into_iter().fold(alpha.largest(), larger))
             }
             _ => Precision::Float64,
         }

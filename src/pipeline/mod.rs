@@ -24,9 +24,10 @@ mod summary;
 mod trials;
 mod twins;
 mod unlabeled;
+mod unwanted;
 mod variant;
 
-pub use choose::Choice;
+pub use choose::{Choice, Scored};
 pub use forget::{Forget, Forgetting};
 pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
 pub use memory::MemoryLimit;
@@ -34,13 +35,13 @@ pub use prepared::Prepared;
 pub use presets::{PRESETS, Preset, preset};
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
-pub use variant::Variant;
+pub use variant::{UnwantedChoice, Variant};
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{Forward, Moments, Scores, Shard};
 use crate::layers::{Layer, Ledger};
-use crate::methods::{Evidence, Family, Unchanged};
+use crate::methods::{self, Evidence, Family, Unchanged};
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
@@ -59,6 +60,7 @@ use record::{Findings, Record};
 use std::collections::BTreeMap;
 use std::path::Path;
 use unlabeled::Unlabeled;
+use unwanted::Unwanted;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,10 +118,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     clock.lap("load");
 
     let evidence = job.evidence.as_ref().map(read_evidence).transpose()?;
-    let choice = match &evidence {
-        None => subject.choose(&mut original, &job.trusted, None, observer)?,
-        Some(evidence) => subject.recall(&mut original, evidence)?,
-    };
+    let (choice, unwanted) = choose_samples(job, &subject, &mut original, evidence.as_ref(), observer)?;
     // What the class scores mean may have shown only now.
     let classifier = original.classifier().clone();
     held_out.settle(&choice.usable);
@@ -136,11 +135,14 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let moments_passes = plan.as_ref().map_or(measures_now, |plan| plan.passes.len());
     let moments = of_layers.map(|_| measured.moments(&classifier, &measurement, evidence, plan.as_ref(), observer));
     let moments = moments.transpose()?;
+    let of_unwanted = |unwanted: &Unwanted| unwanted.moments(&subject, &classifier, &measurement, observer);
+    let of_unwanted = unwanted.as_ref().map(of_unwanted).transpose()?;
     clock.lap("moments");
 
     let layers = &ledger.layers;
     let at_once = plan.as_ref().map_or(threads, |plan| plan.at_once);
-    let Corrections { rows, family } = Corrections::prepare(job, (&model, layers), moments, at_once, observer)?;
+    let Corrections { rows, family } =
+        Corrections::prepare(job, (&model, layers), (moments, of_unwanted), at_once, observer)?;
     clock.lap("solve");
 
     let decision = Decision {
@@ -195,12 +197,28 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         advantage: decided.advantage,
         nodes_on_cpu,
         figures: decided.figures,
-        forgotten: decided.forgotten,
+        forgotten: decided.forgotten.or_else(|| unwanted.map(|unwanted| unwanted.report(data.set.as_ref()))),
     };
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+}
+
+/// The trusted samples, and those that are to be forgotten, where any are.
+fn choose_samples(
+    job: &Job,
+    subject: &Subject<'_>,
+    original: &mut Forward,
+    evidence: Option<&EvidenceFile>,
+    observer: &dyn Observer,
+) -> Result<(Choice, Option<Unwanted>), Error> {
+    let mut choice = match evidence {
+        None => subject.choose(original, &job.trusted, None, observer)?,
+        Some(evidence) => subject.recall(original, evidence)?,
+    };
+    let unwanted = Unwanted::choose(job, &mut choice, subject.data.set.as_ref())?;
+    Ok((choice, unwanted))
 }
 
 /// The corrections of every strength.
@@ -214,7 +232,7 @@ impl<'a> Corrections<'a> {
     fn prepare(
         job: &Job,
         (model, layers): (&'a Model, &'a [Layer]),
-        moments: Option<Moments<'a>>,
+        (moments, of_unwanted): (Option<Moments<'a>>, Option<Moments<'a>>),
         at_once: usize,
         observer: &'a dyn Observer,
     ) -> Result<Self, Error> {
@@ -222,9 +240,20 @@ impl<'a> Corrections<'a> {
             return Ok(Self { rows: vec![None; layers.len()], family: Box::new(Unchanged::new(model, layers)) });
         };
         let rows = (0..layers.len()).map(|layer| Some(moments.rows(layer))).collect();
-        let (solver, scaling, energies) = (job.solver(), job.variant.scaling, job.page.is_some());
-        let family =
-            method.prepare(Evidence { model, layers, moments, solver, scaling, at_once, observer, energies })?;
+        let Variant { scaling, projection, ref unwanted } = job.variant;
+        let alpha = unwanted.as_ref().and_then(|unwanted| unwanted.alpha);
+        let family = method.prepare(Evidence {
+            model,
+            layers,
+            moments,
+            solver: job.solver(),
+            scaling,
+            projection,
+            unwanted: of_unwanted.map(|moments| methods::Unwanted { moments, alpha }),
+            at_once,
+            observer,
+            energies: job.page.is_some(),
+        })?;
         Ok(Self { rows, family })
     }
 }

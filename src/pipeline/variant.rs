@@ -1,6 +1,8 @@
 //! Which variant of the projection a run computes: what SAP's public code offers beside the published method.
 
-use crate::linalg::Scaling;
+use super::forget::Forget;
+use crate::linalg::{Alpha, Scaling};
+use crate::methods::Projection;
 use serde_json::{Value, json};
 
 /// A variant; the defaults are the published method.
@@ -8,11 +10,34 @@ use serde_json::{Value, json};
 pub struct Variant {
     /// Which share of a direction is kept.
     pub scaling: &'static dyn Scaling,
+    /// What weights are projected onto.
+    pub projection: &'static dyn Projection,
+    /// The samples to forget, where they have a part in the projection.
+    pub unwanted: Option<UnwantedChoice>,
+}
+
+/// Which samples a projection forgets.
+#[derive(Clone, Debug)]
+pub struct UnwantedChoice {
+    /// Which.
+    pub which: Forget,
+    /// How strongly they count; nothing where their strength is the one that is chosen.
+    pub alpha: Option<Alpha>,
 }
 
 impl Variant {
+    /// What is tried where α is searched for, if not a bracket around the best.
+    pub fn alphas(&self) -> Option<&'static [f64]> {
+        self.projection.alphas().or_else(|| self.scaling.alphas())
+    }
+
     /// As the report shows the options.
-    pub(super) fn params(&self) -> [(&'static str, Value); 1] {
-        [("scaling", json!(self.scaling.name()))]
+    pub(super) fn params(&self) -> Vec<(&'static str, Value)> {
+        let mut params = vec![("scaling", json!(self.scaling.name())), ("projection", json!(self.projection.name()))];
+        if let Some(UnwantedChoice { which, alpha }) = &self.unwanted {
+            params.push(("forget", which.param()));
+            params.push(("alpha_forget", json!(alpha)));
+        }
+        params
     }
 }

@@ -192,7 +192,7 @@ pub struct ForgottenReport {
     pub count: usize,
     /// Of how many samples.
     pub of: usize,
-    /// What settled how many: `losses`, `validation`, or it was `given`.
+    /// What settled how many: `losses`, `validation`, how many are `trusted`, or it was `given`.
     pub by: &'static str,
     /// Their ids, in the order of the set.
     pub ids: Vec<SampleId>,

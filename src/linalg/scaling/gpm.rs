@@ -18,6 +18,10 @@ impl Scaling for Gpm {
         "λ = 1 for the directions that hold the share 1 − 1/α of the energy together, else 0 (Saha et al., ICLR 2021)"
     }
 
+    fn alphas(&self) -> Option<&'static [f64]> {
+        Some(&[10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4])
+    }
+
     fn shares(&self, alpha: Alpha, energies: &[f64]) -> Vec<f64> {
         let mut order: Vec<usize> = (0..energies.len()).collect();
         order.sort_by(|&a, &b| energies[b].total_cmp(&energies[a]).then(a.cmp(&b)));

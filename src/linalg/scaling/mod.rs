@@ -28,6 +28,11 @@ pub trait Scaling: Sync {
         false
     }
 
+    /// What is tried where α is searched for, if not a bracket around the best: where this Λ bends, α lies elsewhere.
+    fn alphas(&self) -> Option<&'static [f64]> {
+        None
+    }
+
     /// λ of every direction, given the energies σ of all of them, of sum 1 and in any order. What rounding makes negative
     /// counts as 0.
     fn shares(&self, alpha: Alpha, energies: &[f64]) -> Vec<f64>;

@@ -18,6 +18,10 @@ impl Scaling for Sgp {
         "λ = αs/((α−1)s+s₁), s the direction's singular value, s₁ the largest (Saha and Roy, AAAI 2023)"
     }
 
+    fn alphas(&self) -> Option<&'static [f64]> {
+        Some(&[1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0])
+    }
+
     fn shares(&self, alpha: Alpha, energies: &[f64]) -> Vec<f64> {
         let largest = energies.iter().copied().fold(0.0, f64::max);
         let least = rounding(energies);
