@@ -8,7 +8,7 @@ use super::method::MethodParser;
 use super::options::{DataArgs, InterfaceArgs, LongRunArgs, RunnerArgs};
 use super::trust::TrustArgs;
 use super::ui::{Ui, table};
-use super::variant::VariantArgs;
+use super::variant::{self, VariantArgs};
 use crate::error::Error;
 use crate::evidence::Quality;
 use crate::linalg::{self, Alpha, SOLVERS};
@@ -186,27 +186,6 @@ impl CorrectArgs {
         })
     }
 
-    /// Refuses options that a projection which forgets samples cannot have.
-    fn refuse_unfit(&self, variant: &Variant) -> Result<(), Error> {
-        let (projection, name) = (variant.projection, variant.projection.name());
-        let given = [
-            ("--evidence", self.evidence.is_some(), "its moments are of trusted samples alone"),
-            ("--max-memory", self.max_memory.is_some(), "two moments of each input are in memory at once"),
-        ];
-        if let Some((option, _, why)) = given.iter().find(|(_, given, _)| *given && projection.forgets()) {
-            return Err(Error::Usage(format!(
-                "{option} cannot go with --projection {name}: {why}; leave out one of them"
-            )));
-        }
-        if self.alpha_per_layer && variant.alphas().is_some() {
-            let (scaling, reason) = (variant.scaling.name(), "--alpha-per-layer tries the strengths that suit");
-            return Err(Error::Usage(format!(
-                "{reason} --scaling sap and a projection that retains, not --scaling {scaling} with --projection {name}"
-            )));
-        }
-        Ok(())
-    }
-
     fn alpha(&self, preset: &Preset, variant: &Variant) -> Result<AlphaChoice, Error> {
         let grid = |alphas: &[f64]| AlphaValues::Given(alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
         let searched = || variant.alphas().map_or(AlphaValues::Auto, grid);
@@ -245,7 +224,7 @@ impl CorrectArgs {
             name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
         };
         let variant = self.variant.variant(self.method, solver, (&self.forget, &outputs))?;
-        self.refuse_unfit(&variant)?;
+        variant::refuse_unfit(&variant, [self.evidence.is_some(), self.max_memory.is_some(), self.alpha_per_layer])?;
         let alpha = self.alpha(preset, &variant)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
         if self.alpha_per_layer && !chosen {

@@ -80,3 +80,24 @@ impl VariantArgs {
         Ok(Variant { scaling, projection, unwanted })
     }
 }
+
+/// Refuses --evidence, --max-memory and --alpha-per-layer, whichever of them are given, where the variant cannot have them.
+pub(super) fn refuse_unfit(variant: &Variant, [evidence, memory, by_layer]: [bool; 3]) -> Result<(), Error> {
+    let (scaling, projection) = (variant.scaling.name(), variant.projection.name());
+    let given = [
+        ("--evidence", evidence, "its moments are of trusted samples alone"),
+        ("--max-memory", memory, "two moments of each input are in memory at once"),
+    ];
+    let forgets = variant.projection.forgets();
+    if let Some((option, _, why)) = given.iter().find(|(_, given, _)| *given && forgets) {
+        let reason = format!("{option} cannot go with --projection {projection}: {why}");
+        return Err(Error::Usage(format!("{reason}; leave out one of them")));
+    }
+    if by_layer && variant.alphas().is_some() {
+        return Err(Error::Usage(format!(
+            "--alpha-per-layer tries the strengths that suit --scaling sap and a projection that retains, not --scaling {scaling} with \
+             --projection {projection}"
+        )));
+    }
+    Ok(())
+}

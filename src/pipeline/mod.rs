@@ -22,6 +22,7 @@ mod start;
 mod subject;
 mod summary;
 mod trials;
+mod trusted_choice;
 mod twins;
 mod unlabeled;
 mod unwanted;

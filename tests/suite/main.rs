@@ -29,4 +29,5 @@ mod resources;
 mod selection;
 mod support;
 mod unlabeled;
+mod variants;
 mod weights_everywhere;
