@@ -186,6 +186,17 @@ impl CorrectArgs {
         })
     }
 
+    /// What is given that not every variant can have.
+    fn beside(&self) -> Vec<&'static str> {
+        let given = [
+            ("--evidence", self.evidence.is_some()),
+            ("--max-memory", self.max_memory.is_some()),
+            ("--alpha-per-layer", self.alpha_per_layer),
+            ("--html", self.html.is_some()),
+        ];
+        given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect()
+    }
+
     fn alpha(&self, preset: &Preset, variant: &Variant) -> Result<AlphaChoice, Error> {
         let grid = |alphas: &[f64]| AlphaValues::Given(alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
         let searched = || variant.alphas().map_or(AlphaValues::Auto, grid);
@@ -224,7 +235,7 @@ impl CorrectArgs {
             name => Some(linalg::solver(name).ok_or_else(|| unknown("solver", name))?),
         };
         let variant = self.variant.variant(self.method, solver, (&self.forget, &outputs))?;
-        variant::refuse_unfit(&variant, [self.evidence.is_some(), self.max_memory.is_some(), self.alpha_per_layer])?;
+        variant::refuse_unfit(&variant, &self.beside())?;
         let alpha = self.alpha(preset, &variant)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
         if self.alpha_per_layer && !chosen {

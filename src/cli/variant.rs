@@ -1,6 +1,7 @@
 //! Variants of the projection, for the methods that correct layers.
 
 use super::forget::ForgetArgs;
+use super::options::positive;
 use crate::error::Error;
 use crate::linalg::{self, Alpha, SCALINGS, Solver};
 use crate::methods::{self, Method, PROJECTIONS, Projection};
@@ -27,15 +28,20 @@ pub(super) struct VariantArgs {
     /// The α of the samples to forget [default: 1]
     #[arg(long, value_name = "A", value_parser = Alpha::from_str, allow_hyphen_values = true)]
     alpha_forget: Option<Alpha>,
+    /// How many times: the corrected model is scored, its samples trusted and its layers projected again, a given α ten times as
+    /// large, until that makes it no better on held-out data [default: 1]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    rounds: Option<usize>,
 }
 
 impl VariantArgs {
     /// The options that say something of it, and whether they are given.
-    pub(super) fn given(&self) -> [(&'static str, bool); 3] {
+    pub(super) fn given(&self) -> [(&'static str, bool); 4] {
         [
             ("--scaling", self.scaling.is_some()),
             ("--projection", self.projection.is_some()),
             ("--alpha-forget", self.alpha_forget.is_some()),
+            ("--rounds", self.rounds.is_some()),
         ]
     }
 
@@ -70,6 +76,11 @@ impl VariantArgs {
                 "--projection {projection} forgets samples in every layer, and the method {method} in the last one; use --method sap"
             )));
         }
+        let rounds = self.rounds.unwrap_or(1);
+        if rounds > 1 && method.forgets() {
+            let method = method.name();
+            return Err(Error::Usage(format!("--rounds is for --method sap, and {method} forgets samples once")));
+        }
         if self.alpha_forget.is_some() && !(projection.forgets() && projection.retains()) {
             let (name, other) = (projection.name(), "--alpha-forget is for projections of two spaces");
             return Err(Error::Usage(format!("{other}, and {name} is of one, whose strength is --alpha")));
@@ -77,26 +88,30 @@ impl VariantArgs {
         let alpha = self.alpha_forget.or_else(|| Alpha::new(USUAL_ALPHA_FORGET)).filter(|_| projection.retains());
         let which = projection.forgets().then(|| forget.which(outputs)).transpose()?;
         let unwanted = which.map(|which| UnwantedChoice { which, alpha });
-        Ok(Variant { scaling, projection, unwanted })
+        Ok(Variant { scaling, projection, unwanted, rounds })
     }
 }
 
-/// Refuses --evidence, --max-memory and --alpha-per-layer, whichever of them are given, where the variant cannot have them.
-pub(super) fn refuse_unfit(variant: &Variant, [evidence, memory, by_layer]: [bool; 3]) -> Result<(), Error> {
-    let (scaling, projection) = (variant.scaling.name(), variant.projection.name());
-    let given = [
-        ("--evidence", evidence, "its moments are of trusted samples alone"),
-        ("--max-memory", memory, "two moments of each input are in memory at once"),
+/// Refuses options that the variant cannot have, of those that are given.
+pub(super) fn refuse_unfit(variant: &Variant, given: &[&str]) -> Result<(), Error> {
+    let Variant { scaling, projection, rounds, .. } = variant;
+    let forgetting = format!("--projection {}", projection.name());
+    let two_moments = "two moments of each input are in memory at once";
+    let unfit = [
+        (projection.forgets(), "--evidence", &*forgetting, "its moments are of trusted samples alone"),
+        (projection.forgets(), "--max-memory", &forgetting, two_moments),
+        (*rounds > 1, "--evidence", "--rounds", "it serves the first round alone"),
+        (*rounds > 1, "--max-memory", "--rounds", "the corrected model is in memory as well"),
+        (*rounds > 1, "--html", "--rounds", "the page shows a single round"),
     ];
-    let forgets = variant.projection.forgets();
-    if let Some((option, _, why)) = given.iter().find(|(_, given, _)| *given && forgets) {
-        let reason = format!("{option} cannot go with --projection {projection}: {why}");
-        return Err(Error::Usage(format!("{reason}; leave out one of them")));
+    if let Some((_, option, other, why)) = unfit.iter().find(|(unfit, option, ..)| *unfit && given.contains(option)) {
+        return Err(Error::Usage(format!("{option} cannot go with {other}: {why}; leave out one of them")));
     }
-    if by_layer && variant.alphas().is_some() {
+    if given.contains(&"--alpha-per-layer") && variant.alphas().is_some() {
         return Err(Error::Usage(format!(
-            "--alpha-per-layer tries the strengths that suit --scaling sap and a projection that retains, not --scaling {scaling} with \
-             --projection {projection}"
+            "--alpha-per-layer tries the strengths that suit --scaling sap and a projection that retains, not --scaling {} with \
+             {forgetting}",
+            scaling.name()
         )));
     }
     Ok(())

@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 /// What a run of the main command does.
+#[derive(Clone)]
 pub struct Job {
     /// The model to correct.
     pub input: PathBuf,

@@ -17,6 +17,7 @@ mod record;
 mod refine;
 mod refinery;
 mod remember;
+mod rounds;
 mod routes;
 mod start;
 mod subject;
@@ -49,15 +50,16 @@ use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::refine::HeadLayer;
 use crate::report::Report;
-use crate::search::Verdict;
+use crate::search::{Outcomes, Verdict};
 use crate::store::Location;
 use clock::Clock;
-use decide::Decision;
+use decide::{Decided, Decision};
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
 use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
+use rounds::Rounds;
 use std::collections::BTreeMap;
 use std::path::Path;
 use unlabeled::Unlabeled;
@@ -105,6 +107,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let ledger = survey(job, &graph, &classifier)?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
+    rounds::check(job, &held_out, &ledger)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
     check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
     let (engine, mut original) = load(job, &model, &classifier, observer)?;
@@ -159,6 +162,10 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let decided = decision.decide((&validation, test.as_ref()), &mut held_out, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);
+    let (model, classifier, data, unlabeled) = (&model, &classifier, &data, unlabeled.as_ref());
+    let further = Rounds { job, model, classifier, data, unlabeled, engine, work };
+    let original = Outcomes::of(&validation);
+    let (decided, rounds) = further.after((decided, &choice), &original, &mut held_out, &mut clock, observer)?;
     let (before, after) = decided.held(test.as_ref());
     clock.lap("search");
 
@@ -172,17 +179,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         selection: &choice.selection,
     };
     let scores = &choice.scores;
-    let record = Record { job, model: &model, data: &data, settled, engine: engine.info(), scores, trusted };
-    let exported = match decided.verdict {
-        Verdict::NotBetter if !job.force => None,
-        _ => {
-            let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
-            let samples = export::samples(&data, trusted)?;
-            clock.lap("verify");
-            Some(target.stage(&decided.patches, &record.provenance(decided.recipe()), &samples, &mut clock)?)
-        }
-    };
-
+    let record = Record { job, model, data, settled, engine: engine.info(), scores, trusted };
+    let exported = stage(&record, (classifier, engine), &decided, &mut clock)?;
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);
     let findings = Findings {
@@ -194,7 +192,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         output: exported.as_ref().filter(|_| ending == Ending::Written).map(|exported| exported.output(&job.output)),
         seconds: clock.seconds(),
         moments_passes,
-        unlabeled: unlabeled.as_ref().map(Unlabeled::report),
+        rounds,
+        unlabeled: unlabeled.map(Unlabeled::report),
         advantage: decided.advantage,
         nodes_on_cpu,
         figures: decided.figures,
@@ -204,6 +203,23 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome { ending, report, validation: held_out.describe(), test: held_out.describe_test() })
+}
+
+/// Writes the chosen model beside the output and verifies it, unless nothing beats the original.
+fn stage(
+    record: &Record<'_>,
+    (classifier, engine): (&Classifier, &dyn Engine),
+    decided: &Decided,
+    clock: &mut Clock,
+) -> Result<Option<Result<Exported, Broken>>, Error> {
+    let Record { job, model, data, trusted, .. } = *record;
+    if decided.verdict == Verdict::NotBetter && !job.force {
+        return Ok(None);
+    }
+    let target = Target { model, classifier, engine, out: &job.output };
+    let samples = export::samples(data, trusted)?;
+    clock.lap("verify");
+    target.stage(&decided.patches, &record.provenance(decided.recipe()), &samples, clock).map(Some)
 }
 
 /// The trusted samples, and those that are to be forgotten, where any are.
@@ -241,7 +257,7 @@ impl<'a> Corrections<'a> {
             return Ok(Self { rows: vec![None; layers.len()], family: Box::new(Unchanged::new(model, layers)) });
         };
         let rows = (0..layers.len()).map(|layer| Some(moments.rows(layer))).collect();
-        let Variant { scaling, projection, ref unwanted } = job.variant;
+        let Variant { scaling, projection, ref unwanted, .. } = job.variant;
         let alpha = unwanted.as_ref().and_then(|unwanted| unwanted.alpha);
         let family = method.prepare(Evidence {
             model,

@@ -14,7 +14,7 @@ use crate::refine::Recipe;
 use crate::report::figures::Figures;
 use crate::report::{
     CandidateReport, Chosen, DataReport, EngineReport, ForgottenReport, Held, LayerReport, LayerStatus, ModelReport,
-    OutputReport, Report, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
+    OutputReport, Report, RoundReport, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
 };
 use crate::search::{Advantage, Search, Verdict};
 use crate::verify::Verification;
@@ -43,6 +43,8 @@ pub(super) struct Findings {
     pub(super) output: Option<OutputReport>,
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
+    /// Each of them, where there was more than one.
+    pub(super) rounds: Vec<RoundReport>,
     pub(super) unlabeled: Option<UnlabeledReport>,
     pub(super) forgotten: Option<ForgottenReport>,
     /// Of the chosen candidate over the original.
@@ -171,6 +173,7 @@ impl Record<'_> {
             verify: result.verify,
             output: result.output,
             seconds: result.seconds,
+            rounds: result.rounds,
             moments_passes: result.moments_passes,
             peak_rss_bytes: peak_resident_bytes(),
             figures: result.figures,

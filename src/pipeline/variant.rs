@@ -14,6 +14,8 @@ pub struct Variant {
     pub projection: &'static dyn Projection,
     /// The samples to forget, where they have a part in the projection.
     pub unwanted: Option<UnwantedChoice>,
+    /// How often the corrected model is corrected again, with the first time.
+    pub rounds: usize,
 }
 
 /// Which samples a projection forgets.
@@ -33,7 +35,11 @@ impl Variant {
 
     /// As the report shows the options.
     pub(super) fn params(&self) -> Vec<(&'static str, Value)> {
-        let mut params = vec![("scaling", json!(self.scaling.name())), ("projection", json!(self.projection.name()))];
+        let mut params = vec![
+            ("scaling", json!(self.scaling.name())),
+            ("projection", json!(self.projection.name())),
+            ("rounds", json!(self.rounds)),
+        ];
         if let Some(UnwantedChoice { which, alpha }) = &self.unwanted {
             params.push(("forget", which.param()));
             params.push(("alpha_forget", json!(alpha)));

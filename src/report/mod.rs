@@ -78,6 +78,10 @@ pub struct Report {
     pub seconds: BTreeMap<&'static str, f64>,
     /// In how many passes the moments were measured: more than one only with `--max-memory`, none where evidence was given.
     pub moments_passes: usize,
+    /// Every round, where there was more than one: what stands elsewhere of trusted samples and layers is of the first one, what was
+    /// tried and chosen of the last one that made the model better.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundReport>,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
     /// What a page shows besides, where one was asked for.
@@ -254,6 +258,22 @@ impl From<&Candidate> for CandidateReport {
             complete: candidate.complete,
         }
     }
+}
+
+/// What a round chose.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoundReport {
+    /// What the correction is made of.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// Whether it does better than the model of the round before.
+    pub verdict: Verdict,
+    /// The share of validation labels that it predicts.
+    pub val_accuracy: Option<f64>,
+    /// The same of the test data, where there is any.
+    pub test_accuracy: Option<f64>,
+    /// The ids of the samples that the round trusted, in the order used.
+    pub trusted: Vec<SampleId>,
 }
 
 /// The chosen correction.

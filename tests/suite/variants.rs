@@ -174,7 +174,7 @@ fn what_makes_no_sense_is_refused_and_nothing_is_written() {
         let trusted =
             if options.contains("--trusted-ids") || options.contains("--evidence") { "--trusted 60 " } else { "" };
         let run = command("dense", options).replace(trusted, "").replace("--forget-fraction 0.2", "");
-        let alpha = if options.contains("per-layer") { "" } else { "--alpha 10" };
+        let alpha = if options.contains("per-layer") || options.contains("influence") { "" } else { "--alpha 10" };
         let ran = bench.run(&format!("{run} {alpha}")).expect(2);
         assert!(ran.stderr.contains(message), "{options}: {}", ran.stderr);
     }
