@@ -19,7 +19,7 @@ use crate::pipeline::{
 };
 use crate::refine::Recipe;
 use crate::report::{CandidateReport, EngineReport, LayerStatus, Report};
-use crate::search::AlphaChoice;
+use crate::search::{AlphaChoice, Verdict};
 use crate::store::Location;
 use crate::verify::AgreementStatus;
 use clap::Args;
@@ -305,8 +305,16 @@ fn summary(job: &Job, outcome: &Outcome) -> String {
         fact("trusted", format!("{} of {all} samples, {}", trusted.count, trusted.selection));
     }
     if let Some(forgotten) = &report.forgotten {
-        let by = if forgotten.by == "given" { "as given".to_owned() } else { format!("by {}", forgotten.by) };
+        let by = match forgotten.by {
+            "given" => "as given".to_owned(),
+            "trusted" => "as many as are trusted".to_owned(),
+            by => format!("by {by}"),
+        };
         fact("forgotten", format!("{} of {} samples, {by}", forgotten.count, forgotten.of));
+    }
+    if !report.rounds.is_empty() {
+        let better = report.rounds.iter().filter(|round| round.verdict != Verdict::NotBetter).count();
+        fact("rounds", format!("{better} of {} count, at most {}", report.rounds.len(), job.variant.rounds));
     }
     if let Some(unlabeled) = &report.unlabeled {
         fact("measured", format!("{} samples of {}, without their labels", unlabeled.samples, unlabeled.spec));

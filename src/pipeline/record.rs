@@ -75,6 +75,7 @@ impl Record<'_> {
         entries
             .into_iter()
             .chain(of_strength.into_iter().flatten())
+            .chain(self.job.variant.provenance())
             .map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value))
             .collect()
     }

@@ -1,8 +1,8 @@
 //! Which variant of the projection a run computes: what SAP's public code offers beside the published method.
 
 use super::forget::Forget;
-use crate::linalg::{Alpha, Scaling};
-use crate::methods::Projection;
+use crate::linalg::{Alpha, SCALINGS, Scaling};
+use crate::methods::{PROJECTIONS, Projection};
 use serde_json::{Value, json};
 
 /// A variant; the defaults are the published method.
@@ -31,6 +31,17 @@ impl Variant {
     /// What is tried where α is searched for, if not a bracket around the best.
     pub fn alphas(&self) -> Option<&'static [f64]> {
         self.projection.alphas().or_else(|| self.scaling.alphas())
+    }
+
+    /// What of it is not as published, for the model's metadata.
+    pub(super) fn provenance(&self) -> Vec<(&'static str, String)> {
+        let usual = Self { scaling: SCALINGS[0], projection: PROJECTIONS[0], unwanted: None, rounds: 1 };
+        let named = |variant: &Self| {
+            let (scaling, projection) = (variant.scaling.name().to_owned(), variant.projection.name().to_owned());
+            [("scaling", scaling), ("projection", projection), ("rounds", variant.rounds.to_string())]
+        };
+        let all = named(self).into_iter().zip(named(&usual));
+        all.filter(|(own, usual)| own != usual).map(|(own, _)| own).collect()
     }
 
     /// As the report shows the options.

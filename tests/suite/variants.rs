@@ -1,13 +1,14 @@
 //! Variants of the projection: against an independent float64 implementation (`fixtures/variants/oracle.py`), and what is refused.
 
 use crate::oracle::{npz, record, relative_difference, weights};
-use crate::support::{Bench, repository, small};
+use crate::support::{Bench, data, model, repository, small};
 use ndarray::ArrayD;
 use onnx_sap::evidence::TrustScore;
 use onnx_sap::linalg::SCALINGS;
 use onnx_sap::methods::PROJECTIONS;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
 use std::path::PathBuf;
 
 /// How far a weight may be from the oracle's, relative to the largest value of that weight: where the model holds float64, and where
@@ -15,7 +16,7 @@ use std::path::PathBuf;
 const TOLERANCES: [(&str, f64); 2] = [("conv", 2e-6), ("dense", 1e-10)];
 
 /// The options of every case of `fixtures/variants/build.py`.
-const CASES: [(&str, &str); 13] = [
+const CASES: [(&str, &str); 14] = [
     ("sap", "--alpha 100"),
     ("sgp", "--scaling sgp --alpha 30"),
     ("sgp-strong", "--scaling sgp --alpha 3"),
@@ -29,6 +30,7 @@ const CASES: [(&str, &str); 13] = [
     ("sgp-i-(mf-mi)", "--projection i-(mf-mi) --scaling sgp --alpha 10 --alpha-forget 3"),
     ("gpm-mr-mi", "--projection mr-mi --scaling gpm --alpha 100 --alpha-forget 2"),
     ("curvature", "--score curvature --alpha 100"),
+    ("rounds", "--alpha 100 --rounds 2"),
 ];
 
 /// A file of `fixtures/variants`.
@@ -167,6 +169,11 @@ fn what_makes_no_sense_is_refused_and_nothing_is_written() {
         ("--forget-fraction 0.1", "--forget-fraction is for methods that forget"),
         ("--scaling gpm --alpha-per-layer", "--alpha-per-layer tries the strengths that suit --scaling sap"),
         ("--score curvature --trusted-ids ids.txt", "cannot be used with"),
+        ("--rounds 2 --evidence evidence.safetensors", "--evidence cannot go with --rounds"),
+        ("--rounds 2 --max-memory 1GB", "--max-memory cannot go with --rounds"),
+        ("--rounds 2 --html page.html", "--html cannot go with --rounds"),
+        ("--rounds 2 --method sap+influence", "--rounds is for --method sap"),
+        ("--rounds 0", "invalid value"),
         ("--projection mr-mi --forget-fraction 0.9", "162 of 180 samples are to be forgotten, and 120 are not trusted"),
         ("--projection mr-mi --forget-ids unknown.txt", "--forget-ids names nobody"),
     ];
@@ -233,6 +240,97 @@ fn curvature_depends_on_the_seed_and_on_nothing_else() {
     run("--batch 64");
     let trusted = ids(&bench.report()["trusted"]);
     assert_eq!(trusted, oracle_ids(&expected(), "dense/curvature/trusted"));
+}
+
+#[test]
+fn every_round_trusts_anew_and_says_what_it_did() {
+    let expected = expected();
+    for (net, _) in TOLERANCES {
+        let bench = Bench::new();
+        bench.run(&command(net, "--alpha 100 --rounds 2 --work kept")).expect(0);
+        let (report, once) = (bench.report(), std::fs::read(bench.path("out.onnx")).unwrap());
+        let rounds = report["rounds"].as_array().unwrap();
+        assert_eq!((report["params"]["rounds"].as_u64(), rounds.len()), (Some(2), 2));
+        let alphas: Vec<f64> = rounds.iter().map(|round| round["alpha"].as_f64().unwrap()).collect();
+        assert_eq!(alphas, [100.0, 1000.0]);
+        for (round, key) in rounds.iter().zip(["trusted", "trusted-2"]) {
+            let trusted: BTreeSet<String> =
+                round["trusted"].as_array().unwrap().iter().map(|id| id.as_str().unwrap().to_owned()).collect();
+            assert_eq!(trusted, oracle_ids(&expected, &format!("{net}/rounds/{key}")), "{net}");
+        }
+        // The same command goes on from what is kept, round by round.
+        bench.run(&command(net, "--alpha 100 --rounds 2 --work kept")).expect(0);
+        assert_eq!(std::fs::read(bench.path("out.onnx")).unwrap(), once);
+    }
+}
+
+#[test]
+fn rounds_end_where_validation_finds_nothing_better() {
+    let bench = Bench::new();
+    let held_out = format!("--val npz:{}", fixture("dense.npz").display());
+    bench.run(&command("dense", &format!("--alpha 1000,1000000 --rounds 5 {held_out}"))).expect(0);
+    let report = bench.report();
+    let rounds = report["rounds"].as_array().unwrap();
+    assert!(rounds.len() < 5, "{rounds:?}");
+    assert_eq!(rounds.last().unwrap()["verdict"], "not_better");
+    // Without held-out data on which candidates can be compared, nothing tells whether a round is better.
+    let run =
+        format!("{} out.onnx --data {} --rounds 2 --val perturb --force", model("lenet").display(), data("train"));
+    let ran = bench.run(&run).expect(2);
+    assert!(ran.stderr.contains("--rounds compares each round with the one before"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_weight_that_gets_a_copy_cannot_be_followed_through_rounds() {
+    let bench = Bench::new();
+    let (model, data) = (small("shared-two-ways.onnx"), small("data.npz"));
+    let run = format!("{} out.onnx --data npz:{} --alpha 100 --rounds 2", model.display(), data.display());
+    let ran = bench.run(&run).expect(2);
+    assert!(ran.stderr.contains("gets a copy for some of its readers"), "{}", ran.stderr);
+}
+
+/// Set to anything, the test writes what it would otherwise miss.
+const UPDATE: &str = "UPDATE_README";
+
+/// The tables of `docs/variants.md`, by what their marks call them.
+fn tables() -> [(&'static str, String); 2] {
+    let mut scalings = "| scaling | Λ | tried where α is searched for |\n| --- | --- | --- |\n".to_owned();
+    for scaling in SCALINGS {
+        let numbers = |alphas: &[f64]| alphas.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let tried = scaling.alphas().map_or_else(|| "a bracket around the best".to_owned(), numbers);
+        let _ = writeln!(scalings, "| `{}` | {} | {tried} |", scaling.name(), scaling.summary());
+    }
+    let mut projections = "| projection | P | α is that of |\n| --- | --- | --- |\n".to_owned();
+    for projection in PROJECTIONS {
+        let of = match (projection.retains(), projection.forgets()) {
+            (true, true) => "Mr, with `--alpha-forget` for Mf",
+            (true, false) => "Mr",
+            (false, _) => "Mf",
+        };
+        let _ = writeln!(projections, "| `{}` | {} | {of} |", projection.name(), projection.summary());
+    }
+    [
+        ("scalings: generated from src/linalg/scaling", scalings),
+        ("projections: generated from src/methods/projections", projections),
+    ]
+}
+
+#[test]
+fn the_tables_of_the_documentation_are_those_of_the_registries() {
+    let path = repository("docs/variants.md");
+    let mut text = std::fs::read_to_string(&path).unwrap();
+    for (title, wanted) in tables() {
+        let begin = format!("<!-- {title}, checked by the test suite -->\n\n");
+        let end = format!("\n<!-- end of {} -->\n", title.split(':').next().unwrap());
+        let (before, rest) = text.split_once(&begin).expect("the page has the mark before the table");
+        let (held, after) = rest.split_once(&end).expect("the page has the mark behind the table");
+        let advice = format!("write it with `{UPDATE}=1 cargo test --test suite variants`");
+        assert!(std::env::var_os(UPDATE).is_some() || held == wanted, "the table must be\n\n{wanted}\n{advice}");
+        text = [before, &begin, &wanted, &end, after].concat();
+    }
+    if std::env::var_os(UPDATE).is_some() {
+        std::fs::write(&path, text).unwrap();
+    }
 }
 
 #[test]
