@@ -173,6 +173,7 @@ fn report() -> Report {
         output: None,
         seconds: BTreeMap::from([("load", 1.5), ("search", 2.25)]),
         moments_passes: 1,
+        rounds: Vec::new(),
         peak_rss_bytes: Some(300 << 20),
         figures: None,
     }
