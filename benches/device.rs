@@ -25,8 +25,8 @@ use onnx_sap::evidence::{
     Scoring, Shard, collect, score,
 };
 use onnx_sap::layers::{Layer, Ledger, Selection};
-use onnx_sap::linalg::{Alpha, cheapest};
-use onnx_sap::methods::{Evidence, METHODS};
+use onnx_sap::linalg::{Alpha, SCALINGS, cheapest};
+use onnx_sap::methods::{Evidence, METHODS, PROJECTIONS};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Model};
 use onnx_sap::pipeline::Runner;
 use onnx_sap::progress::Silent;
@@ -216,7 +216,10 @@ impl Phases<'_> {
             model: self.graph.model(),
             layers: self.layers,
             moments,
-            solver: cheapest(1),
+            solver: cheapest(1, SCALINGS[0]),
+            scaling: SCALINGS[0],
+            projection: PROJECTIONS[0],
+            unwanted: None,
             at_once: std::thread::available_parallelism().map_or(1, usize::from),
             observer: &Silent,
             energies: false,

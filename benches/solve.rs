@@ -16,7 +16,7 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::{factor, solve};
 use faer::{Auto, Mat, Par, Spec};
 use ndarray::Array2;
-use onnx_sap::linalg::{Alpha, LinalgError, Solver, UnitMoment, cheapest, cost, solver};
+use onnx_sap::linalg::{Alpha, LinalgError, SCALINGS, Solver, UnitMoment, cheapest, cost, solver};
 use onnx_sap::methods::costliest_first;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -69,7 +69,7 @@ fn main() -> Result<(), LinalgError> {
     let rounds = arguments.first().and_then(|rounds| rounds.parse().ok()).unwrap_or(3);
     let named: Vec<&dyn Solver> = arguments.iter().skip(1).filter_map(|name| solver(name)).collect();
     let grid: Vec<f64> = GRID.map(|half| 10_f64.powf(f64::from(half) / 2.0)).collect();
-    let solvers = if named.is_empty() { vec![cheapest(grid.len())] } else { named };
+    let solvers = if named.is_empty() { vec![cheapest(grid.len(), SCALINGS[0])] } else { named };
     let problems: Vec<Problem> = LAYERS.iter().map(|&(d, outputs, count)| Problem::new(d, outputs, count)).collect();
     let before = peak();
     println!("{} threads, matrix product {before:.1} Gflop/s", rayon::current_num_threads());
@@ -81,7 +81,7 @@ fn main() -> Result<(), LinalgError> {
     for problem in problems.iter().rev() {
         let one = [problem];
         let bare = fastest(rounds, || Ok(bare(&one)))?;
-        let single = fastest(rounds, || ours(cheapest(1), &one, &[ALPHA]))?;
+        let single = fastest(rounds, || ours(cheapest(1, SCALINGS[0]), &one, &[ALPHA]))?;
         let nine = fastest(rounds.min(2), || ours(solvers[0], &one, &grid))?;
         let Problem { shape, count, .. } = problem;
         println!("{shape:>12} {count:>3} {bare:8.4} {single:8.4} {nine:8.4} {:7.2}", nine / single);
@@ -93,7 +93,7 @@ fn main() -> Result<(), LinalgError> {
     println!("\n{} layers, all threads, {operations:.0} Gflop for one α", all.len());
     let (mut bares, mut singles, mut nines) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..rounds {
-        let (bare, single) = (bare(&all), ours(cheapest(1), &all, &[ALPHA])?);
+        let (bare, single) = (bare(&all), ours(cheapest(1, SCALINGS[0]), &all, &[ALPHA])?);
         println!(
             "bare {bare:.2} s ({:.1} Gflop/s)   one α {single:.2} s ({:.1} Gflop/s), {:.2} × bare",
             operations / bare,
@@ -155,7 +155,7 @@ fn ours(solver: &dyn Solver, problems: &[&Problem], grid: &[f64]) -> Result<f64,
     let factored = costliest_first(&costs, rayon::current_num_threads(), |index| {
         let Problem { sum, weight, .. } = problems[index];
         let moment = UnitMoment::from_sum(sum.clone())?;
-        moment.map(|moment| solver.factor(moment, weight.clone())).transpose()
+        moment.map(|moment| solver.factor(moment, weight.clone(), SCALINGS[0])).transpose()
     })?;
     for alpha in grid.iter().filter_map(|&alpha| Alpha::new(alpha)) {
         costliest_first(&costs, rayon::current_num_threads(), |index| {

@@ -28,8 +28,8 @@
 //! ```
 //!
 //! What can be extended is an ordered slice that `--help`, docs and tests are derived from: [`data::READERS`],
-//! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`refine::FITS`], [`linalg::SOLVERS`],
-//! [`pipeline::PRESETS`], [`golden::FORMATS`], [`check::RULES`],
+//! [`engine::ENGINES`], [`layers::RULES`], [`methods::METHODS`], [`methods::PROJECTIONS`], [`refine::FITS`],
+//! [`linalg::SOLVERS`], [`linalg::SCALINGS`], [`pipeline::PRESETS`], [`golden::FORMATS`], [`check::RULES`],
 //! [`autodiff::RULES`], [`train::CRITERIA`].
 //!
 //! The mathematics, and why the output can be trusted, are in `docs/design.md`.

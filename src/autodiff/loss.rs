@@ -149,8 +149,10 @@ impl Writer<'_> {
         let extents = emit.shape(rows);
         let one = emit.integers(&[1]);
         let classes = emit.node("Gather", &[&extents, &one], vec![int("axis", 0)]);
-        let values = emit.constant(&Tensor::from_f64(&arr1(&[0.0, 1.0]).into_dyn(), element));
-        emit.node_of("OneHot", &[&labels, &classes, &values], vec![int("axis", -1)], element)
+        // ONNX Runtime has no kernel that gives float64.
+        let values = emit.constant(&Tensor::from_f64(&arr1(&[0.0, 1.0]).into_dyn(), ElementType::Float32));
+        let chosen = emit.node_of("OneHot", &[&labels, &classes, &values], vec![int("axis", -1)], ElementType::Float32);
+        emit.cast(&chosen, element)
     }
 
     /// An input with the samples as its first axis; the extents of the others, where they are known.

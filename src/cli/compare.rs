@@ -93,7 +93,7 @@ impl CompareArgs {
         let job = |(method, seed)| {
             let Self { input, sources, correction, bad, .. } = self;
             let (limit, outputs) = (bad.max_bad, written.as_slice());
-            Asked { input, sources, correction, method, seed, runner, limit, outputs }.job()
+            Asked { input, sources, correction, method, seed, runner, limit, outputs, beside: &[] }.job()
         };
         Ok(Comparison {
             jobs: runs.map(job).collect::<Result<_, _>>()?,

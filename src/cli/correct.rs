@@ -34,7 +34,7 @@ pub(super) struct CorrectArgs {
     #[command(flatten)]
     correction: CorrectionArgs,
     /// Evidence that `onnx-sap evidence` has gathered: nothing is scored or measured again
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection", "unlabeled", "max_memory"], help_heading = "Correction")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["trusted", "trusted_ids", "selection", "score", "unlabeled", "max_memory"], help_heading = "Correction")]
     evidence: Option<Location>,
     #[command(flatten)]
     seed: SeedArgs,
@@ -88,7 +88,8 @@ impl CorrectArgs {
         let of_layers = self.correction.of_layers().into_iter().chain(self.sources.of_layers()).chain(evidence);
         refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), &[chosen])?;
         let (of_sets, of_heads) = (self.correction.forget.of_sets(), self.correction.forget.of_heads());
-        refuse_idle(of_sets, "forget", |method| method.takes_forget_set(), &[chosen])?;
+        let projection = self.correction.variant.projection()?;
+        refuse_idle(of_sets, "forget", |method| method.takes_forget_set() || projection.forgets(), &[chosen])?;
         refuse_idle(of_heads, "forget", |method| method.forgets(), &[chosen])?;
         self.correction.tune.refuse_idle(&[chosen])
     }
@@ -98,6 +99,8 @@ impl CorrectArgs {
         self.refuse_idle(method)?;
         let report = self.report();
         let outputs: Vec<&Path> = [&self.output, &report].into_iter().chain(&self.html).map(PathBuf::as_path).collect();
+        let beside = [("--evidence", self.evidence.is_some()), ("--html", self.html.is_some())];
+        let beside: Vec<&str> = beside.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect();
         let asked = Asked {
             input: &self.input,
             sources: &self.sources,
@@ -107,6 +110,7 @@ impl CorrectArgs {
             runner: self.runner.runner()?,
             limit: self.long.bad.max_bad,
             outputs: &outputs,
+            beside: &beside,
         };
         let job = asked.job()?;
         Ok(Job {

@@ -6,12 +6,13 @@ use super::layers::LayerArgs;
 use super::options::{DataArgs, InterfaceArgs};
 use super::trust::TrustArgs;
 use super::tune::TuneArgs;
+use super::variant::{self, VariantArgs};
 use crate::error::Error;
 use crate::evidence::BadLimit;
 use crate::linalg::{self, Alpha, SOLVERS, Solver};
 use crate::methods::{self, Method};
 use crate::pipeline::{
-    self, Arithmetic, HeadOption, Job, MemoryLimit, PRESETS, Preset, Recalibrate, Runner, Validation,
+    self, Arithmetic, HeadOption, Job, MemoryLimit, PRESETS, Preset, Recalibrate, Runner, Validation, Variant,
 };
 use crate::search::AlphaChoice;
 use clap::Args;
@@ -32,7 +33,7 @@ pub(super) struct SourceArgs {
     #[arg(long, value_name = "SPEC|perturb", help_heading = "Data")]
     val: Option<String>,
     /// Data whose samples are measured in the place of trusted ones: its labels, which formats ask for, are not looked at
-    #[arg(long, value_name = "SPEC", help_heading = "Data")]
+    #[arg(long, value_name = "SPEC", conflicts_with = "score", help_heading = "Data")]
     unlabeled: Option<String>,
 }
 
@@ -62,6 +63,8 @@ pub(super) struct CorrectionArgs {
     head: Option<String>,
     #[command(flatten)]
     trust: TrustArgs,
+    #[command(flatten)]
+    pub(super) variant: VariantArgs,
     #[command(flatten)]
     pub(super) forget: ForgetArgs,
     #[command(flatten)]
@@ -112,14 +115,19 @@ pub(super) struct Asked<'a> {
     pub(super) limit: BadLimit,
     /// What the command writes, none of which may be a list of ids.
     pub(super) outputs: &'a [&'a Path],
+    /// Options of the command itself that are given, and that not every variant can have.
+    pub(super) beside: &'a [&'a str],
 }
 
 impl Asked<'_> {
     /// The job, which writes nothing yet, and tests on nothing.
     pub(super) fn job(&self) -> Result<Job, Error> {
-        let Self { input, sources, correction, method, seed, runner, limit, outputs } = *self;
+        let Self { input, sources, correction, method, seed, runner, limit, outputs, beside } = *self;
         let preset = correction.preset()?;
-        let alpha = correction.alpha(preset)?;
+        let solver = correction.solver()?;
+        let variant = correction.variant.variant(method, solver, (&correction.forget, outputs))?;
+        variant::refuse_unfit(&variant, &correction.beside(beside))?;
+        let alpha = correction.alpha(preset, &variant)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
         let (tuning, start) = correction.tune.tuning(method);
         Ok(Job {
@@ -138,11 +146,12 @@ impl Asked<'_> {
             head: correction.head(preset, chosen)?,
             alpha,
             alpha_per_layer: correction.alpha_per_layer,
-            trusted: correction.trust.choice(outputs, preset)?,
+            trusted: correction.trust.choice(outputs, (preset, seed))?,
             evidence: None,
             rows: correction.trust.rows(preset),
             arithmetic: correction.moments,
-            solver: correction.solver()?,
+            solver,
+            variant,
             forget: correction.forget.which(outputs)?,
             tuning,
             optional_tuning: false,
@@ -178,15 +187,24 @@ impl SourceArgs {
 
 impl CorrectionArgs {
     /// Those that do nothing where no layer is corrected, and whether they are given.
-    pub(super) fn of_layers(&self) -> [(&'static str, bool); 6] {
-        [
+    pub(super) fn of_layers(&self) -> impl Iterator<Item = (&'static str, bool)> {
+        let given = [
+            ("--score", self.trust.names_score()),
             ("--alpha", self.alpha.is_some()),
             ("--alpha-per-layer", self.alpha_per_layer),
             ("--budget", self.budget.is_some()),
             ("--recalibrate", self.recalibrate.is_some()),
             ("--head", self.head.is_some()),
             ("--max-memory", self.max_memory.is_some()),
-        ]
+        ];
+        given.into_iter().chain(self.variant.given())
+    }
+
+    /// What is given that not every variant can have.
+    fn beside<'o>(&self, of_command: &[&'o str]) -> Vec<&'o str> {
+        let given = [("--max-memory", self.max_memory.is_some()), ("--alpha-per-layer", self.alpha_per_layer)];
+        let given = given.into_iter().filter(|(_, given)| *given).map(|(option, _)| option);
+        of_command.iter().copied().chain(given).collect()
     }
 
     pub(super) fn preset(&self) -> Result<&'static Preset, Error> {
@@ -199,12 +217,15 @@ impl CorrectionArgs {
         given.or_else(|| methods::method(preset.method)).ok_or_else(|| unknown("method", preset.method))
     }
 
-    fn alpha(&self, preset: &Preset) -> Result<AlphaChoice, Error> {
-        let of_preset = || {
-            let grid = preset.alphas.map(|alphas| alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
-            grid.map_or(AlphaValues::Auto, AlphaValues::Given)
+    fn alpha(&self, preset: &Preset, variant: &Variant) -> Result<AlphaChoice, Error> {
+        let grid = |alphas: &[f64]| AlphaValues::Given(alphas.iter().filter_map(|&alpha| Alpha::new(alpha)).collect());
+        let searched = || variant.alphas().map_or(AlphaValues::Auto, grid);
+        let alpha = match (&self.alpha, preset.alphas, variant.alphas()) {
+            (Some(AlphaValues::Given(values)), _, _) => AlphaValues::Given(values.clone()),
+            (None, Some(alphas), None) => grid(alphas),
+            (Some(AlphaValues::Auto) | None, _, _) => searched(),
         };
-        let alpha = match self.alpha.clone().unwrap_or_else(of_preset) {
+        let alpha = match alpha {
             AlphaValues::Auto => AlphaChoice::Auto { budget: self.budget.unwrap_or(preset.budget) },
             AlphaValues::Given(values) => match values[..] {
                 [alpha] => AlphaChoice::One(alpha),

@@ -8,7 +8,7 @@ use super::shard::{ShardChoice, announce};
 use super::trust::{SeedArgs, TrustArgs};
 use super::ui::{Ui, table};
 use crate::error::Error;
-use crate::evidence::{Inputs, Precision};
+use crate::evidence::{Inputs, Precision, TrustScore};
 use crate::layers::Ledger;
 use crate::model::{Classifier, GraphIndex, Model};
 use crate::partial::{EvidenceFacts, MomentsFile, WorkFolder};
@@ -56,7 +56,13 @@ fn gather(args: &EvidenceArgs, ui: &Ui) -> Result<Answer, Error> {
     let shard = announce(args.shard, ui)?;
     let output = part(&args.output, "evidence", shard, "safetensors")?;
     let outputs: Vec<_> = output.local().into_iter().collect();
-    let trusted = args.trust.choice(&outputs, &PRESETS[0])?;
+    let trusted = args.trust.choice(&outputs, (&PRESETS[0], args.seed.seed))?;
+    if args.scores.is_some() && trusted.score() != TrustScore::Loss {
+        return Err(Error::Usage(format!(
+            "--scores holds losses, and --score {} ranks by something else; leave out one of them",
+            trusted.score()
+        )));
+    }
     let runner = args.runner.runner()?;
     let work = args.long.work.as_deref().map(WorkFolder::open).transpose()?;
     let model = Model::open(&args.input)?;

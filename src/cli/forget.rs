@@ -11,7 +11,7 @@ use clap::Args;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
-#[command(next_help_heading = "Forgetting (methods that forget samples)")]
+#[command(next_help_heading = "Forgetting (methods and projections that forget samples)")]
 pub(super) struct ForgetArgs {
     /// The share of samples to forget, those of the highest losses [default: as many as labels are likely wrong, by the losses]
     #[arg(long, value_name = "P", value_parser = positive_share, conflicts_with = "forget_ids")]

@@ -1,6 +1,8 @@
 //! `--method NAME`, and `--method list`, which says what there is to know before one is chosen.
 
-use crate::methods::{self, METHODS, Method};
+use crate::evidence::TrustScore;
+use crate::linalg::SCALINGS;
+use crate::methods::{self, METHODS, Method, PROJECTIONS};
 use clap::builder::{PossibleValue, TypedValueParser};
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, Command, Error};
@@ -43,6 +45,19 @@ impl TypedValueParser for MethodParser {
     }
 }
 
+/// The options that vary what it computes.
+fn variants(method: &dyn Method) -> Option<String> {
+    method.of_layers()?;
+    let scalings: Vec<&str> = SCALINGS.iter().map(|of| of.name()).collect();
+    let scores = TrustScore::NAMES.join("|");
+    let mut text = format!("--score {scores}, --scaling {}", scalings.join("|"));
+    if !method.forgets() {
+        let projections: Vec<&str> = PROJECTIONS.iter().map(|of| of.name()).collect();
+        let _ = write!(text, ", --projection {}, --rounds N", projections.join("|"));
+    }
+    Some(text)
+}
+
 /// Every method, and what there is to know of it.
 fn list() -> String {
     let mut text = String::new();
@@ -58,6 +73,9 @@ fn list() -> String {
         ];
         for (name, fact) in facts {
             let _ = writeln!(text, "  {name:<8} {fact}");
+        }
+        if let Some(variants) = variants(*method) {
+            let _ = writeln!(text, "  {:<8} {variants}", "variants");
         }
         text.push('\n');
     }

@@ -27,6 +27,7 @@ mod summary;
 mod trust;
 mod tune;
 mod ui;
+mod variant;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, FromArgMatches, Subcommand};

@@ -6,6 +6,7 @@ use crate::linalg::Alpha;
 use crate::pipeline::{Ending, Job, MemoryLimit, Outcome};
 use crate::refine::Recipe;
 use crate::report::{CandidateReport, EngineReport, LayerReport, LayerStatus, Report};
+use crate::search::Verdict;
 use crate::verify::{AgreementStatus, Verification};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -24,8 +25,16 @@ pub(super) fn summary(job: &Job, outcome: &Outcome) -> String {
         fact("trusted", format!("{} of {all} samples, {}", trusted.count, trusted.selection));
     }
     if let Some(forgotten) = &report.forgotten {
-        let by = if forgotten.by == "given" { "as given".to_owned() } else { format!("by {}", forgotten.by) };
+        let by = match forgotten.by {
+            "given" => "as given".to_owned(),
+            "trusted" => "as many as are trusted".to_owned(),
+            by => format!("by {by}"),
+        };
         fact("forgotten", format!("{} of {} samples, {by}", forgotten.count, forgotten.of));
+    }
+    if !report.rounds.is_empty() {
+        let better = report.rounds.iter().filter(|round| round.verdict != Verdict::NotBetter).count();
+        fact("rounds", format!("{better} of {} count, at most {}", report.rounds.len(), job.variant.rounds));
     }
     if let Some(unlabeled) = &report.unlabeled {
         fact("measured", format!("{} samples of {}, without their labels", unlabeled.samples, unlabeled.spec));

@@ -2,23 +2,28 @@
 
 use crate::data::SampleId;
 use crate::error::Error;
-use crate::evidence::{Ranking, RowLimit};
+use crate::evidence::{Ranking, RowLimit, TrustScore};
 use crate::paths::same_file;
 use crate::pipeline::{Preset, TrustedChoice, TrustedCount};
 use clap::Args;
+use clap::builder::PossibleValuesParser;
 use std::path::{Path, PathBuf};
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Correction")]
 pub(super) struct TrustArgs {
-    /// How many samples of low loss are trusted: a number, all, or auto (5,000 where samples are small, else 1,000, and half of
+    /// How many samples of low loss or curvature are trusted: a number, all, or auto (5,000 where samples are small, else 1,000, and half of
     /// them at most) [default: by the preset]
     #[arg(long, value_name = "N|all|auto", conflicts_with = "trusted_ids")]
     trusted: Option<TrustedCount>,
+    /// What samples are ranked by: their loss, or how sharply the gradient of it turns around them (curvature), which takes the
+    /// gradients of eleven passes [default: loss]
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(TrustScore::NAMES), conflicts_with = "trusted_ids")]
+    score: Option<String>,
     /// Trust exactly the samples with these ids, one a line
     #[arg(long, value_name = "FILE")]
     trusted_ids: Option<PathBuf>,
-    /// Lowest losses of each class (balanced) or over all (global) [default: by the preset]
+    /// Lowest scores of each class (balanced) or over all (global) [default: by the preset]
     #[arg(long, value_name = "balanced|global")]
     selection: Option<Ranking>,
     /// Rows of a layer's inputs that enter its second moment: `all` is exact, N draws that many by the seed [default: by the
@@ -50,11 +55,19 @@ impl TrustArgs {
         self.max_rows.unwrap_or(preset.rows)
     }
 
+    /// Whether it is said what samples are ranked by.
+    pub(super) fn names_score(&self) -> bool {
+        self.score.is_some()
+    }
+
     /// The choice. None of the `outputs` may be the list of ids.
-    pub(super) fn choice(&self, outputs: &[&Path], preset: &Preset) -> Result<TrustedChoice, Error> {
+    pub(super) fn choice(&self, outputs: &[&Path], (preset, seed): (&Preset, u64)) -> Result<TrustedChoice, Error> {
         let Some(file) = &self.trusted_ids else {
             let count = self.trusted.unwrap_or(preset.trusted);
-            return Ok(TrustedChoice::Lowest { count, ranking: self.selection.unwrap_or(preset.ranking) });
+            let name = self.score.as_deref().unwrap_or(TrustScore::NAMES[0]);
+            let score =
+                TrustScore::named(name, seed).ok_or_else(|| Error::Usage(format!("there is no score {name:?}")))?;
+            return Ok(TrustedChoice::Lowest { count, score, ranking: self.selection.unwrap_or(preset.ranking) });
         };
         if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
             let lost = lost.display();

@@ -8,6 +8,7 @@ use crate::train::{CRITERIA, criterion};
 use crate::tune::{LearnFrom, TuneOptions, Tuning};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use std::sync::Arc;
 
 #[derive(Args, Clone)]
 #[command(next_help_heading = "Training (methods that go on learning)")]
@@ -114,7 +115,7 @@ impl TuneArgs {
     }
 
     /// What goes on with gradients, where the method does, and where it begins.
-    pub(super) fn tuning(&self, method: &dyn Method) -> (Option<Box<dyn Tuning>>, Start) {
+    pub(super) fn tuning(&self, method: &dyn Method) -> (Option<Arc<dyn Tuning>>, Start) {
         let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
         let options = TuneOptions {
             criterion: self.loss.as_deref().and_then(criterion),
@@ -130,6 +131,6 @@ impl TuneArgs {
             away: self.away,
             batch: self.train_batch,
         };
-        (method.tuning(&options), self.start.unwrap_or_default())
+        (method.tuning(&options).map(Arc::from), self.start.unwrap_or_default())
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong while evidence is gathered.
 
 use super::BadLimit;
+use crate::autodiff::AutodiffError;
 use crate::data::{DataError, SampleId};
 use crate::engine::EngineError;
 use crate::model::ModelError;
@@ -60,6 +61,19 @@ pub enum EvidenceError {
         /// The output.
         output: String,
     },
+    /// An input cannot be moved a little.
+    #[error(
+        "input {input} holds {element}, and --score curvature moves inputs by a thousandth, which takes float32 or float64; use --score loss"
+    )]
+    CurvatureInput {
+        /// The input.
+        input: String,
+        /// What it holds.
+        element: ElementType,
+    },
+    /// The loss cannot be differentiated by the inputs.
+    #[error("--score curvature needs the gradient of the loss in the inputs: {0}; use --score loss")]
+    NoCurvature(#[source] Box<AutodiffError>),
     /// More samples cannot be used than may be.
     #[error(
         "{bad} of {samples} samples cannot be used, and --max-bad {limit} allows {allowed}: {examples}; repair them, take them out of the set, or allow more", allowed = .limit.of(*.samples)

@@ -6,6 +6,7 @@ mod at_hand;
 mod beliefs;
 mod channels;
 mod class_moments;
+mod curvature;
 mod error;
 mod feature_rows;
 mod feed;
@@ -15,6 +16,7 @@ mod link;
 mod moments;
 mod prediction;
 mod quarantine;
+mod ranked;
 mod scores;
 mod shard;
 mod trusted;
@@ -24,6 +26,7 @@ pub use at_hand::{fed, predict_inputs};
 pub use beliefs::Beliefs;
 pub use channels::{Channels, LEAST_DEVIATION, Observation, Observed, Target};
 pub use class_moments::{ClassMoments, Folds, class_moments, for_each_features};
+pub use curvature::Curvature;
 pub use error::EvidenceError;
 pub use feature_rows::{FeatureRows, feature_rows};
 pub use forward::{ClassScores, Forward};
@@ -34,6 +37,7 @@ pub use moments::{
 pub use prediction::{Prediction, probabilities};
 pub use quarantine::BadLimit;
 pub(crate) use quarantine::Quarantine;
+pub use ranked::{Ranked, TrustScore};
 pub use scores::{
     Journal, Meaning, NoJournal, Quality, ScoredBatch, Scores, Scoring, SeesScores, predict, predict_showing, score,
 };

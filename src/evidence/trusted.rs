@@ -1,6 +1,6 @@
-//! Which samples to trust: those whose labels the model finds easiest.
+//! Which samples to trust: those whose labels the model finds easiest, or around which its loss is flattest.
 
-use super::{EvidenceError, Prediction, Scores};
+use super::{EvidenceError, Ranked};
 use crate::data::{DataSet, Quarantined, SampleId};
 use crate::model::hexadecimal;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// How the lowest losses are chosen.
+/// How the lowest scores are chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Ranking {
@@ -44,7 +44,7 @@ impl FromStr for Ranking {
     }
 }
 
-/// How far a loss may be from that of the last chosen one, as a share of it, to count as equal: about what devices differ in.
+/// How far a score may be from that of the last chosen one, as a share of it, to count as equal: about what devices differ in.
 /// A small loss is as wrong as a score is, as a share of itself, and scores in float32 are sums of that precision.
 pub const TIED: f64 = 1e-4;
 
@@ -53,27 +53,27 @@ pub const TIED: f64 = 1e-4;
 pub struct Trusted {
     /// Their indices, in the order in which they are used.
     pub samples: Vec<usize>,
-    /// Those, trusted or not, whose losses are as good as equal to that of the last chosen one, where they are not all trusted:
+    /// Those, trusted or not, whose scores are as good as equal to that of the last chosen one, where they are not all trusted:
     /// on another device some might be ranked otherwise.
     pub near_cut: Vec<usize>,
 }
 
 impl Trusted {
-    /// The `count` samples of lowest loss. Losses that are [`TIED`] with the last one are ranked by index, so that the choice is
+    /// The `count` samples of lowest score. Scores that are [`TIED`] with the last one are ranked by index, so that the choice is
     /// the same where engines differ in the last digits.
     ///
     /// # Errors
     /// [`EvidenceError::NoneTrusted`] where `count` is 0.
-    pub fn lowest(scores: &Scores, count: usize, ranking: Ranking) -> Result<Self, EvidenceError> {
-        let mut order: Vec<usize> = (0..scores.predictions.len()).collect();
-        order.sort_by(|&a, &b| scores.predictions[a].loss.total_cmp(&scores.predictions[b].loss).then(a.cmp(&b)));
+    pub fn lowest(ranked: &Ranked, count: usize, ranking: Ranking) -> Result<Self, EvidenceError> {
+        let mut order: Vec<usize> = (0..ranked.values.len()).collect();
+        order.sort_by(|&a, &b| ranked.values[a].total_cmp(&ranked.values[b]).then(a.cmp(&b)));
         let cuts = match ranking {
-            Ranking::Global => vec![Cut::of(&order, &scores.predictions, count)],
-            Ranking::Balanced => balanced(&order, &scores.predictions, count),
+            Ranking::Global => vec![Cut::of(&order, &ranked.values, count)],
+            Ranking::Balanced => balanced(&order, ranked, count),
         };
         let sorted = |of_cut: fn(&Cut) -> &Vec<usize>| {
             let mut samples: Vec<usize> =
-                cuts.iter().flat_map(of_cut).map(|&position| scores.samples[position]).collect();
+                cuts.iter().flat_map(of_cut).map(|&position| ranked.samples[position]).collect();
             samples.sort_unstable();
             samples
         };
@@ -131,7 +131,7 @@ impl Trusted {
     }
 }
 
-/// The lowest losses of some samples, by position.
+/// The lowest scores of some samples, by position.
 struct Cut {
     chosen: Vec<usize>,
     /// Those tied with the last of them, where not all are chosen.
@@ -139,16 +139,16 @@ struct Cut {
 }
 
 impl Cut {
-    /// The first `count` in the order of losses.
-    fn of(order: &[usize], predictions: &[Prediction], count: usize) -> Self {
-        let loss = |position: &usize| predictions[*position].loss;
-        let last = count.checked_sub(1).and_then(|last| order.get(last)).map(loss).filter(|last| last.is_finite());
+    /// The first `count` in the order of scores.
+    fn of(order: &[usize], values: &[f64], count: usize) -> Self {
+        let value = |position: &usize| values[*position];
+        let last = count.checked_sub(1).and_then(|last| order.get(last)).map(value).filter(|last| last.is_finite());
         let (first, end) = match last {
             Some(last) => {
                 let reach = TIED * last.abs();
                 (
-                    order.partition_point(|at| loss(at) < last - reach),
-                    order.partition_point(|at| loss(at) <= last + reach),
+                    order.partition_point(|at| value(at) < last - reach),
+                    order.partition_point(|at| value(at) <= last + reach),
                 )
             }
             None => (count.min(order.len()), count.min(order.len())),
@@ -160,11 +160,11 @@ impl Cut {
     }
 }
 
-/// Deals `count` places to the classes as evenly as their sizes allow, and fills them in the order of losses.
-fn balanced(order: &[usize], predictions: &[Prediction], count: usize) -> Vec<Cut> {
+/// Deals `count` places to the classes as evenly as their sizes allow, and fills them in the order of scores.
+fn balanced(order: &[usize], ranked: &Ranked, count: usize) -> Vec<Cut> {
     let mut by_class: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
     for &sample in order {
-        by_class.entry(predictions[sample].label).or_default().push(sample);
+        by_class.entry(ranked.labels[sample]).or_default().push(sample);
     }
     let mut places: BTreeMap<usize, usize> = by_class.keys().map(|&class| (class, 0)).collect();
     let mut left = count.min(order.len());
@@ -177,17 +177,16 @@ fn balanced(order: &[usize], predictions: &[Prediction], count: usize) -> Vec<Cu
             left -= more;
         }
     }
-    by_class.iter().map(|(class, samples)| Cut::of(samples, predictions, places[class])).collect()
+    by_class.iter().map(|(class, samples)| Cut::of(samples, &ranked.values, places[class])).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn scores(samples: &[(usize, f64)]) -> Scores {
-        let prediction = |&(label, loss): &(usize, f64)| Prediction { label, predicted: label, confidence: 1.0, loss };
-        let predictions = samples.iter().map(prediction).collect();
-        Scores { samples: (0..samples.len()).collect(), predictions, ..Scores::default() }
+    fn scores(samples: &[(usize, f64)]) -> Ranked {
+        let (labels, values) = samples.iter().copied().unzip();
+        Ranked { samples: (0..samples.len()).collect(), labels, values }
     }
 
     #[test]

@@ -11,7 +11,7 @@
 
 use super::boundary::as_faer;
 use super::positive_definite::solve_rows;
-use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, rounding};
+use super::{Alpha, Factored, LinalgError, Scaling, Solver, UnitMoment, rounding};
 use ndarray::{Array2, Zip};
 
 pub(super) struct Cholesky;
@@ -43,34 +43,54 @@ impl Solver for Cholesky {
         false
     }
 
-    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
+    fn computes(&self, scaling: &dyn Scaling) -> bool {
+        scaling.is_rational()
+    }
+
+    fn factor(
+        &self,
+        moment: UnitMoment,
+        weight: Array2<f64>,
+        scaling: &'static dyn Scaling,
+    ) -> Result<Box<dyn Factored>, LinalgError> {
+        if !self.computes(scaling) {
+            return Err(LinalgError::NeedsEigenvectors { solver: CHOLESKY.name(), scaling: scaling.name() });
+        }
         Ok(Box::new(Prepared { moment, weight }))
     }
 }
 
 impl Factored for Prepared {
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        self.projected(&self.weight, alpha)
+    }
+
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        self.projected(&other, alpha)
+    }
+}
+
+impl Prepared {
+    fn projected(&self, weight: &Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
         let beyond_one = alpha.get() - 1.0;
-        let mut solved = self.solve(beyond_one)?;
+        let mut solved = self.solve(weight, beyond_one)?;
         let (loss, moment) = (self.moment.loss(), self.moment.matrix());
         if loss != 0.0 {
-            rounding::check(alpha, loss, &self.weight, &solved, &moment.diag())?;
+            rounding::check(alpha, loss, weight, &solved, &moment.diag())?;
         }
         if beyond_one.abs() < NEAR_ONE {
             let product = as_faer(&solved) * as_faer(moment);
             return Ok(Array2::from_shape_fn(solved.dim(), |at| alpha.get() * product[at]));
         }
         let scale = alpha.get() / beyond_one;
-        Zip::from(&mut solved).and(&self.weight).for_each(|solved, &weight| *solved = scale * (weight - *solved));
+        Zip::from(&mut solved).and(weight).for_each(|solved, &weight| *solved = scale * (weight - *solved));
         Ok(solved)
     }
-}
 
-impl Prepared {
     /// `W M⁻¹`, [outputs, d], with `M = beyond_one · C + I`.
-    fn solve(&self, beyond_one: f64) -> Result<Array2<f64>, LinalgError> {
+    fn solve(&self, weight: &Array2<f64>, beyond_one: f64) -> Result<Array2<f64>, LinalgError> {
         let failed = |reason| LinalgError::Failed { solver: CHOLESKY.name(), reason };
-        solve_rows(self.system(beyond_one), self.weight.clone()).map_err(failed)
+        solve_rows(self.system(beyond_one), weight.clone()).map_err(failed)
     }
 
     /// M, of which only the upper triangle of rows is written, which is all that is read.

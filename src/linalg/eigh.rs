@@ -1,7 +1,7 @@
 //! One self-adjoint eigendecomposition for every α: `Ŵ = (W U) diag(λ(α)) Uᵀ`.
 
 use super::boundary::{as_faer, from_faer_transposed, symmetric_to_faer};
-use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, kept_share};
+use super::{Alpha, Factored, LinalgError, Scaling, Solver, UnitMoment};
 use faer::{Mat, Side};
 use ndarray::Array2;
 
@@ -17,6 +17,8 @@ pub(super) struct Spectral {
     pub(super) vectors: Mat<f64>,
     /// `W U`, [outputs, d].
     pub(super) weight: Mat<f64>,
+    /// Λ.
+    pub(super) scaling: &'static dyn Scaling,
 }
 
 impl Solver for Eigh {
@@ -32,22 +34,37 @@ impl Solver for Eigh {
         true
     }
 
-    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
+    fn factor(
+        &self,
+        moment: UnitMoment,
+        weight: Array2<f64>,
+        scaling: &'static dyn Scaling,
+    ) -> Result<Box<dyn Factored>, LinalgError> {
         let failed = |error| LinalgError::Failed { solver: EIGH.name(), reason: format!("{error:?}") };
         let decomposition =
             symmetric_to_faer(moment.in_float64(EIGH.name())?).self_adjoint_eigen(Side::Lower).map_err(failed)?;
         let energies = decomposition.S().column_vector().iter().copied().collect();
         let vectors = decomposition.U().to_owned();
         let weight = as_faer(&weight) * &vectors;
-        Ok(Box::new(Spectral { energies, vectors, weight }))
+        Ok(Box::new(Spectral { energies, vectors, weight, scaling }))
     }
 }
 
 impl Factored for Spectral {
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
-        let scaled = Mat::from_fn(self.weight.nrows(), self.weight.ncols(), |i, j| {
-            self.weight[(i, j)] * kept_share(alpha, self.energies[j])
-        });
-        Ok(from_faer_transposed((&self.vectors * scaled.transpose()).as_ref()))
+        Ok(self.back(&self.weight, alpha))
+    }
+
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        Ok(self.back(&(as_faer(&other) * &self.vectors), alpha))
+    }
+}
+
+impl Spectral {
+    /// A matrix in the basis of the eigenvectors, scaled, in its own basis.
+    fn back(&self, matrix: &Mat<f64>, alpha: Alpha) -> Array2<f64> {
+        let shares = self.scaling.shares(alpha, &self.energies);
+        let scaled = Mat::from_fn(matrix.nrows(), matrix.ncols(), |i, j| matrix[(i, j)] * shares[j]);
+        from_faer_transposed((&self.vectors * scaled.transpose()).as_ref())
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! σ are the eigenvalues of a second moment of trace 1, U its eigenvectors (SAP, arXiv 2403.08618, equations for Λ and
 //! W_p). λ is a rational function of σ, so `Wp = α C ((α−1) C + I)⁻¹` needs no eigenvectors. The solvers compute the
-//! same matrix; a new one is a file here and a line in [`SOLVERS`].
+//! same matrix; a new one is a file here and a line in [`SOLVERS`]. Other diagonals are in `scaling/`.
 
 mod boundary;
 mod cholesky;
@@ -11,6 +11,7 @@ mod moment;
 mod positive_definite;
 mod product;
 mod rounding;
+mod scaling;
 mod spectrum;
 mod svd;
 mod symmetric;
@@ -21,6 +22,7 @@ pub use product::{
     Order, Part, Strip, add_combinations, add_product, add_product_in_pieces, combinations, product, subtract_product,
 };
 pub use rounding::{MOST as MOST_ROUNDING, suffices};
+pub use scaling::{SCALINGS, Scaling, kept_share, scaling};
 pub use spectrum::Spectrum;
 pub use symmetric::SymmetricEigen;
 
@@ -101,6 +103,14 @@ pub enum LinalgError {
         /// The solver.
         solver: &'static str,
     },
+    /// A solver that does without eigenvectors cannot have such a Λ.
+    #[error("{solver} computes the scaling sap only, and {scaling} needs eigenvectors; use --solver eigh or svd")]
+    NeedsEigenvectors {
+        /// The solver.
+        solver: &'static str,
+        /// The scaling.
+        scaling: &'static str,
+    },
     /// A factorisation gave up.
     #[error("{solver} failed: {reason}")]
     Failed {
@@ -123,11 +133,21 @@ pub trait Solver: Sync {
     }
     /// Whether what [`factor`](Self::factor) computes serves every α, so that it is worth keeping.
     fn serves_every_alpha(&self) -> bool;
+    /// Whether it can have this Λ.
+    fn computes(&self, scaling: &dyn Scaling) -> bool {
+        let _ = scaling;
+        true
+    }
     /// Prepares a weight `W [outputs, d]` and the moment `C [d, d]` of its inputs for any number of α.
     ///
     /// # Errors
-    /// [`LinalgError`] where a factorisation fails.
-    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError>;
+    /// [`LinalgError`] where a factorisation fails, or where it does not [compute](Self::computes) the scaling.
+    fn factor(
+        &self,
+        moment: UnitMoment,
+        weight: Array2<f64>,
+        scaling: &'static dyn Scaling,
+    ) -> Result<Box<dyn Factored>, LinalgError>;
 }
 
 /// A weight that can be projected for any α.
@@ -137,12 +157,12 @@ pub trait Factored: Send + Sync {
     /// # Errors
     /// [`LinalgError`] where a factorisation fails.
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError>;
-}
 
-/// `λ(σ)`, the share of a direction with energy σ that is kept.
-pub fn kept_share(alpha: Alpha, energy: f64) -> f64 {
-    let energy = energy.max(0.0);
-    alpha.get() * energy / ((alpha.get() - 1.0) * energy + 1.0)
+    /// The same of another matrix with as many columns.
+    ///
+    /// # Errors
+    /// As [`project`](Self::project).
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError>;
 }
 
 /// How long a weight `[outputs, d]` takes next to others: the operations of a factorisation and of a solve.
@@ -156,9 +176,9 @@ pub fn solver(name: &str) -> Option<&'static dyn Solver> {
     SOLVERS.iter().copied().find(|solver| solver.name() == name)
 }
 
-/// The cheapest solver for that many values of α.
-pub fn cheapest(alphas: usize) -> &'static dyn Solver {
-    if alphas < EIGH_PAYS_FROM { &cholesky::CHOLESKY } else { &eigh::EIGH }
+/// The cheapest solver for that many values of α that can have this Λ.
+pub fn cheapest(alphas: usize, scaling: &dyn Scaling) -> &'static dyn Solver {
+    if alphas < EIGH_PAYS_FROM && scaling.is_rational() { &cholesky::CHOLESKY } else { &eigh::EIGH }
 }
 
 #[cfg(test)]
@@ -179,7 +199,7 @@ mod tests {
 
     fn projected(solver: &dyn Solver, rows: &Array2<f64>, weight: &Array2<f64>, alpha: f64) -> Option<Array2<f64>> {
         let moment = UnitMoment::from_sum(rows.t().dot(rows)).unwrap()?;
-        Some(solver.factor(moment, weight.clone()).unwrap().project(Alpha::new(alpha).unwrap()).unwrap())
+        Some(solver.factor(moment, weight.clone(), SCALINGS[0]).unwrap().project(Alpha::new(alpha).unwrap()).unwrap())
     }
 
     fn largest_difference(a: &Array2<f64>, b: &Array2<f64>) -> f64 {
@@ -230,6 +250,40 @@ mod tests {
             }
         }
 
+        /// Source of truth: the definition of each scaling by singular values, as SAP's public code has it.
+        #[test]
+        fn solvers_with_eigenvectors_give_every_scaling((rows, weight) in layer(), exponent in 0.1..2.0_f64) {
+            let alpha = 10_f64.powf(exponent);
+            let decomposition = boundary::as_faer(&rows).thin_svd().unwrap();
+            let s: Vec<f64> = decomposition.S().column_vector().iter().copied().collect();
+            let energy: f64 = s.iter().map(|s| s * s).sum();
+            // Nothing near a threshold, which rounding would push to either side.
+            prop_assume!(energy > 1e-6 && s.iter().all(|value| value / s[0] > 1e-5));
+            let held: Vec<f64> = s.iter().scan(0.0, |held, s| { *held += s * s / energy; Some(*held) }).collect();
+            prop_assume!(held.iter().all(|held| (held - (1.0 - 1.0 / alpha)).abs() > 1e-9));
+            for (name, share) in [
+                ("sgp", &(|k: usize| alpha * s[k] / ((alpha - 1.0) * s[k] + s[0])) as &dyn Fn(usize) -> f64),
+                ("gpm", &|k| if k == 0 || held[k - 1] < 1.0 - 1.0 / alpha { 1.0 } else { 0.0 }),
+            ] {
+                let mut wanted = Array2::<f64>::zeros(weight.dim());
+                for k in 0..s.len() {
+                    let v = decomposition.V().col(k);
+                    for o in 0..weight.nrows() {
+                        let along: f64 = (0..weight.ncols()).map(|j| weight[(o, j)] * v[j]).sum();
+                        (0..weight.ncols()).for_each(|j| wanted[(o, j)] += share(k) * along * v[j]);
+                    }
+                }
+                for solver in SOLVERS.iter().filter(|solver| solver.computes(scaling(name).unwrap())) {
+                    let moment = UnitMoment::from_sum(rows.t().dot(&rows)).unwrap().unwrap();
+                    let factored = solver.factor(moment, weight.clone(), scaling(name).unwrap()).unwrap();
+                    let got = factored.project(Alpha::new(alpha).unwrap()).unwrap();
+                    // A square root of energies that are exact to some 1e-15 of a smallest 1e-10.
+                    let difference = largest_difference(&got, &wanted);
+                    prop_assert!(difference < 1e-6, "{name} by {}: {difference:.1e}", solver.name());
+                }
+            }
+        }
+
         #[test]
         fn moments_of_shards_add_up((rows, weight) in layer(), at in 0..20_usize) {
             let at = at.min(rows.nrows());
@@ -238,7 +292,8 @@ mod tests {
             let parts = UnitMoment::from_sum(a.t().dot(&a) + b.t().dot(&b)).unwrap();
             let (Some(whole), Some(parts)) = (whole, parts) else { return Ok(()) };
             let alpha = Alpha::new(1000.0).unwrap();
-            let project = |moment| cholesky::CHOLESKY.factor(moment, weight.clone()).unwrap().project(alpha).unwrap();
+            let factor = |moment| cholesky::CHOLESKY.factor(moment, weight.clone(), SCALINGS[0]).unwrap();
+            let project = |moment| factor(moment).project(alpha).unwrap();
             prop_assert!(largest_difference(&project(whole), &project(parts)) < 1e-9);
         }
     }
@@ -252,6 +307,19 @@ mod tests {
             let got = projected(*solver, &rows, &weight, 1000.0).unwrap();
             assert!(largest_difference(&got, &ndarray::array![[3.0, 0.0]]) < 1e-12, "{}", solver.name());
         }
+    }
+
+    #[test]
+    fn what_needs_eigenvectors_is_refused_without_them_and_never_chosen_for() {
+        for scaling in SCALINGS.iter().filter(|scaling| !scaling.is_rational()) {
+            for solver in SOLVERS {
+                let moment = UnitMoment::from_sum(Array2::eye(3)).unwrap().unwrap();
+                let factored = solver.factor(moment, Array2::eye(3), *scaling).err();
+                assert_eq!(factored.is_none(), solver.computes(*scaling), "{} {scaling:?}", solver.name());
+            }
+            assert!([1, 5, 100].iter().all(|&alphas| cheapest(alphas, *scaling).computes(*scaling)), "{scaling:?}");
+        }
+        assert!(!cholesky::CHOLESKY.computes(scaling("gpm").unwrap()));
     }
 
     #[test]

@@ -56,7 +56,7 @@ fn amplified(alpha: Alpha, loss: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linalg::{SOLVERS, UnitMoment, solver};
+    use crate::linalg::{SCALINGS, SOLVERS, UnitMoment, solver};
     use proptest::prelude::*;
 
     /// Numbers between −1 and 1 with mean 0, the same for the same seed.
@@ -70,7 +70,7 @@ mod tests {
 
     fn projected(sum: Array2<f64>, loss: f64, weight: &Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
         let moment = UnitMoment::from_sum(sum)?.expect("a moment").with_loss(loss);
-        solver("cholesky").expect("it is there").factor(moment, weight.clone())?.project(alpha)
+        solver("cholesky").expect("it is there").factor(moment, weight.clone(), SCALINGS[0])?.project(alpha)
     }
 
     proptest! {
@@ -128,7 +128,7 @@ mod tests {
     fn solvers_that_cannot_tell_refuse_rounded_moments() {
         for solver in SOLVERS.iter().filter(|solver| !solver.bounds_rounding()) {
             let moment = UnitMoment::from_sum(Array2::eye(3)).unwrap().unwrap().with_loss(1e-12);
-            let refused = solver.factor(moment, Array2::eye(3));
+            let refused = solver.factor(moment, Array2::eye(3), SCALINGS[0]);
             assert!(matches!(refused.err(), Some(LinalgError::NeedsFloat64 { .. })), "{}", solver.name());
         }
     }

@@ -6,7 +6,7 @@
 //! the same matrix in another basis then goes well.
 
 use super::boundary::{from_nalgebra, to_nalgebra};
-use super::{Alpha, Factored, LinalgError, Solver, UnitMoment, kept_share};
+use super::{Alpha, Factored, LinalgError, Scaling, Solver, UnitMoment};
 use nalgebra::DMatrix;
 use ndarray::Array2;
 
@@ -40,6 +40,8 @@ struct Decomposed {
     vectors: DMatrix<f64>,
     /// `W U`, [outputs, d].
     weight: DMatrix<f64>,
+    /// Λ.
+    scaling: &'static dyn Scaling,
 }
 
 impl Solver for Svd {
@@ -55,7 +57,12 @@ impl Solver for Svd {
         true
     }
 
-    fn factor(&self, moment: UnitMoment, weight: Array2<f64>) -> Result<Box<dyn Factored>, LinalgError> {
+    fn factor(
+        &self,
+        moment: UnitMoment,
+        weight: Array2<f64>,
+        scaling: &'static dyn Scaling,
+    ) -> Result<Box<dyn Factored>, LinalgError> {
         let matrix = to_nalgebra(moment.in_float64(SVD.name())?);
         let failed = || LinalgError::Failed {
             solver: SVD.name(),
@@ -63,7 +70,7 @@ impl Solver for Svd {
         };
         let (energies, vectors) = (0..BASES).find_map(|basis| decompose(&matrix, basis)).ok_or_else(failed)?;
         let weight = to_nalgebra(&weight) * &vectors;
-        Ok(Box::new(Decomposed { energies, vectors, weight }))
+        Ok(Box::new(Decomposed { energies, vectors, weight, scaling }))
     }
 }
 
@@ -91,10 +98,21 @@ fn reflection(size: usize, number: usize) -> DMatrix<f64> {
 
 impl Factored for Decomposed {
     fn project(&self, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
-        let mut scaled = self.weight.clone();
-        for (mut column, &energy) in scaled.column_iter_mut().zip(&self.energies) {
-            column *= kept_share(alpha, energy);
+        Ok(self.back(self.weight.clone(), alpha))
+    }
+
+    fn project_other(&self, other: Array2<f64>, alpha: Alpha) -> Result<Array2<f64>, LinalgError> {
+        Ok(self.back(to_nalgebra(&other) * &self.vectors, alpha))
+    }
+}
+
+impl Decomposed {
+    /// A matrix in the basis of the singular vectors, scaled, in its own basis.
+    fn back(&self, mut scaled: DMatrix<f64>, alpha: Alpha) -> Array2<f64> {
+        let shares = self.scaling.shares(alpha, &self.energies);
+        for (mut column, share) in scaled.column_iter_mut().zip(shares) {
+            column *= share;
         }
-        Ok(from_nalgebra(&(scaled * self.vectors.transpose())))
+        from_nalgebra(&(scaled * self.vectors.transpose()))
     }
 }

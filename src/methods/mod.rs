@@ -8,6 +8,7 @@
 mod chain;
 mod finetune;
 mod influence;
+mod projections;
 mod prune;
 mod sap;
 mod schedule;
@@ -16,13 +17,14 @@ mod ssd;
 mod strengths;
 mod unchanged;
 
+pub use projections::{PROJECTIONS, Projection, Space, Spaces, projection};
 pub use schedule::costliest_first;
 pub use strengths::Strengths;
 pub use unchanged::Unchanged;
 
 use crate::evidence::{EvidenceError, Moments};
 use crate::layers::Layer;
-use crate::linalg::{LinalgError, Solver};
+use crate::linalg::{Alpha, LinalgError, Scaling, Solver};
 use crate::model::{Model, ModelError, WeightPatch};
 use crate::progress::Observer;
 use crate::tune::{TuneOptions, Tuning};
@@ -53,12 +55,26 @@ pub struct Evidence<'a> {
     pub moments: Moments<'a>,
     /// How projections are computed.
     pub solver: &'a dyn Solver,
+    /// Which share of a direction they keep.
+    pub scaling: &'static dyn Scaling,
+    /// What weights are projected onto.
+    pub projection: &'static dyn Projection,
+    /// The samples to forget, where they have a part in that.
+    pub unwanted: Option<Unwanted<'a>>,
     /// How many layers may be worked on at the same time: each takes memory for its matrices.
     pub at_once: usize,
     /// Hears how far the work is.
     pub observer: &'a dyn Observer,
     /// Whether the energies of inputs are asked for: a method needs none, and they take as long as many solves.
     pub energies: bool,
+}
+
+/// What the inputs of layers are like over samples to forget.
+pub struct Unwanted<'a> {
+    /// Their second moments.
+    pub moments: Moments<'a>,
+    /// How strongly they count; nothing where their strength is the one that is chosen.
+    pub alpha: Option<Alpha>,
 }
 
 /// A way to correct a model.

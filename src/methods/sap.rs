@@ -1,9 +1,13 @@
 //! Scaled Activation Projection: `Ŵ = W · Wp` for every layer (arXiv 2403.08618); biases stay.
 
 use super::schedule::costliest_first;
-use super::{About, Evidence, Family, LayerFacts, LayerMethod, Method, MethodError, Strengths};
+use super::{
+    About, Evidence, Family, LayerFacts, LayerMethod, Method, MethodError, Projection, Space, Spaces, Strengths,
+    Unwanted,
+};
+use crate::evidence::Moments;
 use crate::layers::Layer;
-use crate::linalg::{self, Alpha, Factored, LinalgError, Solver, UnitMoment};
+use crate::linalg::{self, Alpha, Factored, LinalgError, UnitMoment};
 use crate::model::{Constant, MatrixView, Model, WeightPatch};
 use ndarray::Array2;
 
@@ -46,11 +50,13 @@ impl LayerMethod for Sap {
         };
         let costs: Vec<f64> = evidence.layers.iter().map(|layer| cost(&layer.matrix)).collect();
         // What a solver keeps of a layer takes as much memory as its moment.
-        let once = evidence.solver.serves_every_alpha() && evidence.moments.are_in_memory();
+        let once = evidence.solver.serves_every_alpha()
+            && evidence.moments.are_in_memory()
+            && evidence.unwanted.as_ref().is_none_or(|unwanted| unwanted.moments.are_in_memory());
         let prepare = |index| {
             let seen = Seen::of(&evidence, index)?;
-            let facts = seen.facts(evidence.energies)?;
-            let factored = once.then(|| seen.factored(evidence.solver)).transpose()?;
+            let facts = seen.facts(&evidence)?;
+            let factored = once.then(|| seen.factored(&evidence)).transpose()?;
             observer.advance(1);
             Ok::<_, MethodError>((facts, factored))
         };
@@ -60,7 +66,7 @@ impl LayerMethod for Sap {
         let Evidence { model, layers: of_model, at_once, .. } = evidence;
         let layers = match factored.into_iter().collect() {
             Some(factored) => Layers::Factored(factored),
-            None => Layers::Anew(evidence),
+            None => Layers::Anew(Box::new(evidence)),
         };
         Ok(Box::new(Projections { model, of_model, layers, facts, costs, at_once }))
     }
@@ -71,20 +77,32 @@ struct Seen<'a> {
     layer: &'a Layer,
     /// What the entries of their moments have lost to float32.
     loss: f64,
-    /// The part of the weight that each group's inputs meet, and their moment; none where all inputs were zero, so that
-    /// there is nothing to project onto.
-    groups: Vec<(Array2<f64>, Option<UnitMoment>)>,
+    groups: Vec<SeenGroup>,
+}
+
+/// The part of a weight that each group's inputs meet, and their moments; none where all inputs were zero, so that there is
+/// nothing to project onto.
+struct SeenGroup {
+    weight: Array2<f64>,
+    retain: Option<UnitMoment>,
+    forget: Option<UnitMoment>,
 }
 
 /// One weight, ready for any α.
 struct Projectable<'a> {
     layer: &'a Layer,
     groups: Vec<Group>,
+    projection: &'static dyn Projection,
+    /// The strength of what is to be forgotten, where it is not the one that is chosen.
+    alpha_forget: Option<Alpha>,
 }
 
 /// The part of a weight that one group's inputs meet.
 enum Group {
-    Seen(Box<dyn Factored>),
+    /// Projected onto what is to be retained alone: nothing of it is needed besides.
+    Onto(Box<dyn Factored>),
+    /// Projected by both spaces.
+    Between { weight: Array2<f64>, retain: Option<Box<dyn Factored>>, forget: Option<Box<dyn Factored>> },
     /// It stays.
     Idle(Array2<f64>),
 }
@@ -92,35 +110,68 @@ enum Group {
 impl<'a> Seen<'a> {
     fn of(evidence: &Evidence<'a>, index: usize) -> Result<Self, MethodError> {
         let layer = &evidence.layers[index];
-        let loss = evidence.moments.loss(index);
-        let mut groups = Vec::new();
-        for sum in evidence.moments.sums(index)? {
-            let moment = UnitMoment::from_sum(sum).map_err(|source| failed(&layer.weight, source))?;
-            groups.push(moment.map(|moment| moment.with_loss(loss)));
-        }
+        let moments_of = |moments: &Moments<'_>| {
+            let loss = moments.loss(index);
+            let moment = |sum| match UnitMoment::from_sum(sum) {
+                Ok(moment) => Ok(moment.map(|moment| moment.with_loss(loss))),
+                Err(source) => Err(failed(&layer.weight, source)),
+            };
+            moments.sums(index)?.into_iter().map(moment).collect::<Result<Vec<_>, MethodError>>()
+        };
+        let retain = moments_of(&evidence.moments)?;
+        let forget = match &evidence.unwanted {
+            Some(unwanted) => moments_of(&unwanted.moments)?,
+            None => retain.iter().map(|_| None).collect(),
+        };
         let weights = layer.matrix.matrices(&evidence.model.values(&layer.weight)?);
-        Ok(Self { layer, loss, groups: weights.into_iter().zip(groups).collect() })
+        let groups = weights.into_iter().zip(retain.into_iter().zip(forget));
+        let groups = groups.map(|(weight, (retain, forget))| SeenGroup { weight, retain, forget }).collect();
+        Ok(Self { layer, loss: evidence.moments.loss(index), groups })
     }
 
-    fn facts(&self, energies: bool) -> Result<LayerFacts, MethodError> {
-        let ranks = self.groups.iter().filter_map(|(_, moment)| moment.as_ref().map(UnitMoment::effective_rank));
-        let ranks: Vec<f64> = ranks.collect();
-        let idle_groups = self.groups.len() - ranks.len();
+    fn facts(&self, evidence: &Evidence<'_>) -> Result<LayerFacts, MethodError> {
+        let moments = || self.groups.iter().filter_map(|group| group.retain.as_ref());
+        let ranks: Vec<f64> = moments().map(UnitMoment::effective_rank).collect();
+        let idle_groups = self.groups.iter().filter(|group| group.stays(evidence.projection)).count();
         let effective_rank = (!ranks.is_empty()).then(|| ranks.iter().sum::<f64>() / ranks.len() as f64);
-        let moments = self.groups.iter().filter_map(|(_, moment)| moment.as_ref());
-        let energies = energies.then(|| moments.map(UnitMoment::energies).collect::<Result<_, _>>()).transpose();
+        let energies =
+            evidence.energies.then(|| moments().map(UnitMoment::energies).collect::<Result<_, _>>()).transpose();
         let energies = energies.map_err(|source| failed(&self.layer.weight, source))?;
         Ok(LayerFacts { effective_rank, idle_groups, moment_loss: Some(self.loss), energies })
     }
 
-    fn factored(self, solver: &dyn Solver) -> Result<Projectable<'a>, MethodError> {
+    fn factored(self, evidence: &Evidence<'_>) -> Result<Projectable<'a>, MethodError> {
         let layer = self.layer;
-        let factor = |(weight, moment)| match moment {
-            Some(moment) => solver.factor(moment, weight).map(Group::Seen),
-            None => Ok(Group::Idle(weight)),
+        let groups: Result<Vec<Group>, _> = self.groups.into_iter().map(|group| group.factored(evidence)).collect();
+        let groups = groups.map_err(|source| failed(&layer.weight, source))?;
+        let alpha_forget = evidence.unwanted.as_ref().and_then(|Unwanted { alpha, .. }| *alpha);
+        Ok(Projectable { layer, groups, projection: evidence.projection, alpha_forget })
+    }
+}
+
+impl SeenGroup {
+    fn stays(&self, projection: &dyn Projection) -> bool {
+        projection.leaves(self.retain.is_some(), self.forget.is_some())
+    }
+
+    fn factored(self, evidence: &Evidence<'_>) -> Result<Group, LinalgError> {
+        let Evidence { solver, scaling, projection, .. } = *evidence;
+        let stays = self.stays(projection);
+        let Self { weight, retain, forget } = self;
+        if !projection.forgets() {
+            return match retain {
+                Some(moment) => solver.factor(moment, weight, scaling).map(Group::Onto),
+                None => Ok(Group::Idle(weight)),
+            };
+        }
+        if stays {
+            return Ok(Group::Idle(weight));
+        }
+        let factor = |moment: Option<UnitMoment>| {
+            moment.map(|moment| solver.factor(moment, weight.clone(), scaling)).transpose()
         };
-        let groups: Result<Vec<Group>, _> = self.groups.into_iter().map(factor).collect();
-        Ok(Projectable { layer, groups: groups.map_err(|source| failed(&layer.weight, source))? })
+        let (retain, forget) = (factor(retain.filter(|_| projection.retains()))?, factor(forget)?);
+        Ok(Group::Between { weight, retain, forget })
     }
 }
 
@@ -128,7 +179,13 @@ impl Projectable<'_> {
     fn patch(&self, alpha: Alpha) -> Result<WeightPatch, MethodError> {
         let Layer { weight, matrix, copies, .. } = self.layer;
         let project = |group: &Group| match group {
-            Group::Seen(factored) => factored.project(alpha),
+            Group::Onto(factored) => factored.project(alpha),
+            Group::Between { weight, retain, forget } => {
+                let alpha_forget = self.alpha_forget.unwrap_or(alpha);
+                let retain = retain.as_deref().map(|factored| Space { factored, alpha });
+                let forget = forget.as_deref().map(|factored| Space { factored, alpha: alpha_forget });
+                self.projection.project(weight, &Spaces { retain, forget })
+            }
             Group::Idle(matrix) => Ok(matrix.clone()),
         };
         let matrices: Result<Vec<_>, _> = self.groups.iter().map(project).collect();
@@ -156,7 +213,7 @@ enum Layers<'a> {
     /// Layers that were factored once for every α.
     Factored(Vec<Projectable<'a>>),
     /// Moments, of which each α makes what it needs, layer by layer: nothing is in memory twice for longer than that.
-    Anew(Evidence<'a>),
+    Anew(Box<Evidence<'a>>),
 }
 
 impl Family for Projections<'_> {
@@ -168,7 +225,7 @@ impl Family for Projections<'_> {
                 Ok(WeightPatch { constant: weight.clone(), values, copies: copies.clone() })
             }
             (Some(alpha), Layers::Factored(layers)) => layers[index].patch(alpha),
-            (Some(alpha), Layers::Anew(evidence)) => Seen::of(evidence, index)?.factored(evidence.solver)?.patch(alpha),
+            (Some(alpha), Layers::Anew(evidence)) => Seen::of(evidence, index)?.factored(evidence)?.patch(alpha),
         })
     }
 

@@ -234,6 +234,15 @@ mod tests {
     }
 
     #[test]
+    fn floats_come_back_to_the_last_digit_so_that_the_digest_holds() {
+        // Of the first a reader that is content with nearly the nearest float makes its neighbour.
+        for mean_loss in [0.110_374_583_419_275_5, 0.1 + 0.2, 1.0 / 3.0] {
+            let bytes = MomentsFile::encode(&Identity::default(), &sums(), mean_loss).unwrap();
+            assert_eq!(MomentsFile::<f64>::decode("file", &bytes).unwrap().more, mean_loss);
+        }
+    }
+
+    #[test]
     fn a_file_that_was_cut_off_or_changed_anywhere_is_refused() {
         let bytes = encode();
         for length in (0..bytes.len()).step_by(97) {

@@ -4,7 +4,7 @@ use super::job::TrustedChoice;
 use super::{ScoreSummary, Subject};
 use crate::data::{DataSet, Quarantined, SampleId};
 use crate::error::Error;
-use crate::evidence::{Forward, Scores, Shard, Trusted};
+use crate::evidence::{Curvature, Forward, Ranked, Scores, Shard, TrustScore, Trusted};
 use crate::partial::{EvidenceFile, Identity, PartialError, ScorePart};
 use crate::progress::Observer;
 use crate::report::figures::Histogram;
@@ -23,6 +23,16 @@ pub struct Choice {
     pub usable: Vec<usize>,
     /// Their losses; marked are the trusted ones. Nothing where the scores were not at hand.
     pub losses: Option<Histogram>,
+    /// What ranks the samples that can be used, where their scores were at hand.
+    pub scored: Option<Scored>,
+}
+
+/// The samples that can be used, and what is known of each.
+pub struct Scored {
+    /// What ranks them.
+    pub ranked: Ranked,
+    /// The losses of their labels.
+    pub losses: Vec<f64>,
 }
 
 /// What may differ between the machine that gathers evidence and the one that uses it: what ran the model, and how many
@@ -47,14 +57,33 @@ impl Subject<'_> {
             None => self.score(forward, Shard::WHOLE, observer)?,
             Some(file) => self.written(forward, file)?,
         };
+        let ranked = self.rank(forward, choice.score(), &scores, observer)?;
         let set = self.data.set.as_ref();
         let trusted = match choice {
-            TrustedChoice::Lowest { count, ranking } => Trusted::lowest(&scores, self.data.trusted(*count), *ranking)?,
+            TrustedChoice::Lowest { count, ranking, .. } => {
+                Trusted::lowest(&ranked, self.data.trusted(*count), *ranking)?
+            }
             TrustedChoice::Given(ids) => Trusted::from_ids(ids, set, &scores.quarantined)?,
         };
         let summary = ScoreSummary::of(&scores, forward.classifier())?;
         let losses = Some(losses(&scores, &trusted));
-        Ok(Choice { trusted, selection: choice.to_string(), scores: summary, usable: scores.samples, losses })
+        let known = Scored { ranked, losses: scores.predictions.iter().map(|of| of.loss).collect() };
+        let (selection, usable) = (choice.to_string(), scores.samples);
+        Ok(Choice { trusted, selection, scores: summary, usable, losses, scored: Some(known) })
+    }
+
+    /// The samples that can be used with what ranks them.
+    fn rank(
+        &self,
+        forward: &Forward,
+        score: TrustScore,
+        scores: &Scores,
+        observer: &dyn Observer,
+    ) -> Result<Ranked, Error> {
+        let TrustScore::Curvature { seed } = score else { return Ok(Ranked::by_loss(scores)) };
+        let (stream, batch) = (self.data.stream(None), self.data.batch(self.batch));
+        let mut curvature = Curvature::load(self.engine, self.graph, forward.classifier(), &stream, seed)?;
+        Ok(Ranked::by(scores, curvature.of_samples(&stream, (&scores.samples, batch), observer)?))
     }
 
     /// The scores in a file.
@@ -82,7 +111,7 @@ impl Subject<'_> {
         let trusted = Trusted::from_ids(&facts.trusted, set, &facts.scores.quarantined)?;
         let usable = usable(set, &facts.scores.quarantined);
         let (selection, scores) = (facts.selection.clone(), facts.scores.clone());
-        Ok(Choice { trusted, selection, scores, usable, losses: None })
+        Ok(Choice { trusted, selection, scores, usable, losses: None, scored: None })
     }
 }
 

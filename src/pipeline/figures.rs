@@ -5,6 +5,7 @@ use super::choose::Choice;
 use super::held_out::HeldOut;
 use super::job::{Job, Page};
 use super::prepared::Prepared;
+use super::variant::Variant;
 use crate::data::Content;
 use crate::detect::{Detection, Opinion};
 use crate::error::Error;
@@ -141,9 +142,16 @@ impl Gathering<'_> {
     }
 
     fn spectra(&self) -> Figure<Vec<Spectrum>> {
+        let Variant { scaling, projection, .. } = self.job.variant;
+        if projection.forgets() {
+            let name = projection.name();
+            return Figure::missing(format!(
+                "With --projection {name}, two spaces decide what is kept of a direction."
+            ));
+        }
         let spectrum = |(index, (layer, facts)): (usize, (&Layer, &LayerFacts))| {
             let energies = facts.energies.as_deref()?;
-            Some(Spectrum::of(layer.weight.name.clone(), self.strengths.of(index), energies))
+            Some(Spectrum::of(layer.weight.name.clone(), self.strengths.of(index), scaling, energies))
         };
         let all: Option<Vec<Spectrum>> = self.layers.iter().zip(self.facts).enumerate().map(spectrum).collect();
         let method = self.job.method.name();

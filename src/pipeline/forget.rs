@@ -47,6 +47,15 @@ pub enum Forget {
 }
 
 impl Forget {
+    /// As the report shows it.
+    pub(super) fn param(&self) -> Value {
+        match self {
+            Self::Estimated => json!("estimated"),
+            Self::Fraction(share) => json!(share),
+            Self::Ids(ids) => json!(ids.len()),
+        }
+    }
+
     /// The samples that are to be forgotten by what a model says of all that can be used.
     ///
     /// # Errors
@@ -93,13 +102,8 @@ impl Forgetting {
 
     /// As the report shows the options.
     pub(super) fn params(&self) -> [(&'static str, Value); 4] {
-        let which = match &self.which {
-            Forget::Estimated => json!("estimated"),
-            Forget::Fraction(share) => json!(share),
-            Forget::Ids(ids) => json!(ids.len()),
-        };
         [
-            ("forget", which),
+            ("forget", self.which.param()),
             ("update", json!(self.update)),
             ("damping", self.damping.map_or_else(|| json!("auto"), |damping| json!(damping))),
             ("with_bias", json!(self.with_bias)),

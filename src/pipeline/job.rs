@@ -2,9 +2,11 @@
 
 use super::forget::{Forget, Forgetting};
 use super::memory::MemoryLimit;
-use crate::data::{Preprocessing, SampleId, Spec};
+pub use super::trusted_choice::{TrustedChoice, TrustedCount};
+use super::variant::Variant;
+use crate::data::{Preprocessing, Spec};
 use crate::engine::{Device, EngineName};
-use crate::evidence::{BadLimit, Precision, Ranking, RowLimit};
+use crate::evidence::{BadLimit, Precision, RowLimit};
 use crate::layers::Selection;
 use crate::linalg::{Solver, cheapest};
 use crate::methods::Method;
@@ -18,8 +20,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// What a run of the main command does.
+#[derive(Clone)]
 pub struct Job {
     /// The model to correct.
     pub input: PathBuf,
@@ -41,6 +45,8 @@ pub struct Job {
     pub preset: &'static str,
     /// The correction.
     pub method: &'static dyn Method,
+    /// Which of its variants, where it corrects layers.
+    pub variant: Variant,
     /// Its strengths.
     pub alpha: AlphaChoice,
     /// Whether layers may differ in strength.
@@ -64,7 +70,7 @@ pub struct Job {
     /// Which samples that is to forget, where it does.
     pub forget: Forget,
     /// What goes on from the correction with gradients, where the method does.
-    pub tuning: Option<Box<dyn Tuning>>,
+    pub tuning: Option<Arc<dyn Tuning>>,
     /// Whether a model that cannot be tuned, or for which nothing tells whether it helps, is left as it was corrected.
     pub optional_tuning: bool,
     /// With which weights that begins.
@@ -219,63 +225,6 @@ pub enum Validation {
     Perturb,
 }
 
-/// Which samples are trusted.
-#[derive(Clone, Debug)]
-pub enum TrustedChoice {
-    /// Those of lowest loss.
-    Lowest {
-        /// How many.
-        count: TrustedCount,
-        /// Per class or over all.
-        ranking: Ranking,
-    },
-    /// These.
-    Given(Vec<SampleId>),
-}
-
-/// How many samples are trusted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TrustedCount {
-    /// So many.
-    Count(usize),
-    /// All that can be used.
-    All,
-    /// As many as have been worth their time.
-    Auto,
-}
-
-impl fmt::Display for TrustedCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Count(count) => f.pad(&count.to_string()),
-            Self::All => f.pad("all"),
-            Self::Auto => f.pad("auto"),
-        }
-    }
-}
-
-impl FromStr for TrustedCount {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text.parse() {
-            _ if text == "all" => Ok(Self::All),
-            _ if text == "auto" => Ok(Self::Auto),
-            Ok(count) if count > 0 => Ok(Self::Count(count)),
-            _ => Err("give a whole number of at least 1, all or auto".to_owned()),
-        }
-    }
-}
-
-impl fmt::Display for TrustedChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Lowest { ranking, .. } => ranking.fmt(f),
-            Self::Given(_) => f.write_str("given"),
-        }
-    }
-}
-
 /// What a run made of the options that were left open.
 pub(super) struct Settled<'a> {
     /// How projections are computed.
@@ -315,7 +264,7 @@ impl Job {
     pub(super) fn solver(&self) -> &'static dyn Solver {
         // Layer by layer, there are more strengths than a factorisation costs.
         let alphas = if self.alpha_per_layer { usize::MAX } else { self.alpha.expected() };
-        self.solver.unwrap_or_else(|| cheapest(alphas))
+        self.solver.unwrap_or_else(|| cheapest(alphas, self.variant.scaling))
     }
 
     /// How precise moments must be. Evidence that is there already is float64.
@@ -324,7 +273,9 @@ impl Job {
             Arithmetic::Float32 if self.evidence.is_none() && self.solver().bounds_rounding() => {
                 let anywhere = AlphaChoice::Auto { budget: 1.0 };
                 let alpha = if self.alpha_per_layer { &anywhere } else { &self.alpha };
-                Precision::SufficientFor(alpha.largest())
+                let of_unwanted = self.variant.unwanted.as_ref().and_then(|unwanted| unwanted.alpha);
+                let larger = |a, b| if a < b { b } else { a };
+                Precision::SufficientFor(of_unwanted.into_iter().fold(alpha.largest(), larger))
             }
             _ => Precision::Float64,
         }
@@ -365,7 +316,8 @@ impl Job {
             ("moments", json!(self.arithmetic.to_string())),
             ("solver", json!(settled.solver.name())),
         ];
-        let of_layers = self.method.of_layers().map(|_| of_layers).into_iter().flatten();
+        let of_layers = self.method.of_layers().map(|_| of_layers.into_iter().chain(self.variant.params()));
+        let of_layers = of_layers.into_iter().flatten();
         let params = BTreeMap::from([
             ("preset", json!(self.preset)),
             ("method", json!(self.method.name())),
@@ -377,6 +329,7 @@ impl Job {
             ("unlabeled", json!(self.unlabeled.as_ref().map(text))),
             ("trusted", json!(trusted)),
             ("selection", json!(settled.selection)),
+            ("score", json!(self.trusted.score().name())),
             ("evidence", json!(self.evidence.as_ref().map(ToString::to_string))),
             ("include", json!(patterns(&self.selection.include))),
             ("exclude", json!(patterns(&self.selection.exclude))),

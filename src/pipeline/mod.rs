@@ -17,17 +17,21 @@ mod record;
 mod refine;
 mod refinery;
 mod remember;
+mod rounds;
 mod routes;
 mod start;
 mod subject;
 mod summary;
 mod trials;
+mod trusted_choice;
 mod tune;
 mod twins;
 mod unlabeled;
+mod unwanted;
+mod variant;
 
 pub(crate) use candidate::Candidates;
-pub use choose::Choice;
+pub use choose::{Choice, Scored};
 pub use forget::{Forget, Forgetting};
 pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
 pub use memory::MemoryLimit;
@@ -35,31 +39,34 @@ pub use prepared::Prepared;
 pub use presets::{PRESETS, Preset, preset};
 pub use subject::{Measurement, Subject};
 pub use summary::ScoreSummary;
+pub use variant::{UnwantedChoice, Variant};
 
 use crate::engine::{Engine, Tally};
 use crate::error::Error;
 use crate::evidence::{Forward, Moments, Scores, Shard};
 use crate::layers::{Layer, Ledger};
-use crate::methods::{Evidence, Family, Unchanged};
+use crate::methods::{self, Evidence, Family, Unchanged};
 use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
 use crate::partial::{EvidenceFile, WorkFolder};
 use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::refine::HeadLayer;
 use crate::report::Report;
-use crate::search::Verdict;
+use crate::search::{Outcomes, Verdict};
 use crate::store::Location;
 use clock::Clock;
-use decide::Decision;
+use decide::{Decided, Decision};
 use export::{Broken, Exported, Target};
 use held_out::HeldOut;
 use job::Settled;
 use rayon::prelude::*;
 use record::{Findings, Record};
+use rounds::Rounds;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use unlabeled::Unlabeled;
+use unwanted::Unwanted;
 
 /// How a run ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,6 +118,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let ledger = survey(job, &graph, &classifier)?;
     let data = Prepared::open(&job.data, &job.preprocessing, &classifier, observer)?;
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
+    rounds::check(job, &held_out, &ledger)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
     check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
     let Loaded { engine, mut original, tally } = load(job, &model, &classifier, observer)?;
@@ -125,10 +133,7 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     clock.lap("load");
 
     let evidence = job.evidence.as_ref().map(read_evidence).transpose()?;
-    let choice = match &evidence {
-        None => subject.choose(&mut original, &job.trusted, None, observer)?,
-        Some(evidence) => subject.recall(&mut original, evidence)?,
-    };
+    let (choice, unwanted) = choose_samples(job, &subject, &mut original, evidence.as_ref(), observer)?;
     // What the class scores mean may have shown only now.
     let classifier = original.classifier().clone();
     held_out.settle(&choice.usable);
@@ -145,10 +150,13 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let moments_passes = plan.as_ref().map_or(measures_now, |plan| plan.passes.len());
     let moments = of_layers.map(|_| measured.moments(&classifier, &measurement, evidence, plan.as_ref(), observer));
     let moments = moments.transpose()?;
+    let of_unwanted = |unwanted: &Unwanted| unwanted.moments(&subject, &classifier, &measurement, observer);
+    let of_unwanted = unwanted.as_ref().map(of_unwanted).transpose()?;
     clock.lap("moments");
 
     let (layers, at_once) = (&ledger.layers, plan.as_ref().map_or(threads, |plan| plan.at_once));
-    let Corrections { rows, family } = Corrections::prepare(job, (&model, layers), moments, at_once, observer)?;
+    let Corrections { rows, family } =
+        Corrections::prepare(job, (&model, layers), (moments, of_unwanted), at_once, observer)?;
     clock.lap("solve");
 
     let decision = Decision {
@@ -164,6 +172,10 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let decided = decision.decide((&validation, test.as_ref()), &mut held_out, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);
+    let (model, classifier, data, unlabeled) = (&model, &classifier, &data, unlabeled.as_ref());
+    let further = Rounds { job, model, classifier, data, unlabeled, engine, work };
+    let original = Outcomes::of(&validation);
+    let (decided, rounds) = further.after((decided, &choice), &original, &mut held_out, &mut clock, observer)?;
     let (before, after) = decided.held(test.as_ref());
     clock.lap("search");
 
@@ -177,17 +189,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         selection: &choice.selection,
     };
     let scores = &choice.scores;
-    let record = Record { job, model: &model, data: &data, settled, engine: engine.info(), scores, trusted };
-    let exported = match decided.verdict {
-        Verdict::NotBetter if !job.force => None,
-        _ => {
-            let target = Target { model: &model, classifier: &classifier, engine, out: &job.output };
-            let samples = export::samples(&data, trusted)?;
-            clock.lap("verify");
-            Some(target.stage(&decided.patches, &record.provenance(decided.recipe()), &samples, &mut clock)?)
-        }
-    };
-
+    let record = Record { job, model, data, settled, engine: engine.info(), scores, trusted };
+    let exported = stage(&record, (classifier, engine), &decided, &mut clock)?;
     let ending = ending(job, exported.as_ref());
     let exported = exported.and_then(Result::ok);
     let findings = Findings {
@@ -200,16 +203,50 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         seconds: clock.seconds(),
         moments_passes,
         passes: tally.passes(),
-        unlabeled: unlabeled.as_ref().map(Unlabeled::report),
+        rounds,
+        unlabeled: unlabeled.map(Unlabeled::report),
         advantage: decided.advantage,
         nodes_on_cpu,
         figures: decided.figures,
-        forgotten: decided.forgotten,
+        forgotten: decided.forgotten.or_else(|| unwanted.map(|unwanted| unwanted.report(data.set.as_ref()))),
     };
     let report = record.report(&decided.found, decided.verdict, findings);
     warn_of_peak(job, &report, observer);
     export::finish(job, &report, exported.filter(|_| ending == Ending::Written))?;
     Ok(Outcome::of(ending, report, &held_out, decided.patches))
+}
+
+/// Writes the chosen model beside the output and verifies it, unless nothing beats the original.
+fn stage(
+    record: &Record<'_>,
+    (classifier, engine): (&Classifier, &dyn Engine),
+    decided: &Decided,
+    clock: &mut Clock,
+) -> Result<Option<Result<Exported, Broken>>, Error> {
+    let Record { job, model, data, trusted, .. } = *record;
+    if decided.verdict == Verdict::NotBetter && !job.force {
+        return Ok(None);
+    }
+    let target = Target { model, classifier, engine, out: &job.output };
+    let samples = export::samples(data, trusted)?;
+    clock.lap("verify");
+    target.stage(&decided.patches, &record.provenance(decided.recipe()), &samples, clock).map(Some)
+}
+
+/// The trusted samples, and those that are to be forgotten, where any are.
+fn choose_samples(
+    job: &Job,
+    subject: &Subject<'_>,
+    original: &mut Forward,
+    evidence: Option<&EvidenceFile>,
+    observer: &dyn Observer,
+) -> Result<(Choice, Option<Unwanted>), Error> {
+    let mut choice = match evidence {
+        None => subject.choose(original, &job.trusted, None, observer)?,
+        Some(evidence) => subject.recall(original, evidence)?,
+    };
+    let unwanted = Unwanted::choose(job, &mut choice, subject.data.set.as_ref())?;
+    Ok((choice, unwanted))
 }
 
 /// The corrections of every strength.
@@ -223,7 +260,7 @@ impl<'a> Corrections<'a> {
     fn prepare(
         job: &Job,
         (model, layers): (&'a Model, &'a [Layer]),
-        moments: Option<Moments<'a>>,
+        (moments, of_unwanted): (Option<Moments<'a>>, Option<Moments<'a>>),
         at_once: usize,
         observer: &'a dyn Observer,
     ) -> Result<Self, Error> {
@@ -231,8 +268,20 @@ impl<'a> Corrections<'a> {
             return Ok(Self { rows: vec![None; layers.len()], family: Box::new(Unchanged::new(model, layers)) });
         };
         let rows = (0..layers.len()).map(|layer| Some(moments.rows(layer))).collect();
-        let (solver, energies) = (job.solver(), job.page.is_some());
-        let family = method.prepare(Evidence { model, layers, moments, solver, at_once, observer, energies })?;
+        let Variant { scaling, projection, ref unwanted, .. } = job.variant;
+        let alpha = unwanted.as_ref().and_then(|unwanted| unwanted.alpha);
+        let family = method.prepare(Evidence {
+            model,
+            layers,
+            moments,
+            solver: job.solver(),
+            scaling,
+            projection,
+            unwanted: of_unwanted.map(|moments| methods::Unwanted { moments, alpha }),
+            at_once,
+            observer,
+            energies: job.page.is_some(),
+        })?;
         Ok(Self { rows, family })
     }
 }

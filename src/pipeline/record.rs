@@ -14,7 +14,7 @@ use crate::refine::Recipe;
 use crate::report::figures::Figures;
 use crate::report::{
     CandidateReport, Chosen, DataReport, EngineReport, ForgottenReport, Held, LayerReport, LayerStatus, ModelReport,
-    OutputReport, Report, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
+    OutputReport, Report, RoundReport, SCHEMA_VERSION, TrustedReport, UnlabeledReport, peak_resident_bytes,
 };
 use crate::search::{Advantage, Search, Verdict};
 use crate::verify::Verification;
@@ -44,6 +44,8 @@ pub(super) struct Findings {
     pub(super) seconds: BTreeMap<&'static str, f64>,
     pub(super) moments_passes: usize,
     pub(super) passes: Passes,
+    /// Each of them, where there was more than one.
+    pub(super) rounds: Vec<RoundReport>,
     pub(super) unlabeled: Option<UnlabeledReport>,
     pub(super) forgotten: Option<ForgottenReport>,
     /// Of the chosen candidate over the original.
@@ -75,6 +77,7 @@ impl Record<'_> {
         entries
             .into_iter()
             .chain(of_strength.into_iter().flatten())
+            .chain(self.job.variant.provenance())
             .map(|(key, value)| (format!("{PROVENANCE_PREFIX}{key}"), value))
             .collect()
     }
@@ -173,6 +176,7 @@ impl Record<'_> {
             verify: result.verify,
             output: result.output,
             seconds: result.seconds,
+            rounds: result.rounds,
             moments_passes: result.moments_passes,
             passes: result.passes,
             peak_rss_bytes: peak_resident_bytes(),

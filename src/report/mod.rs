@@ -87,6 +87,10 @@ pub struct Report {
     pub moments_passes: usize,
     /// The samples that went through the network, of all sets together; not those that the second engine verifies.
     pub passes: Passes,
+    /// Every round, where there was more than one: what stands elsewhere of trusted samples and layers is of the first one, what was
+    /// tried and chosen of the last one that made the model better.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rounds: Vec<RoundReport>,
     /// The largest resident set of the process, where the system tells.
     pub peak_rss_bytes: Option<u64>,
     /// What a page shows besides, where one was asked for.
@@ -201,7 +205,7 @@ pub struct ForgottenReport {
     pub count: usize,
     /// Of how many samples.
     pub of: usize,
-    /// What settled how many: `losses`, `validation`, or it was `given`.
+    /// What settled how many: `losses`, `validation`, how many are `trusted`, or it was `given`.
     pub by: &'static str,
     /// Their ids, in the order of the set.
     pub ids: Vec<SampleId>,
@@ -263,6 +267,22 @@ impl From<&Candidate> for CandidateReport {
             complete: candidate.complete,
         }
     }
+}
+
+/// What a round chose.
+#[derive(Clone, Debug, Serialize)]
+pub struct RoundReport {
+    /// What the correction is made of.
+    #[serde(flatten)]
+    pub recipe: Recipe,
+    /// Whether it does better than the model of the round before.
+    pub verdict: Verdict,
+    /// The share of validation labels that it predicts.
+    pub val_accuracy: Option<f64>,
+    /// The same of the test data, where there is any.
+    pub test_accuracy: Option<f64>,
+    /// The ids of the samples that the round trusted, in the order used.
+    pub trusted: Vec<SampleId>,
 }
 
 /// The chosen correction.

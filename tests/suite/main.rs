@@ -31,4 +31,5 @@ mod selection;
 mod support;
 mod tuning;
 mod unlabeled;
+mod variants;
 mod weights_everywhere;

@@ -1,6 +1,6 @@
 //! How the energy of a layer's inputs is spread over directions, and how much of each the correction keeps.
 
-use crate::linalg::{Alpha, kept_share};
+use crate::linalg::{Alpha, Scaling};
 use serde::Serialize;
 
 /// Directions that are listed: enough for a curve.
@@ -34,14 +34,16 @@ pub struct Direction {
 
 impl Spectrum {
     /// Of all energies of each group, the largest first.
-    pub fn of(weight: String, alpha: Option<Alpha>, groups: &[Vec<f64>]) -> Self {
+    pub fn of(weight: String, alpha: Option<Alpha>, scaling: &dyn Scaling, groups: &[Vec<f64>]) -> Self {
         let directions = groups.iter().map(Vec::len).max().unwrap_or(0);
-        let mean = |rank: usize, of: &dyn Fn(f64) -> f64| {
-            let energies = groups.iter().filter_map(|energies| energies.get(rank - 1));
-            energies.map(|&energy| of(energy)).sum::<f64>() / groups.len().max(1) as f64
+        let mean = |rank: usize, of: &[Vec<f64>]| {
+            let values = of.iter().filter_map(|values| values.get(rank - 1));
+            values.sum::<f64>() / groups.len().max(1) as f64
         };
-        let kept = |rank: usize| alpha.map(|alpha| mean(rank, &|energy| kept_share(alpha, energy)));
-        let direction = |rank: usize| Direction { rank, energy: mean(rank, &|energy| energy), kept: kept(rank) };
+        let shares: Option<Vec<Vec<f64>>> =
+            alpha.map(|alpha| groups.iter().map(|energies| scaling.shares(alpha, energies)).collect());
+        let kept = |rank: usize| shares.as_ref().map(|shares| mean(rank, shares));
+        let direction = |rank: usize| Direction { rank, energy: mean(rank, groups), kept: kept(rank) };
         let mostly_kept = alpha.map(|_| (1..=directions).filter(|&rank| kept(rank).unwrap_or(0.0) >= 0.5).count());
         let listed = ranks(directions).into_iter().map(direction).collect();
         Self { weight, directions, alpha, mostly_kept, listed }
@@ -63,6 +65,7 @@ fn ranks(most: usize) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::linalg::SCALINGS;
 
     #[test]
     fn few_directions_are_all_listed_and_of_many_both_ends() {
@@ -75,16 +78,16 @@ mod tests {
 
     #[test]
     fn a_direction_is_kept_as_far_as_its_energy_reaches() {
-        let spectrum = Spectrum::of("w".to_owned(), Alpha::new(10.0), &[vec![0.8, 0.19, 0.01]]);
+        let spectrum = Spectrum::of("w".to_owned(), Alpha::new(10.0), SCALINGS[0], &[vec![0.8, 0.19, 0.01]]);
         let kept: Vec<f64> = spectrum.listed.iter().filter_map(|direction| direction.kept).collect();
         assert!(kept[0] > 0.95 && kept[2] < 0.1, "{kept:?}");
         assert_eq!((spectrum.mostly_kept, spectrum.directions), (Some(2), 3));
-        assert_eq!(Spectrum::of("w".to_owned(), None, &[vec![1.0]]).mostly_kept, None);
+        assert_eq!(Spectrum::of("w".to_owned(), None, SCALINGS[0], &[vec![1.0]]).mostly_kept, None);
     }
 
     #[test]
     fn groups_count_alike() {
-        let spectrum = Spectrum::of("w".to_owned(), Alpha::new(1.0), &[vec![0.75, 0.25], vec![1.0, 0.0]]);
+        let spectrum = Spectrum::of("w".to_owned(), Alpha::new(1.0), SCALINGS[0], &[vec![0.75, 0.25], vec![1.0, 0.0]]);
         let means: Vec<(f64, Option<f64>)> = spectrum.listed.iter().map(|of| (of.energy, of.kept)).collect();
         assert_eq!(means, [(0.875, Some(0.875)), (0.125, Some(0.125))], "with α = 1 the energy is what is kept");
     }

@@ -7,7 +7,7 @@ use crate::detect::{Detection, Opinion};
 use crate::engine::EngineInfo;
 use crate::evidence::{Prediction, Quality, Scores};
 use crate::layers::Entry;
-use crate::linalg::Alpha;
+use crate::linalg::{Alpha, SCALINGS};
 use crate::refine::Recipe;
 use crate::report::figures::{Figure, HeldOutFigure, Histogram, LabelsFigure, Role, Spectrum, Suspect, Thumbnail};
 use crate::report::{
@@ -72,7 +72,7 @@ fn figures(classes: usize) -> Figures {
     let losses = |marked: f64| {
         Histogram::of((1..=60).map(|at| 10_f64.powf(f64::from(at) / 20.0 - 2.0)).map(|loss| (loss, loss < marked)))
     };
-    let spectrum = Spectrum::of("fc.weight".to_owned(), Alpha::new(300.0), &[vec![0.7, 0.2, 0.09, 0.01]]);
+    let spectrum = Spectrum::of("fc.weight".to_owned(), Alpha::new(300.0), SCALINGS[0], &[vec![0.7, 0.2, 0.09, 0.01]]);
     Figures {
         command: format!("onnx-sap in.onnx out.onnx --data '{NASTY}'"),
         class_names: names.collect(),
@@ -174,6 +174,7 @@ fn report() -> Report {
         seconds: BTreeMap::from([("load", 1.5), ("search", 2.25)]),
         moments_passes: 1,
         passes: crate::engine::Passes { forward: 740, backward: 0 },
+        rounds: Vec::new(),
         peak_rss_bytes: Some(300 << 20),
         figures: None,
     }
