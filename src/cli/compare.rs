@@ -105,7 +105,7 @@ impl CompareArgs {
 
     /// Refuses options that do nothing with any of the methods. By the samples of --forget-ids all of them are judged.
     fn refuse_idle(&self, methods: &[&'static dyn Method]) -> Result<(), Error> {
-        let of_layers = self.correction.of_layers().into_iter().chain(self.sources.of_layers());
+        let of_layers = self.correction.of_layers().chain(self.sources.of_layers());
         refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), methods)?;
         let of_sets = self.correction.forget.of_sets().into_iter().filter(|(option, _)| *option != "--forget-ids");
         refuse_idle(of_sets, "forget", |method| method.takes_forget_set(), methods)?;

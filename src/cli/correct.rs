@@ -10,7 +10,7 @@ use super::trust::SeedArgs;
 use super::ui::Ui;
 use crate::error::Error;
 use crate::methods::Method;
-use crate::pipeline::{self, Ending, Job, Page};
+use crate::pipeline::{self, Ending, Job, Page, TuningChoice};
 use crate::store::Location;
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -85,7 +85,7 @@ impl CorrectArgs {
     /// Refuses options that do nothing with this method.
     fn refuse_idle(&self, chosen: &'static dyn Method) -> Result<(), Error> {
         let evidence = [("--evidence", self.evidence.is_some())];
-        let of_layers = self.correction.of_layers().into_iter().chain(self.sources.of_layers()).chain(evidence);
+        let of_layers = self.correction.of_layers().chain(self.sources.of_layers()).chain(evidence);
         refuse_idle(of_layers, "correct layers", |method| method.of_layers().is_some(), &[chosen])?;
         let (of_sets, of_heads) = (self.correction.forget.of_sets(), self.correction.forget.of_heads());
         let projection = self.correction.variant.projection()?;
@@ -120,10 +120,10 @@ impl CorrectArgs {
             work: self.long.work.clone(),
             page: self.html.clone().map(|path| Page { path, command: command_line::of(std::env::args_os()) }),
             report,
-            // A method that nobody named does what it can.
-            optional_tuning: self.method.is_none(),
             dry_run: self.dry_run,
             force: self.force,
+            // A method that nobody named does what it can.
+            tuning: job.tuning.map(|tuning| TuningChoice { optional: self.method.is_none(), ..tuning }),
             ..job
         })
     }

@@ -129,7 +129,6 @@ impl Asked<'_> {
         variant::refuse_unfit(&variant, &correction.beside(beside))?;
         let alpha = correction.alpha(preset, &variant)?;
         let chosen = !matches!(alpha, AlphaChoice::One(_));
-        let (tuning, start) = correction.tune.tuning(method);
         Ok(Job {
             input: input.to_path_buf(),
             output: PathBuf::new(),
@@ -153,9 +152,7 @@ impl Asked<'_> {
             solver,
             variant,
             forget: correction.forget.which(outputs)?,
-            tuning,
-            optional_tuning: false,
-            start,
+            tuning: correction.tune.tuning(method),
             selection: correction.layers.selection(),
             runner,
             limit,

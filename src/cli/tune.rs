@@ -3,9 +3,10 @@
 use super::options::positive;
 use crate::error::Error;
 use crate::methods::Method;
+use crate::pipeline::TuningChoice;
 use crate::refine::Start;
 use crate::train::{CRITERIA, criterion};
-use crate::tune::{LearnFrom, TuneOptions, Tuning};
+use crate::tune::{LearnFrom, TuneOptions};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use std::sync::Arc;
@@ -114,8 +115,8 @@ impl TuneArgs {
         })
     }
 
-    /// What goes on with gradients, where the method does, and where it begins.
-    pub(super) fn tuning(&self, method: &dyn Method) -> (Option<Arc<dyn Tuning>>, Start) {
+    /// What goes on with gradients, where the method does; it must be able to.
+    pub(super) fn tuning(&self, method: &dyn Method) -> Option<TuningChoice> {
         let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
         let options = TuneOptions {
             criterion: self.loss.as_deref().and_then(criterion),
@@ -131,6 +132,7 @@ impl TuneArgs {
             away: self.away,
             batch: self.train_batch,
         };
-        (method.tuning(&options).map(Arc::from), self.start.unwrap_or_default())
+        let start = self.start.unwrap_or_default();
+        method.tuning(&options).map(|tuning| TuningChoice { tuning: Arc::from(tuning), start, optional: false })
     }
 }

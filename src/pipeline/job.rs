@@ -70,11 +70,7 @@ pub struct Job {
     /// Which samples that is to forget, where it does.
     pub forget: Forget,
     /// What goes on from the correction with gradients, where the method does.
-    pub tuning: Option<Arc<dyn Tuning>>,
-    /// Whether a model that cannot be tuned, or for which nothing tells whether it helps, is left as it was corrected.
-    pub optional_tuning: bool,
-    /// With which weights that begins.
-    pub start: Start,
+    pub tuning: Option<TuningChoice>,
     /// Which layers are rewritten.
     pub selection: Selection,
     /// What runs the model, and where.
@@ -95,6 +91,17 @@ pub struct Job {
     pub dry_run: bool,
     /// Write even where nothing beats the original; replace an existing output.
     pub force: bool,
+}
+
+/// What goes on from a correction with gradients.
+#[derive(Clone, Debug)]
+pub struct TuningChoice {
+    /// How.
+    pub tuning: Arc<dyn Tuning>,
+    /// With which weights it begins.
+    pub start: Start,
+    /// Whether a model that cannot be tuned, or for which nothing tells whether that helps, is left as it was corrected.
+    pub optional: bool,
 }
 
 /// The report as a page for people.
@@ -347,8 +354,8 @@ impl Job {
             ("dry_run", json!(self.dry_run)),
             ("force", json!(self.force)),
         ]);
-        let tuning = self.tuning.iter().flat_map(|tuning| tuning.params());
-        let start = self.tuning.as_ref().map(|_| ("start", json!(self.start.to_string())));
+        let tuning = self.tuning.iter().flat_map(|choice| choice.tuning.params());
+        let start = self.tuning.iter().map(|choice| ("start", json!(choice.start.to_string())));
         params.into_iter().chain(of_layers).chain(forgetting).chain(tuning).chain(start).collect()
     }
 }

@@ -33,7 +33,9 @@ mod variant;
 pub(crate) use candidate::Candidates;
 pub use choose::{Choice, Scored};
 pub use forget::{Forget, Forgetting};
-pub use job::{Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, Validation};
+pub use job::{
+    Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, TuningChoice, Validation,
+};
 pub use memory::MemoryLimit;
 pub use prepared::Prepared;
 pub use presets::{PRESETS, Preset, preset};

@@ -2,6 +2,7 @@
 
 use super::decide::Decision;
 use super::held_out::HeldOut;
+use super::job::TuningChoice;
 use super::trials::Trials;
 use crate::data::Perturbation;
 use crate::error::Error;
@@ -13,7 +14,7 @@ use crate::refine::{Recipe, Start, TuningRecipe};
 use crate::search::{Candidate, Search};
 use crate::tensor::NamedTensor;
 use crate::train::patches;
-use crate::tune::{Ground, Opinions, Tuning};
+use crate::tune::{Ground, Opinions};
 use std::collections::BTreeSet;
 
 impl Decision<'_> {
@@ -23,14 +24,14 @@ impl Decision<'_> {
     /// What cannot be differentiated; those of data and engine; nothing to judge by.
     pub(super) fn tune(
         &self,
-        tuning: &dyn Tuning,
+        asked: &TuningChoice,
         found: &mut Search,
         trials: &mut Trials<'_>,
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let Self { job, classifier, engine, layers, data, choice, .. } = *self;
-        if held_out.is_missing() && job.optional_tuning {
+        if held_out.is_missing() && asked.optional {
             return Ok(());
         }
         if held_out.is_missing() {
@@ -44,7 +45,7 @@ impl Decision<'_> {
         let opinions = trials
             .with(&corrected, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer))?;
         let forget = job.forget.samples(&opinions, data.set.as_ref())?;
-        let start = match job.start {
+        let start = match asked.start {
             Start::Corrected => corrected.clone(),
             Start::Original => Recipe::unchanged(),
         };
@@ -82,10 +83,10 @@ impl Decision<'_> {
             seed: job.seed,
             observer,
         };
-        let tried = tuning.tune(&mut ground)?;
+        let tried = asked.tuning.tune(&mut ground)?;
         let mut candidates = Vec::new();
         for tuned in tried {
-            let recipe = TuningRecipe { method: job.method.last(), start: job.start, settings: tuned.settings };
+            let recipe = TuningRecipe { method: job.method.last(), start: asked.start, settings: tuned.settings };
             let recipe = Recipe { tuning: Some(recipe), ..corrected.clone() };
             candidates.push(Candidate::of(recipe.clone(), &tuned.scores));
             trials.keep(recipe, self.tuned(&base, &tuned.parameters)?);
