@@ -109,7 +109,7 @@ fn layers(report: &Report) -> String {
     text
 }
 
-/// Refinements that a person is shown besides the chosen one: the most accurate.
+/// Refinements that a person is shown besides the chosen one and those that went on with gradients: the most accurate.
 const SHOWN_REFINEMENTS: usize = 5;
 
 fn candidates(report: &Report) -> String {
@@ -121,8 +121,10 @@ fn candidates(report: &Report) -> String {
     let mut best = refined.clone();
     best.sort_by(|a, b| accuracy(b).total_cmp(&accuracy(a)));
     best.truncate(SHOWN_REFINEMENTS);
-    let shown =
-        |candidate: &&CandidateReport| is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe);
+    let shown = |candidate: &&CandidateReport| {
+        let tuned = candidate.recipe.tuning.is_some();
+        tuned || is_chosen(candidate) || best.iter().any(|best| best.recipe == candidate.recipe)
+    };
     let refined_shown: Vec<&CandidateReport> = refined.iter().copied().filter(shown).collect();
     let has_tuned = refined.iter().any(|candidate| candidate.recipe.tuning.is_some());
     let row = |candidate: &CandidateReport| {

@@ -172,7 +172,7 @@ fn nearest_the_middle(candidates: &[Candidate]) -> usize {
 mod tests {
     use super::super::tests::scores;
     use super::*;
-    use crate::refine::{Head, Update};
+    use crate::refine::{Head, Start, TuningRecipe, Update};
 
     /// A search over one strength.
     fn found(accuracy: f64) -> Search {
@@ -203,6 +203,33 @@ mod tests {
         let stronger = Recipe { recalibrated: true, ..Recipe::plain(Alpha::new(3.0).unwrap()) };
         assert_eq!(refined(0.6, &[(kept.clone(), 0.61, 1.0), (stronger.clone(), 0.6105, 1.0)]), kept);
         assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger.clone(), 0.62, 1.0)]), stronger);
+    }
+
+    /// What went on from the chosen candidate takes its place where it is clearly better, and the best of it does.
+    #[test]
+    fn tuning_must_be_clearly_better_than_what_it_began_with() {
+        let tuned = |rate: f64, accuracy: f64| {
+            let tuning = TuningRecipe { method: "finetune", start: Start::Corrected, settings: vec![("lr", rate)] };
+            let plain = Recipe::plain(Alpha::new(10.0).unwrap());
+            Candidate::of(Recipe { tuning: Some(tuning), ..plain }, &scores(accuracy))
+        };
+        let chosen = |candidates: Vec<Candidate>| {
+            let mut search = found(0.6);
+            search.tuned(candidates);
+            search.chosen().recipe.tuning.as_ref().map(|tuning| tuning.settings[0].1)
+        };
+        assert_eq!(chosen(vec![tuned(0.1, 0.6005), tuned(0.2, 0.4)]), None);
+        assert_eq!(chosen(vec![tuned(0.1, 0.62), tuned(0.2, 0.65), tuned(0.3, 0.61)]), Some(0.2));
+        assert_eq!(chosen(vec![]), None);
+    }
+
+    #[test]
+    fn where_the_correction_is_no_better_the_original_is_what_tuning_must_beat() {
+        let original = scores(0.6);
+        let mut search = found(0.55);
+        search.back_to_original(&original);
+        assert_eq!((search.chosen().recipe.clone(), search.candidates.len()), (Recipe::unchanged(), 2));
+        assert_eq!(search.verdict(true, &Outcomes::of(&original)), Verdict::NotBetter);
     }
 
     /// Where no strength is searched for, a last layer that has forgotten must be clearly better than the original.

@@ -1,17 +1,18 @@
 //! Which samples a model was made to fit against its grain: by how much each one's loss is attributed to its input or to the last layer,
 //! and which part of all of them that marks (after Jin et al., arXiv 2506.11615).
 
-use super::Ground;
+use super::{Ground, Opinions};
 use crate::autodiff::{CrossEntropy, GradientModel, Loss, Objective, Respect, Targets};
 use crate::data::Batch;
-use crate::detect::Mixture;
+use crate::detect::{Mixture, Opinion};
 use crate::engine::{Computes, Runnable};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Feed};
 use crate::model::Link;
 use crate::tensor::{ElementType, Tensor};
-use ndarray::Array1;
+use ndarray::{Array1, ArrayView1};
 use std::collections::BTreeMap;
+use std::f64::consts::SQRT_2;
 
 /// Samples, and how probable it is of each that its label is right.
 #[derive(Clone, Debug)]
@@ -22,7 +23,7 @@ pub(super) struct Partition {
     pub(super) quality: Vec<f64>,
     /// The mixture that tells.
     pub(super) mixture: Mixture,
-    /// What attributions were measured in: the name of an input or of the last layer's weight.
+    /// What attributions were measured in: the name of an input, of the last layer's weight, or of the scores.
     pub(super) measured_in: String,
 }
 
@@ -35,12 +36,14 @@ impl Partition {
 }
 
 /// Divides the training samples by the logarithms of the norms of the gradients of their own losses. Of the norms that there are, in each
-/// input of floats and in a linear last layer, those count whose mixture of two normal distributions is the most clearly one of two.
+/// input of floats, in a linear last layer and in the scores, those count whose mixture of two normal distributions is the most clearly
+/// one of two.
 ///
 /// # Errors
 /// What cannot be differentiated; those of data and engine.
 pub(super) fn partition(ground: &Ground<'_>) -> Result<Partition, Error> {
-    let attributions = attributions(ground)?;
+    let mut attributions = attributions(ground)?;
+    attributions.insert(ground.classifier.head.value.clone(), in_scores(ground.before));
     let samples = &ground.opinions.samples;
     let mixtures = attributions.into_iter().map(|(name, logarithms)| {
         let mixture = Mixture::of(logarithms.iter().copied());
@@ -50,6 +53,20 @@ pub(super) fn partition(ground: &Ground<'_>) -> Result<Partition, Error> {
     let (measured_in, logarithms, mixture) = clearest.ok_or(EvidenceError::NoneUsable)?;
     let quality = logarithms.iter().map(|&logarithm| 1.0 - mixture.upper(logarithm)).collect();
     Ok(Partition { samples: samples.clone(), quality, mixture, measured_in })
+}
+
+/// Of each sample how long the gradient `p − y` in its scores is, between 0 and √2, as the logarithm of `n / (√2 − n)`: right labels gather
+/// on one side of 0, and wrong ones on the other.
+fn in_scores(said: &Opinions) -> Vec<f64> {
+    let of_sample = |(row, opinion): (ArrayView1<'_, f32>, &Opinion)| {
+        let differences = row.iter().enumerate().map(|(class, &probability)| {
+            let target = f64::from(u8::from(class == opinion.label));
+            (f64::from(probability) - target).powi(2)
+        });
+        let norm = differences.sum::<f64>().sqrt();
+        (norm.max(1e-300) / (SQRT_2 - norm).max(1e-300)).ln()
+    };
+    said.probabilities.rows().into_iter().zip(&said.opinions).map(of_sample).collect()
 }
 
 /// The logarithms of the norms for each of the samples, by what they are in.
@@ -91,4 +108,23 @@ fn attributions(ground: &Ground<'_>) -> Result<BTreeMap<String, Vec<f64>>, Error
     })?;
     observer.end();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ndarray::array;
+
+    #[test]
+    fn attributions_to_scores_lie_on_either_side_of_nothing_by_whether_the_label_is_believed() {
+        let opinion =
+            |label| Opinion { label, predicted: 0, loss: 0.0, self_confidence: 0.0, margin: 0.0, likely: Vec::new() };
+        let said = Opinions {
+            samples: vec![0, 1, 2],
+            opinions: vec![opinion(0), opinion(1), opinion(1)],
+            probabilities: array![[0.99, 0.01], [0.99, 0.01], [0.5, 0.5]],
+        };
+        let found = in_scores(&said);
+        assert!(found[0] < -4.0 && found[1] > 4.0 && found[2].abs() < 1e-6, "{found:?}");
+    }
 }

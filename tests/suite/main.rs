@@ -10,6 +10,7 @@ mod compare;
 mod detect;
 mod diff;
 mod fuzz;
+mod going_on;
 mod gradients;
 mod html;
 mod influence;

@@ -1,0 +1,167 @@
+//! Methods that go on with gradients, as their users run them.
+
+use crate::support::{Bench, data, model, samples, small};
+use onnx_sap::model::proto::ModelProto;
+use prost::Message;
+use serde_json::Value;
+
+/// Held-out data, and as little time as the noisy set takes.
+fn command(options: &str) -> String {
+    let input = model("mlp");
+    let (train, val) = (data("train"), data("val"));
+    format!("{} out.onnx --data {train} --val {val} {options}", input.display())
+}
+
+const SAP: &str = "--preset fast --alpha 1000,3162";
+
+fn accuracy(report: &Value, when: &str) -> f64 {
+    report[when]["validation"]["accuracy"].as_f64().unwrap()
+}
+
+fn tuned(report: &Value) -> Vec<(String, f64)> {
+    let candidates = report["candidates"].as_array().unwrap().iter();
+    let of = |candidate: &Value| {
+        Some((candidate["tuning"].as_str()?.to_owned(), candidate["val_accuracy"].as_f64().unwrap_or_default()))
+    };
+    candidates.filter_map(of).collect()
+}
+
+#[test]
+fn a_correction_goes_on_learning_and_what_comes_of_it_is_chosen_by_validation() {
+    let bench = Bench::new();
+    bench.run(&command(SAP)).expect(0);
+    let sap = accuracy(&bench.report(), "after");
+    let ran = bench.run(&command(&format!("{SAP} --method sap+finetune --lr 0.02 --epochs 3 --force"))).expect(0);
+    let report = bench.report();
+    let chosen = report["chosen"]["tuning"].as_str().expect("what went on learning is better");
+    assert!(chosen.starts_with("finetune lr 0.02 epochs "), "{chosen}");
+    assert!(accuracy(&report, "after") > sap, "{} after {sap}", accuracy(&report, "after"));
+    assert_eq!(report["params"]["loss"], "elr");
+    assert_eq!(report["params"]["start"], "corrected");
+    assert!(report["passes"]["backward"].as_u64().unwrap() > 0);
+    // Biases went on learning as well: three layers have one each.
+    assert_eq!(report["verify"]["structure"]["weights"], 6);
+    assert!(ran.stdout.contains("tuned") || ran.stderr.contains("tuned"), "{}{}", ran.stdout, ran.stderr);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes() {
+    let bytes = |threads: usize| {
+        let bench = Bench::new();
+        let options = format!("--method finetune --lr 0.01 --epochs 1 --threads {threads} --force");
+        bench.run(&command(&options)).expect(0);
+        std::fs::read(bench.path("out.onnx")).unwrap()
+    };
+    assert_eq!(bytes(1), bytes(1));
+}
+
+#[test]
+fn every_method_tries_what_it_is_asked_for_and_says_what_came_of_it() {
+    for (options, begins, count) in [
+        (
+            "--method sap+finetune --start original --loss ce --learn-from agreed --lr 0.02 --epochs 1 --ema 0.9",
+            "finetune lr 0.02",
+            1,
+        ),
+        (
+            "--method sap+finetune --loss sce --learn-from trusted --lr 0.01 --epochs 1 --shift no",
+            "finetune lr 0.01",
+            1,
+        ),
+        ("--method sap+finetune --loss gce --lr 0.01 --epochs 1 --train-batch 50", "finetune lr 0.01", 1),
+        ("--method sap+ssd --ssd-alpha 3 --ssd-lambda 1 --forget-fraction 0.2", "ssd α 3 λ 1", 1),
+        ("--method sap+scrub --lr 0.001 --epochs 2 --away 1", "scrub lr 0.001 epochs ", 1),
+        ("--method sap+prune --prune 0.05 --lr 0.01 --epochs 1", "prune share 0.05", 2),
+    ] {
+        let bench = Bench::new();
+        bench.run(&command(&format!("{SAP} {options}"))).expect(0);
+        let found = tuned(&bench.report());
+        assert_eq!(found.len(), count, "{options}: {found:?}");
+        assert!(found.iter().all(|(tuning, _)| tuning.starts_with(begins)), "{options}: {found:?}");
+    }
+}
+
+#[test]
+fn bad_settings_end_with_a_verdict_and_the_original_untouched() {
+    for (options, says) in [
+        ("--method finetune --lr 1e30 --epochs 1", "fine-tuning diverges"),
+        ("--method scrub --lr 1e30 --forget-fraction 0.2", "every training diverges"),
+        ("--method ssd --forget-fraction 0.00001", "nothing is to be forgotten"),
+        ("--method scrub --forget-fraction 0.00001", "nothing is to be forgotten"),
+    ] {
+        let bench = Bench::new();
+        let ran = bench.run(&command(options)).expect(1);
+        assert!(ran.stderr.contains(says), "{options}: {}", ran.stderr);
+        assert!(ran.stderr.contains("no candidate beats the original"), "{options}: {}", ran.stderr);
+        assert!(!bench.path("out.onnx").exists(), "{options}");
+    }
+}
+
+#[test]
+fn what_makes_no_sense_is_refused() {
+    for (options, says) in [
+        ("--method sap --loss ce", "the method sap makes no use of --loss"),
+        ("--method ssd --epochs 3", "the method ssd makes no use of --epochs"),
+        ("--method finetune --forget-fraction 0.1", "--forget-fraction is for methods that forget"),
+        ("--method finetune --alpha 3", "--alpha is for methods that correct layers"),
+        ("--method sap+finetune --rounds 2", "--rounds is for --method sap"),
+        ("--method finetune --lr 0", "give auto or a number above 0"),
+        ("--method finetune --learn-from some", "neither trusted nor agreed nor all"),
+        ("--method finetune --train-batch 1000000", "samples give no step"),
+    ] {
+        let bench = Bench::new();
+        let ran = bench.run(&command(options)).expect(2);
+        assert!(ran.stderr.contains(says), "{options}: {}", ran.stderr);
+        assert!(!bench.path("out.onnx").exists(), "{options}");
+    }
+}
+
+/// A model of `fixtures/weights-everywhere` as `in.onnx`, and data that it takes, which are no images.
+fn small_bench(name: &str) -> Bench {
+    let bench = Bench::with_small_model();
+    bench.put("in.onnx", &std::fs::read(small(name)).unwrap());
+    bench
+}
+
+#[test]
+fn what_cannot_be_differentiated_is_refused_by_name_and_left_as_corrected_by_the_preset() {
+    let bench = small_bench("einsum.onnx");
+    let usual = "in.onnx out.onnx --data npz:data.npz --val npz:data.npz --force --alpha 30,300";
+    let ran = bench.run(&format!("{usual} --method sap+finetune")).expect(2);
+    assert!(ran.stderr.contains("Einsum"), "{}", ran.stderr);
+    assert!(!bench.path("out.onnx").exists());
+    let ran = bench.run(&format!("{usual} --preset best")).expect(0);
+    assert!(
+        ran.stderr.contains("the model does not go on learning") && ran.stderr.contains("Einsum"),
+        "{}",
+        ran.stderr
+    );
+    assert!(bench.path("out.onnx").exists());
+}
+
+/// A model of vectors, which nothing perturbs: the last layer of another.
+fn of_vectors() -> Vec<u8> {
+    let mut model = ModelProto::decode(std::fs::read(small("conv2d.onnx")).unwrap().as_slice()).unwrap();
+    let graph = model.graph.as_mut().unwrap();
+    graph.node.retain(|node| node.op_type == "Gemm");
+    graph.node[0].input[0] = "input".into();
+    let shape = graph.input[0].r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().shape.as_mut().unwrap();
+    shape.dim.truncate(2);
+    shape.dim[1].dim_value = Some(20);
+    model.encode_to_vec()
+}
+
+#[test]
+fn without_anything_to_compare_on_nothing_goes_on_learning() {
+    let bench = Bench::new();
+    bench.put("in.onnx", &of_vectors());
+    let values: Vec<f32> = (0..160).map(|at| ((at * 37) % 101) as f32 / 50.0 - 1.0).collect();
+    bench.put("data.npz", &samples(&[8, 20], &values, &[0, 1, 2, 3, 0, 1, 2, 3]));
+    let usual = "in.onnx out.onnx --data npz:data.npz --force";
+    let ran = bench.run(&format!("{usual} --method sap+finetune")).expect(2);
+    assert!(ran.stderr.contains("the method sap+finetune needs data to compare models on"), "{}", ran.stderr);
+    assert!(!bench.path("out.onnx").exists());
+    bench.run(&format!("{usual} --preset best")).expect(0);
+    assert_eq!(bench.report()["chosen"]["verdict"], "unjudged");
+    assert!(tuned(&bench.report()).is_empty());
+}
