@@ -107,7 +107,6 @@ fn what_makes_no_sense_is_refused() {
         ("--method sap+finetune --rounds 2", "--rounds is for --method sap"),
         ("--method finetune --lr 0", "give auto or a number above 0"),
         ("--method finetune --learn-from some", "neither trusted nor agreed nor all"),
-        ("--method finetune --train-batch 1000000", "samples give no step"),
     ] {
         let bench = Bench::new();
         let ran = bench.run(&command(options)).expect(2);
