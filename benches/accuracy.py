@@ -186,6 +186,7 @@ def plot():
     marks = {"original": ("#d1495b", "o"), "paper": ("#edae49", "s"), "standard": ("#00798c", "D"), "best": ("#5b2a86", "^"), "ceiling": ("#8d96a3", "|")}
     figure, axes = pyplot.subplots(figsize=(7.2, 2.6), layout="constrained")
     figure.patch.set_facecolor("white")
+    named = set()
     for row, noise in enumerate(reversed(NOISES)):
         of_noise = [line for line in lines if line["noise"] == noise]
         measured = {name: [100 * float(line[name]) for line in of_noise if line[name]] for name in marks}
@@ -195,7 +196,8 @@ def plot():
         for name in mean:
             colour, mark = marks[name]
             size = 160 if mark == "|" else 45
-            axes.scatter(mean[name], row, c=colour, marker=mark, s=size, zorder=2, label=name if row == 0 else None)
+            axes.scatter(mean[name], row, c=colour, marker=mark, s=size, zorder=2, label=None if name in named else name)
+            named.add(name)
     axes.set_yticks(range(len(NOISES)), list(reversed(NOISES)))
     axes.set_xlabel("test accuracy, %, mean over networks and seeds")
     axes.spines[["top", "right", "left"]].set_visible(False)
