@@ -4,8 +4,9 @@ use crate::data::{DataSet, SampleId};
 use crate::detect::{Detection, Opinion};
 use crate::error::Error;
 use crate::evidence::{Prediction, Quality, Scores};
+use crate::pipeline::samples_with;
 use crate::report::{ForgetBy, ForgetSetReport};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 /// The samples that are to be forgotten, and why those.
 pub(super) struct ForgetSet {
@@ -19,15 +20,7 @@ impl ForgetSet {
     /// # Errors
     /// An id that is none of them.
     pub(super) fn given(ids: &[SampleId], set: &dyn DataSet, usable: &[usize]) -> Result<Self, Error> {
-        let known: HashMap<SampleId, usize> = usable.iter().map(|&sample| (set.id(sample), sample)).collect();
-        let sample = |id: &SampleId| {
-            known.get(id).copied().ok_or_else(|| {
-                Error::Usage(format!(
-                    "--forget-ids names {id}, which is no sample that can be used; give ids as `onnx-sap score` prints them"
-                ))
-            })
-        };
-        Ok(Self { samples: ids.iter().map(sample).collect::<Result<_, _>>()?, by: ForgetBy::Given })
+        Ok(Self { samples: samples_with(ids, set, usable)?, by: ForgetBy::Given })
     }
 
     /// As many of the highest losses of a model as labels are likely wrong, by what it says of the `samples`. `method`: what had

@@ -62,19 +62,22 @@ impl Forget {
     /// An id that is none of them.
     pub(super) fn samples(&self, found: &Opinions, set: &dyn DataSet) -> Result<Vec<usize>, Error> {
         let share = match self {
-            Self::Ids(ids) => {
-                let marks = by_id(ids, set, &found.samples)?;
-                let marked = found.samples.iter().zip(marks).filter(|(_, marked)| *marked);
-                return Ok(marked.map(|(sample, _)| *sample).collect());
-            }
+            Self::Ids(ids) => return Ok(samples_with(ids, set, &found.samples)?.into_iter().collect()),
             Self::Fraction(share) => *share,
             Self::Estimated => found.detection()?.noise_rate(),
         };
-        let count = (share * found.samples.len() as f64).round() as usize;
-        let worst = Detection::worst_first(&found.opinions).into_iter().take(count);
+        let worst = Detection::highest_losses(&found.opinions, share).into_iter();
         let mut samples: Vec<usize> = worst.map(|at| found.samples[at]).collect();
         samples.sort_unstable();
         Ok(samples)
+    }
+
+    /// Whether the user said which, or the losses did.
+    pub(super) fn settled_by(&self) -> &'static str {
+        match self {
+            Self::Estimated => "losses",
+            Self::Fraction(_) | Self::Ids(_) => "given",
+        }
     }
 }
 
@@ -123,7 +126,8 @@ impl Forgetting {
         (head, link): (&LinearHead, Link),
     ) -> Result<Option<Vec<bool>>, Error> {
         if let Forget::Ids(ids) = &self.which {
-            return by_id(ids, set, &rows.samples).map(Some);
+            let wanted = samples_with(ids, set, &rows.samples)?;
+            return Ok(Some(rows.samples.iter().map(|sample| wanted.contains(sample)).collect()));
         }
         let scores = head.logits(&rows.features);
         let opinion = |(row, &label): (ndarray::ArrayView1<'_, f64>, &usize)| {
@@ -148,20 +152,22 @@ impl Forgetting {
     pub(super) fn report(&self, head: Head, set: &dyn DataSet, forgotten: &Forgotten) -> ForgottenReport {
         let by = match (&self.which, head) {
             (Forget::Estimated, Head::Unlearned { share: Some(_), .. }) => "validation",
-            (Forget::Estimated, _) => "losses",
-            (Forget::Fraction(_) | Forget::Ids(_), _) => "given",
+            (which, _) => which.settled_by(),
         };
         let ids = forgotten.samples.iter().map(|&sample| set.id(sample)).collect();
         ForgottenReport { count: forgotten.samples.len(), of: forgotten.of, by, ids }
     }
 }
 
-fn by_id(ids: &[SampleId], set: &dyn DataSet, samples: &[usize]) -> Result<Vec<bool>, Error> {
+/// The samples with these ids, of those that can be used.
+///
+/// # Errors
+/// An id that is none of them.
+pub(crate) fn samples_with(ids: &[SampleId], set: &dyn DataSet, usable: &[usize]) -> Result<BTreeSet<usize>, Error> {
     let mut wanted: BTreeSet<&SampleId> = ids.iter().collect();
-    let known: Vec<SampleId> = samples.iter().map(|&sample| set.id(sample)).collect();
-    let marks = known.iter().map(|id| wanted.remove(id)).collect();
+    let found = usable.iter().copied().filter(|&sample| wanted.remove(&set.id(sample))).collect();
     match wanted.first() {
-        None => Ok(marks),
+        None => Ok(found),
         Some(id) => Err(Error::Usage(format!(
             "--forget-ids names {id}, which is no sample that can be used; give ids as `onnx-sap score` prints them"
         ))),

@@ -32,6 +32,7 @@ mod variant;
 
 pub(crate) use candidate::Candidates;
 pub use choose::{Choice, Scored};
+pub(crate) use forget::samples_with;
 pub use forget::{Forget, Forgetting};
 pub use job::{
     Arithmetic, HeadOption, Job, Page, Recalibrate, Runner, TrustedChoice, TrustedCount, TuningChoice, Validation,

@@ -1,11 +1,11 @@
 //! Which samples a projection forgets: those whose labels are likely wrong, by what ranks trusted samples.
 
 use super::choose::{Choice, Scored};
-use super::forget::Forget;
+use super::forget::{Forget, samples_with};
 use super::job::{Job, TrustedChoice};
 use super::subject::{Measurement, Subject};
 use super::variant::UnwantedChoice;
-use crate::data::{DataSet, SampleId};
+use crate::data::DataSet;
 use crate::detect::Separation;
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Inputs, Moments, Ranked, Ranking, Trusted};
@@ -36,8 +36,7 @@ impl Unwanted {
         };
         let of = scored.ranked.samples.len();
         if let Forget::Ids(ids) = which {
-            let samples = by_id(ids, &scored.ranked, set)?;
-            let unwanted: BTreeSet<usize> = samples.iter().copied().collect();
+            let unwanted = samples_with(ids, set, &scored.ranked.samples)?;
             let given = matches!(job.trusted, TrustedChoice::Given(_));
             if let Some(both) = choice.trusted.samples.iter().find(|sample| given && unwanted.contains(sample)) {
                 let id = set.id(*both);
@@ -46,7 +45,7 @@ impl Unwanted {
                 )));
             }
             choice.trusted.samples.retain(|sample| !unwanted.contains(sample));
-            let samples = Trusted { samples, ..Trusted::default() };
+            let samples = Trusted { samples: unwanted.into_iter().collect(), ..Trusted::default() };
             return Ok(Some(Self { samples, of, by: "given" }));
         }
         let rest = scored.without(&choice.trusted);
@@ -124,17 +123,6 @@ impl Scored {
             }
         }
         rest
-    }
-}
-
-fn by_id(ids: &[SampleId], ranked: &Ranked, set: &dyn DataSet) -> Result<Vec<usize>, Error> {
-    let mut wanted: BTreeSet<&SampleId> = ids.iter().collect();
-    let samples = ranked.samples.iter().copied().filter(|&sample| wanted.remove(&set.id(sample))).collect();
-    match wanted.first() {
-        None => Ok(samples),
-        Some(id) => Err(Error::Usage(format!(
-            "--forget-ids names {id}, which is no sample that can be used; give ids as `onnx-sap score` prints them"
-        ))),
     }
 }
 
