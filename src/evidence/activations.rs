@@ -1,18 +1,19 @@
 //! What each output of layers is on each sample: its mean over positions, in float64.
 
 use super::EvidenceError;
+use super::channels::reduced;
 use super::feed::Feed;
 use crate::data::{Batch, Stream};
 use crate::engine::{Computes, Engine, Runnable};
 use crate::layers::{Output, OutputAxis};
-use crate::model::fragment::{int, ints};
+use crate::model::fragment::int;
 use crate::model::{Additions, Classifier, Fragment, GraphIndex, MAIN, Model};
 use crate::progress::Observer;
 use crate::tensor::ElementType;
-use ndarray::{Array2, ArrayD, Axis, Ix2};
+use ndarray::{Array2, Axis, s};
 
 /// The means of the outputs of each layer, `[samples, outputs]`, as steps of whatever phase the observer is in. The samples can all be
-/// used; those that a last batch of a model of a fixed batch size would have to be filled up for are left out.
+/// used.
 ///
 /// # Errors
 /// Those of data and engine; an interruption.
@@ -42,17 +43,14 @@ pub fn activations(
         let feed = Feed::new(classifier, &batch.inputs)?;
         let values = session.run(&feed.inputs(), &wanted)?;
         for ((rows, tensor), output) in found.iter_mut().zip(&values).zip(outputs) {
-            let values: ArrayD<f64> = tensor.to_f64();
-            let shape = values.shape().to_vec();
-            let wrong =
-                || EvidenceError::Logits { output: output.value.name.clone(), found: shape, samples: feed.samples };
-            let of_batch = values.into_dimensionality::<Ix2>().map_err(|_| wrong())?;
-            let of_samples = of_batch.slice_axis(Axis(0), (..feed.samples.min(of_batch.nrows())).into());
-            rows.append(Axis(0), of_samples).map_err(|_| EvidenceError::Logits {
+            let values = tensor.to_f64();
+            let wrong = || EvidenceError::Logits {
                 output: output.value.name.clone(),
-                found: of_batch.shape().to_vec(),
-                samples: feed.samples,
-            })?;
+                found: values.shape().to_vec(),
+                samples: feed.size,
+            };
+            let of_batch = values.to_shape((feed.size, output.outputs)).map_err(|_| wrong())?;
+            rows.append(Axis(0), of_batch.slice(s![..feed.samples, ..])).map_err(|_| wrong())?;
         }
         observer.advance(feed.samples);
         Ok(())
@@ -70,10 +68,5 @@ fn means(fragment: &mut Fragment, output: &Output, opset: i64) -> String {
     let double = fragment.node("Cast", &[&output.value.name], vec![int("to", i64::from(ElementType::Float64.onnx()))]);
     let shape = fragment.integers(shape);
     let rows = fragment.node("Reshape", &[&double, &shape], vec![]);
-    // Since opset 18 the axes are an input.
-    if opset < 18 {
-        return fragment.node("ReduceMean", &[&rows], vec![ints("axes", [positions]), int("keepdims", 0)]);
-    }
-    let axes = fragment.integers(&[positions]);
-    fragment.node("ReduceMean", &[&rows, &axes], vec![int("keepdims", 0)])
+    reduced(fragment, &rows, &[positions], opset)
 }

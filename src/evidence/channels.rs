@@ -179,7 +179,7 @@ impl Statistics {
 pub const LEAST_DEVIATION: f64 = 1e-12;
 
 /// The mean over axes, which stay with extent 1. Since opset 18 the axes are an input.
-fn reduced(fragment: &mut Fragment, value: &str, axes: &[i64], opset: i64) -> String {
+pub(super) fn reduced(fragment: &mut Fragment, value: &str, axes: &[i64], opset: i64) -> String {
     if opset < 18 {
         return fragment.node("ReduceMean", &[value], vec![ints("axes", axes.iter().copied())]);
     }

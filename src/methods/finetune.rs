@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::sap::Sap;
-use super::{About, LayerMethod, Method};
+use super::{About, Method};
 use crate::train::CRITERIA;
 use crate::tune::{FineTune, LearnFrom, TuneOptions, Tuning};
 
@@ -29,14 +29,6 @@ impl Method for Finetune {
             changes: "every weight and bias; with --include and its like the weights of those layers",
             source: "Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
         }
-    }
-
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
-        None
-    }
-
-    fn forgets(&self) -> bool {
-        false
     }
 
     fn tune_options(&self) -> &'static [&'static str] {

@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::sap::Sap;
-use super::{About, LayerMethod, Method};
+use super::{About, Method};
 
 /// The last layer of the original forgets.
 pub(super) struct Influence;
@@ -26,10 +26,6 @@ impl Method for Influence {
             changes: "the weights of the last layer, with --with-bias its bias, too",
             source: SOURCE,
         }
-    }
-
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
-        None
     }
 
     fn forgets(&self) -> bool {

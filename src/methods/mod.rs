@@ -86,9 +86,13 @@ pub trait Method: Sync {
     /// What `--method list` says of it.
     fn about(&self) -> About;
     /// How it corrects layers by the moments of their inputs; nothing where it needs no moments.
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod>;
+    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
+        None
+    }
     /// Whether the last layer then forgets the samples that are likely labelled wrongly.
-    fn forgets(&self) -> bool;
+    fn forgets(&self) -> bool {
+        false
+    }
     /// Whether it asks which samples are to be forgotten.
     fn takes_forget_set(&self) -> bool {
         self.forgets()

@@ -2,8 +2,8 @@
 
 use super::chain::Chain;
 use super::sap::Sap;
-use super::{About, LayerMethod, Method};
-use crate::tune::{Prune, TuneOptions, Tuning};
+use super::{About, Method};
+use crate::tune::{Prune, TuneOptions, Tuning, given_or};
 
 pub(super) struct Pruning;
 
@@ -29,23 +29,14 @@ impl Method for Pruning {
         }
     }
 
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
-        None
-    }
-
-    fn forgets(&self) -> bool {
-        false
-    }
-
     fn tune_options(&self) -> &'static [&'static str] {
         &["--start", "--prune", "--lr", "--epochs", "--weight-decay", "--shift", "--train-batch"]
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
-        let given = |value: Option<f64>, usual: &[f64]| value.map_or_else(|| usual.to_vec(), |value| vec![value]);
         Some(Box::new(Prune {
-            shares: given(options.prune, &SHARES),
-            rates: given(options.rate, &RATES),
+            shares: given_or(options.prune, &SHARES),
+            rates: given_or(options.rate, &RATES),
             epochs: options.epochs.unwrap_or(10),
             weight_decay: options.weight_decay.unwrap_or(1e-3),
             shifted: options.shifted.unwrap_or(true),

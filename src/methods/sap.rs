@@ -34,10 +34,6 @@ impl Method for Sap {
     fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
         Some(&Self)
     }
-
-    fn forgets(&self) -> bool {
-        false
-    }
 }
 
 impl LayerMethod for Sap {

@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::sap::Sap;
-use super::{About, LayerMethod, Method};
+use super::{About, Method};
 use crate::tune::{Scrub, TuneOptions, Tuning};
 
 pub(super) struct Scrubbing;
@@ -23,14 +23,6 @@ impl Method for Scrubbing {
             changes: "every weight and bias; with --include and its like the weights of those layers",
             source: "Kurmanji et al., Towards Unbounded Machine Unlearning, NeurIPS 2023",
         }
-    }
-
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
-        None
-    }
-
-    fn forgets(&self) -> bool {
-        false
     }
 
     fn takes_forget_set(&self) -> bool {

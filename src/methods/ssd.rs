@@ -2,8 +2,8 @@
 
 use super::chain::Chain;
 use super::sap::Sap;
-use super::{About, LayerMethod, Method};
-use crate::tune::{Dampen, TuneOptions, Tuning};
+use super::{About, Method};
+use crate::tune::{Dampen, TuneOptions, Tuning, given_or};
 
 pub(super) struct Dampening;
 
@@ -34,14 +34,6 @@ impl Method for Dampening {
         }
     }
 
-    fn of_layers(&self) -> Option<&'static dyn LayerMethod> {
-        None
-    }
-
-    fn forgets(&self) -> bool {
-        false
-    }
-
     fn takes_forget_set(&self) -> bool {
         true
     }
@@ -51,10 +43,9 @@ impl Method for Dampening {
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
-        let given = |value: Option<f64>, usual: &[f64]| value.map_or_else(|| usual.to_vec(), |value| vec![value]);
         Some(Box::new(Dampen {
-            selections: given(options.selection, &SELECTIONS),
-            dampenings: given(options.dampening, &DAMPENINGS),
+            selections: given_or(options.selection, &SELECTIONS),
+            dampenings: given_or(options.dampening, &DAMPENINGS),
             batch: options.batch,
         }))
     }

@@ -1,6 +1,6 @@
 //! Fine-tuning: a model goes on learning, from samples and with a loss that hold wrong labels back.
 
-use super::{Ground, Tuned, Tuning, rates};
+use super::{Ground, Tuned, Tuning, training};
 use crate::error::Error;
 use crate::train::{Averaged, Examples, Lesson, Memory, NamedCriterion, Optimizer, Plan, Schedule, Sgd, Trainer};
 use serde_json::{Value, json};
@@ -149,6 +149,6 @@ impl Course<'_, '_> {
             shifted: tuning.shifted && ground.images,
             memory: remembers.then(|| Memory::new(&opinions.samples, opinions.probabilities.clone())),
         };
-        rates::train(ground, trainer, (&plan, examples), vec![("lr", rate)])
+        training::judged(ground, trainer, (&plan, examples), vec![("lr", rate)])
     }
 }

@@ -11,14 +11,15 @@ mod neurons;
 mod opinions;
 mod options;
 mod prune;
-mod rates;
 mod scrub;
+mod training;
 
 pub use dampen::Dampen;
 pub use finetune::{FineTune, LearnFrom};
 pub use ground::{Ground, Judge};
 pub use opinions::Opinions;
 pub use options::TuneOptions;
+pub(crate) use options::given_or;
 pub use prune::Prune;
 pub use scrub::Scrub;
 

@@ -31,3 +31,8 @@ pub struct TuneOptions {
     /// Samples of a step.
     pub batch: Option<usize>,
 }
+
+/// What is tried: what was given alone, or else the usual.
+pub(crate) fn given_or(given: Option<f64>, usual: &[f64]) -> Vec<f64> {
+    given.map_or_else(|| usual.to_vec(), |given| vec![given])
+}

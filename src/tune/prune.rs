@@ -3,7 +3,7 @@
 
 use super::attribution::partition;
 use super::neurons::{Neuron, sensitivities};
-use super::{Ground, Tuned, Tuning, rates};
+use super::{Ground, Tuned, Tuning, training};
 use crate::autodiff::CrossEntropy;
 use crate::error::Error;
 use crate::evidence::activations;
@@ -144,7 +144,7 @@ impl Prune {
             memory: None,
         };
         trainer.begin_with(&masked(ground, &masks)?);
-        rates::train(ground, &mut trainer, (&plan, examples), vec![("share", share), ("lr", rate)])
+        training::judged(ground, &mut trainer, (&plan, examples), vec![("share", share), ("lr", rate)])
     }
 }
 

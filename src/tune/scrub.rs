@@ -1,7 +1,7 @@
 //! SCRUB (Kurmanji et al., "Towards Unbounded Machine Unlearning", `NeurIPS` 2023): away from what the model said of samples that are
 //! to be forgotten, and along with it on the others.
 
-use super::{Ground, Settings, Tuned, Tuning, rates};
+use super::{Ground, Settings, Tuned, Tuning, training};
 use crate::error::Error;
 use crate::train::{Examples, Lesson, Memory, Plan, Schedule, Sgd, Teacher, Trainer};
 use ndarray::{Array2, Axis};
@@ -48,9 +48,8 @@ impl Tuning for Scrub {
         let optimizer = Sgd { momentum: super::MOMENTUM, weight_decay: self.weight_decay, nesterov: false };
         let criterion = Teacher { temperature: self.temperature };
         let mut trainer = ground.trainer(&criterion, &optimizer)?;
-        let rates = self.rate.map_or_else(|| RATES.to_vec(), |rate| vec![rate]);
         let mut tried = Vec::new();
-        for rate in rates {
+        for rate in super::given_or(self.rate, &RATES) {
             tried.extend(self.with(rate, ground, &mut trainer, &retain)?);
         }
         if tried.is_empty() {
@@ -101,7 +100,7 @@ impl Scrub {
             memory: Some(Memory::new(&ground.before.samples, teacher)),
         };
         let settings: Settings = vec![("lr", rate)];
-        rates::train(ground, trainer, (&plan, examples), settings)
+        training::judged(ground, trainer, (&plan, examples), settings)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Trainings that differ in their learning rate, judged on validation data.
+//! A training that is judged on validation data after every epoch.
 
 use super::{Ground, Settings, Tuned};
 use crate::error::Error;
@@ -10,7 +10,7 @@ use crate::train::{Examples, Fitted, Plan, Trainer, fit};
 ///
 /// # Errors
 /// Those of data, engine and judge.
-pub(super) fn train(
+pub(super) fn judged(
     ground: &mut Ground<'_>,
     trainer: &mut Trainer,
     (plan, examples): (&Plan<'_>, Examples<'_>),
