@@ -136,3 +136,21 @@ impl TuneArgs {
         method.tuning(&options).map(|tuning| TuningChoice { tuning: Arc::from(tuning), start, optional: false })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::METHODS;
+    use clap::Command;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn methods_make_use_of_options_that_there_are_and_each_option_of_one() {
+        let command = TuneArgs::augment_args(Command::new("tune"));
+        let known: BTreeSet<String> =
+            command.get_arguments().filter_map(|of| Some(format!("--{}", of.get_long()?))).collect();
+        let used: BTreeSet<String> =
+            METHODS.iter().flat_map(|method| method.tune_options()).map(ToString::to_string).collect();
+        assert_eq!(used, known);
+    }
+}

@@ -70,3 +70,48 @@ fn means(fragment: &mut Fragment, output: &Output, opset: i64) -> String {
     let rows = fragment.node("Reshape", &[&double, &shape], vec![]);
     reduced(fragment, &rows, &[positions], opset)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::{Preprocessing, Spec};
+    use crate::engine::tract::TractEngine;
+    use crate::evidence::{Observation, Observed};
+    use crate::layers::{Ledger, Selection};
+    use crate::model::Interface;
+    use crate::pipeline::Prepared;
+    use crate::progress::Silent;
+    use std::path::Path;
+
+    /// Over all samples they have the means that recalibration finds in batches.
+    #[test]
+    fn the_means_of_samples_are_those_of_all_of_them_whatever_the_batch() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/weights-everywhere");
+        let model = Model::open(&fixtures.join("conv2d.onnx")).unwrap();
+        let graph = GraphIndex::new(&model).unwrap();
+        let classifier = Classifier::of(&graph, &Interface::default()).unwrap();
+        let ledger = Ledger::survey(&graph, &Selection::default()).unwrap();
+        let layers: Vec<_> = ledger.layers.iter().filter_map(|layer| Some((layer, layer.output.as_ref()?))).collect();
+        assert!(layers.len() > 1, "a convolution and the last layer");
+        let outputs: Vec<&Output> = layers.iter().map(|(_, output)| *output).collect();
+        let spec = Spec::parse(&format!("npz:{}", fixtures.join("data.npz").display()), &fixtures).unwrap();
+        let data = Prepared::open(&spec, &Preprocessing::default(), &classifier, &Silent).unwrap();
+        let (engine, samples) = (TractEngine::new(), data.all());
+        let stream = data.stream(None);
+        let found =
+            |batch| activations(&model, &outputs, (&engine, &classifier), &stream, (&samples, batch), &Silent).unwrap();
+        let observed: Vec<Observed<'_>> = layers
+            .iter()
+            .map(|(layer, output)| Observed { output, element: layer.sites[0].element, target: None })
+            .collect();
+        let observation =
+            Observation { engine: &engine, classifier: &classifier, stream, samples: &samples, batch: samples.len() };
+        let means = observation.of(&model, &observed, &Silent).unwrap();
+        for ((rows, of_fives), channels) in found(samples.len()).iter().zip(found(5)).zip(&means) {
+            assert_eq!(rows.nrows(), samples.len());
+            assert!((rows - &of_fives).iter().all(|apart| apart.abs() < 1e-6));
+            let mean = rows.mean_axis(Axis(0)).unwrap();
+            assert!((mean - &channels.mean).iter().all(|apart| apart.abs() < 1e-6));
+        }
+    }
+}

@@ -129,17 +129,19 @@ impl Decision<'_> {
             observer.end();
             found.judge_anew(&scores);
         }
+        let mut forgotten = None;
         if let Some(tuning) = &job.tuning {
             if found.verdict(true, &Outcomes::of(original)) == Verdict::NotBetter && corrects_layers {
                 observer.note("the correction is no better than the original, which is tuned in its place");
                 found.back_to_original(original);
             }
-            match self.tune(tuning, &mut found, &mut trials, held_out, observer) {
+            forgotten = match self.tune(tuning, &mut found, &mut trials, held_out, observer) {
                 Err(Error::Autodiff(why)) if tuning.optional => {
                     observer.warn(&format!("the model does not go on learning: {why}"));
+                    None
                 }
                 tuned => tuned?,
-            }
+            };
         }
         let recipe = found.chosen().recipe.clone();
         let tested = match held_out.test_samples() {
@@ -153,8 +155,9 @@ impl Decision<'_> {
         };
         let test = test.zip(tested.as_ref());
         let figures = self.figures(&recipe, (original, test), held_out, &mut trials, observer)?;
-        let forgotten = job.forgetting.as_ref().zip(trials.forgotten(&recipe));
-        let forgotten = forgotten.map(|(job, found)| job.report(recipe.head, self.data.set.as_ref(), found));
+        let in_head = job.forgetting.as_ref().zip(trials.forgotten(&recipe));
+        let in_head = in_head.map(|(job, found)| job.report(recipe.head, self.data.set.as_ref(), found));
+        let forgotten = forgotten.or(in_head);
         let patches = trials.into_patches(&recipe, observer)?;
         let (outcomes, original) = (Outcomes::of(original), original.quality());
         let verdict = if held_out.is_missing() { Verdict::Unjudged } else { found.verdict(job.chooses(), &outcomes) };

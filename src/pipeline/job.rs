@@ -355,7 +355,9 @@ impl Job {
             ("force", json!(self.force)),
         ]);
         let tuning = self.tuning.iter().flat_map(|choice| choice.tuning.params());
+        let forgets = self.tuning.is_some() && self.method.takes_forget_set() && !self.method.forgets();
+        let forget = forgets.then(|| ("forget", self.forget.param()));
         let start = self.tuning.iter().map(|choice| ("start", json!(choice.start.to_string())));
-        params.into_iter().chain(of_layers).chain(forgetting).chain(tuning).chain(start).collect()
+        params.into_iter().chain(of_layers).chain(forgetting).chain(tuning).chain(forget).chain(start).collect()
     }
 }

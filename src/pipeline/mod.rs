@@ -10,6 +10,7 @@ mod forget;
 mod held_out;
 mod job;
 mod memory;
+mod outputs;
 mod passes;
 mod prepared;
 mod presets;
@@ -51,7 +52,6 @@ use crate::layers::{Layer, Ledger};
 use crate::methods::{self, Evidence, Family, Unchanged};
 use crate::model::{Classifier, GraphIndex, Model, WeightPatch};
 use crate::partial::{EvidenceFile, WorkFolder};
-use crate::paths::same_place;
 use crate::progress::Observer;
 use crate::refine::HeadLayer;
 use crate::report::Report;
@@ -66,7 +66,6 @@ use rayon::prelude::*;
 use record::{Findings, Record};
 use rounds::Rounds;
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use unlabeled::Unlabeled;
 use unwanted::Unwanted;
@@ -115,7 +114,7 @@ pub fn run(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
 fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut clock = Clock::default();
     let model = Model::open(&job.input)?;
-    check_outputs(job, &model)?;
+    outputs::check(job, &model)?;
     let graph = GraphIndex::new(&model)?;
     let classifier = Classifier::of(&graph, &job.interface)?;
     let ledger = survey(job, &graph, &classifier)?;
@@ -123,7 +122,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
     let mut held_out = HeldOut::open(job, &data, &classifier, observer)?;
     rounds::check(job, &held_out, &ledger)?;
     let unlabeled = Unlabeled::open(job, &classifier, observer)?;
-    check_sets(job, held_out.sets().chain([&data]).chain(unlabeled.as_ref().map(|unlabeled| &unlabeled.data)))?;
+    let sets = held_out.sets().chain([&data]).chain(unlabeled.iter().map(|unlabeled| &unlabeled.data));
+    outputs::check_sets(job, sets)?;
     let Loaded { engine, mut original, tally } = load(job, &model, &classifier, observer)?;
     let engine = engine.as_ref();
     let threads = rayon::current_num_threads();
@@ -306,15 +306,6 @@ impl Before {
     }
 }
 
-/// Refuses outputs that are files of data sets.
-fn check_sets<'a>(job: &Job, mut sets: impl Iterator<Item = &'a Prepared>) -> Result<(), Error> {
-    sets.try_for_each(|set| {
-        set.check_output(&job.output)?;
-        set.check_output(&job.report)?;
-        job.page.as_ref().map_or(Ok(()), |page| set.check_output(&page.path))
-    })
-}
-
 /// Says so where more memory was taken than was estimated.
 fn warn_of_peak(job: &Job, report: &Report, observer: &dyn Observer) {
     if let (Some(limit), Some(peak)) = (job.max_memory, report.peak_rss_bytes)
@@ -323,34 +314,6 @@ fn warn_of_peak(job: &Job, report: &Report, observer: &dyn Observer) {
         let peak = MemoryLimit::of(peak);
         observer.warn(&format!("the run took {peak} at its peak; --max-memory {limit} was estimated to be enough"));
     }
-}
-
-/// Refuses outputs that could not be written, or would destroy an input, before hours of work are spent.
-fn check_outputs(job: &Job, model: &Model) -> Result<(), Error> {
-    model.check_rewritten(&job.output, job.force || job.dry_run)?;
-    model.check_output(&job.report, true)?;
-    if same_place(&job.report, &job.output) {
-        let both = job.output.display();
-        return Err(Error::Usage(format!("{both} cannot be both model and report; name another --report")));
-    }
-    job.page.as_ref().map_or(Ok(()), |page| check_page(job, &page.path, model))
-}
-
-/// Refuses a page that would destroy an input or another output.
-fn check_page(job: &Job, page: &Path, model: &Model) -> Result<(), Error> {
-    model.check_output(page, true)?;
-    let evidence = job.evidence.as_ref().and_then(Location::local);
-    let others = [(&*job.output, "the model"), (&*job.report, "the JSON report")];
-    let others = others.into_iter().chain(evidence.map(|evidence| (evidence, "the evidence")));
-    for (other, what) in others {
-        if same_place(page, other) {
-            return Err(Error::Usage(format!(
-                "{} cannot be both {what} and the page; name another --html",
-                page.display()
-            )));
-        }
-    }
-    Ok(())
 }
 
 /// The weights that the job rewrites; all of them hold numbers.

@@ -11,6 +11,7 @@ use crate::layers::Selection;
 use crate::model::{GraphIndex, Model, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{Recipe, Start, TuningRecipe};
+use crate::report::ForgottenReport;
 use crate::search::{Candidate, Search};
 use crate::tensor::NamedTensor;
 use crate::train::patches;
@@ -18,7 +19,7 @@ use crate::tune::{Ground, Opinions};
 use std::collections::BTreeSet;
 
 impl Decision<'_> {
-    /// Tunes the chosen correction, and chooses anew.
+    /// Tunes the chosen correction, chooses anew, and tells what the chosen one has forgotten, where it has.
     ///
     /// # Errors
     /// What cannot be differentiated; those of data and engine; nothing to judge by.
@@ -29,10 +30,10 @@ impl Decision<'_> {
         trials: &mut Trials<'_>,
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
-    ) -> Result<(), Error> {
+    ) -> Result<Option<ForgottenReport>, Error> {
         let Self { job, classifier, engine, layers, data, choice, .. } = *self;
         if held_out.is_missing() && asked.optional {
-            return Ok(());
+            return Ok(None);
         }
         if held_out.is_missing() {
             let method = job.method.name();
@@ -44,7 +45,8 @@ impl Decision<'_> {
         let batches = (choice.usable.as_slice(), data.batch(job.runner.batch));
         let opinions = trials
             .with(&corrected, observer, |forward| Opinions::of(forward, &data.stream(None), batches, observer))?;
-        let forget = job.forget.samples(&opinions, data.set.as_ref())?;
+        let forgets = job.method.takes_forget_set() && !job.method.forgets();
+        let forget = if forgets { job.forget.samples(&opinions, data.set.as_ref())? } else { Vec::new() };
         let start = match asked.start {
             Start::Corrected => corrected.clone(),
             Start::Original => Recipe::unchanged(),
@@ -93,7 +95,10 @@ impl Decision<'_> {
         }
         found.tuned(candidates);
         trials.lap("tune");
-        Ok(())
+        let chosen = forgets && found.chosen().recipe.tuning.is_some();
+        let ids = || forget.iter().map(|&sample| data.set.id(sample)).collect();
+        let (of, by) = (opinions.samples.len(), job.forget.settled_by());
+        Ok(chosen.then(|| ForgottenReport { count: forget.len(), of, by, ids: ids() }))
     }
 
     /// The stored tensors that may change: all that can be learnt, or the weights of the layers that were chosen. Those that were

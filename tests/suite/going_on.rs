@@ -45,14 +45,14 @@ fn a_correction_goes_on_learning_and_what_comes_of_it_is_chosen_by_validation() 
 }
 
 #[test]
-fn the_same_seed_gives_the_same_bytes() {
-    let bytes = |threads: usize| {
+fn the_same_seed_gives_the_same_bytes_and_another_one_others() {
+    let bytes = |seed: usize| {
         let bench = Bench::new();
-        let options = format!("--method finetune --lr 0.01 --epochs 1 --threads {threads} --force");
-        bench.run(&command(&options)).expect(0);
+        bench.run(&command(&format!("--method finetune --lr 0.01 --epochs 1 --seed {seed} --force"))).expect(0);
         std::fs::read(bench.path("out.onnx")).unwrap()
     };
     assert_eq!(bytes(1), bytes(1));
+    assert_ne!(bytes(1), bytes(2), "it draws the order of samples");
 }
 
 #[test]
@@ -79,6 +79,22 @@ fn every_method_tries_what_it_is_asked_for_and_says_what_came_of_it() {
         assert_eq!(found.len(), count, "{options}: {found:?}");
         assert!(found.iter().all(|(tuning, _)| tuning.starts_with(begins)), "{options}: {found:?}");
     }
+}
+
+#[test]
+fn what_was_forgotten_stands_in_the_report() {
+    let bench = Bench::new();
+    bench.put("ids.txt", b"3\n17\n4\n");
+    let options = "--method finetune --lr 0.02 --epochs 1 --force";
+    bench.run(&command(options)).expect(0);
+    assert!(bench.report()["forgotten"].is_null() && bench.report()["params"]["forget"].is_null());
+    let options = "--method scrub --lr 0.002 --epochs 3 --away 1 --forget-ids ids.txt --force";
+    bench.run(&command(options)).expect(0);
+    let report = bench.report();
+    assert_eq!(report["params"]["forget"], 3);
+    assert!(report["chosen"]["tuning"].is_string(), "{}", report["chosen"]);
+    assert_eq!(report["forgotten"]["ids"], serde_json::json!(["3", "4", "17"]));
+    assert_eq!(report["forgotten"]["by"], "given");
 }
 
 #[test]
