@@ -1,5 +1,6 @@
 //! Methods that go on with gradients, as their users run them.
 
+use crate::oracle::unpacked;
 use crate::support::{Bench, data, model, samples, small};
 use onnx_sap::model::proto::ModelProto;
 use prost::Message;
@@ -84,16 +85,19 @@ fn every_method_tries_what_it_is_asked_for_and_says_what_came_of_it() {
 #[test]
 fn what_was_forgotten_stands_in_the_report() {
     let bench = Bench::new();
-    bench.put("ids.txt", b"3\n17\n4\n");
+    let [given, right] = ["train", "train-clean"]
+        .map(|labels| unpacked(&format!("fixtures/fashion-noisy/{labels}-labels-idx1-ubyte.gz"), 8));
+    let wrong: Vec<String> = (0..given.len()).filter(|&at| given[at] != right[at]).map(|at| at.to_string()).collect();
+    bench.put("ids.txt", wrong.join("\n").as_bytes());
     let options = "--method finetune --lr 0.02 --epochs 1 --force";
     bench.run(&command(options)).expect(0);
     assert!(bench.report()["forgotten"].is_null() && bench.report()["params"]["forget"].is_null());
     let options = "--method scrub --lr 0.002 --epochs 3 --away 1 --forget-ids ids.txt --force";
     bench.run(&command(options)).expect(0);
     let report = bench.report();
-    assert_eq!(report["params"]["forget"], 3);
+    assert_eq!(report["params"]["forget"], wrong.len());
     assert!(report["chosen"]["tuning"].is_string(), "{}", report["chosen"]);
-    assert_eq!(report["forgotten"]["ids"], serde_json::json!(["3", "4", "17"]));
+    assert_eq!(report["forgotten"]["ids"], serde_json::json!(wrong));
     assert_eq!(report["forgotten"]["by"], "given");
 }
 
