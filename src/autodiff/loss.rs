@@ -40,6 +40,8 @@ pub struct Loss<'a> {
 pub struct LossPorts {
     /// In which type losses are computed, and all of it is fed but labels.
     pub element: ElementType,
+    /// How many scores a sample has, where the model says so.
+    pub scores: Option<usize>,
     /// The input for [`Targets`].
     pub targets: String,
     /// The input for weights, `[samples]`, where there are any.
@@ -78,6 +80,7 @@ pub fn with_loss(
     };
     let ports = LossPorts {
         element: computed_in(scores.value.element),
+        scores: scores.shape.fixed_from(1).map(|of| of.iter().product()),
         targets: free(if loss.targets == Targets::Labels { "labels" } else { "targets" }),
         weights: loss.weighted.then(|| free("weights")),
         memory: loss.criterion.remembers().then(|| free("memory")),
@@ -108,7 +111,7 @@ impl Writer<'_> {
         // A score each where there is no axis of classes, and without axes behind it.
         let rows = emit.reshape(&scores.value, &[0, -1]);
         let rows = emit.cast(&rows, self.ports.element);
-        let classes = scores.shape.fixed_from(1).map(|of| of.iter().product::<usize>());
+        let classes = self.ports.scores;
         let single = loss.link == Link::Sigmoid && classes == Some(1);
         let targets = self.targets(&rows, loss.targets, classes, single);
         let memory = self.ports.memory.clone();

@@ -152,7 +152,7 @@ impl Asked<'_> {
             solver,
             variant,
             forget: correction.forget.which(outputs)?,
-            tuning: correction.tune.tuning(method),
+            tuning: correction.tune.tuning(method, outputs)?,
             selection: correction.layers.selection(),
             runner,
             limit,

@@ -2,6 +2,7 @@
 //!
 //! Exit codes: 0 done; 1 it ran, and the answer is no; 2 it could not run; 130 and 143 it was stopped by SIGINT or SIGTERM.
 
+mod attribute;
 mod check;
 mod command_line;
 mod compare;
@@ -39,6 +40,7 @@ enum Command {
     Inspect(inspect::InspectArgs),
     Score(Box<score::ScoreArgs>),
     Detect(Box<detect::DetectArgs>),
+    Attribute(Box<attribute::AttributeArgs>),
     Compare(Box<compare::CompareArgs>),
     Diff(Box<diff::DiffArgs>),
     Check(Box<check::CheckArgs>),
@@ -128,6 +130,7 @@ pub fn main() -> ExitCode {
             Command::Inspect(args) => inspect::run(&args, &ui),
             Command::Score(args) => score::run(&args, &ui),
             Command::Detect(args) => detect::run(&args, &ui),
+            Command::Attribute(args) => attribute::run(&args, &ui),
             Command::Compare(args) => compare::run(&args, &ui),
             Command::Diff(args) => diff::run(&args, &ui),
             Command::Check(args) => check::run(&args, &ui),

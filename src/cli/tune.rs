@@ -3,12 +3,15 @@
 use super::options::positive;
 use crate::error::Error;
 use crate::methods::Method;
+use crate::paths::same_file;
 use crate::pipeline::TuningChoice;
 use crate::refine::Start;
+use crate::report::stages::{read_neurons, read_quality};
 use crate::train::{CRITERIA, criterion};
 use crate::tune::{LearnFrom, TuneOptions};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 #[derive(Args, Clone)]
@@ -26,8 +29,8 @@ pub(super) struct TuneArgs {
     /// The learning rate: auto finds one by short trainings and validation data [default: auto]
     #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
     lr: Option<AutoOr>,
-    /// How often every sample is seen at most [default: 10]
-    #[arg(long, value_name = "N", value_parser = positive)]
+    /// How often every sample is seen at most; after pruning it may be 0 [default: 10]
+    #[arg(long, value_name = "N")]
     epochs: Option<usize>,
     /// The weight decay [default: 0.001]
     #[arg(long, value_name = "X", value_parser = not_negative)]
@@ -35,9 +38,19 @@ pub(super) struct TuneArgs {
     /// Keep an average of the weights, of which so much stays in a step, and give that out
     #[arg(long, value_name = "X", value_parser = super::options::positive_share)]
     ema: Option<f64>,
+    /// Learn from mixtures of samples and of their labels: shares are drawn from Beta(X, X), 1 in ELR+
+    #[arg(long, value_name = "X", value_parser = positive_number)]
+    mixup: Option<f64>,
     /// Shift images, every time in another way: yes or no [default: yes]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     shift: Option<bool>,
+    /// The quality of samples, of which only these are looked at: a table as `onnx-sap attribute -o FILE.csv` writes it [default: by
+    /// attributions]
+    #[arg(long, value_name = "FILE")]
+    quality: Option<PathBuf>,
+    /// The neurons to prune first, as `onnx-sap attribute --neurons FILE.csv` writes them [default: by a regression of the quality]
+    #[arg(long, value_name = "FILE")]
+    neurons: Option<PathBuf>,
     /// The share of hidden neurons that is pruned: auto or a number [default: auto]
     #[arg(long, value_name = "auto|P", value_parser = auto_or_share)]
     prune: Option<AutoOr>,
@@ -62,8 +75,8 @@ fn auto_or_positive(text: &str) -> Result<AutoOr, String> {
     if text == "auto" {
         return Ok(AutoOr(None));
     }
-    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
-    value.map(|value| AutoOr(Some(value))).ok_or_else(|| "give auto or a number above 0".to_owned())
+    let value = positive_number(text).map_err(|_| "give auto or a number above 0".to_owned())?;
+    Ok(AutoOr(Some(value)))
 }
 
 fn auto_or_share(text: &str) -> Result<AutoOr, String> {
@@ -72,6 +85,11 @@ fn auto_or_share(text: &str) -> Result<AutoOr, String> {
     } else {
         super::options::positive_share(text).map(|share| AutoOr(Some(share)))
     }
+}
+
+fn positive_number(text: &str) -> Result<f64, String> {
+    let value = text.parse().ok().filter(|value: &f64| value.is_finite() && *value > 0.0);
+    value.ok_or_else(|| "give a number above 0".to_owned())
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -98,7 +116,10 @@ impl TuneArgs {
             ("--epochs", self.epochs.is_some()),
             ("--weight-decay", self.weight_decay.is_some()),
             ("--ema", self.ema.is_some()),
+            ("--mixup", self.mixup.is_some()),
             ("--shift", self.shift.is_some()),
+            ("--quality", self.quality.is_some()),
+            ("--neurons", self.neurons.is_some()),
             ("--prune", self.prune.is_some()),
             ("--ssd-alpha", self.ssd_alpha.is_some()),
             ("--ssd-lambda", self.ssd_lambda.is_some()),
@@ -115,9 +136,21 @@ impl TuneArgs {
         })
     }
 
-    /// What goes on with gradients, where the method does; it must be able to.
-    pub(super) fn tuning(&self, method: &dyn Method) -> Option<TuningChoice> {
+    /// What goes on with gradients, where the method does; it must be able to. None of the `outputs` may be one of the files that it
+    /// reads.
+    pub(super) fn tuning(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<TuningChoice>, Error> {
         let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
+        for (option, file) in [("--quality", &self.quality), ("--neurons", &self.neurons)] {
+            if let Some(lost) = outputs.iter().find(|output| file.as_ref().is_some_and(|file| same_file(output, file)))
+            {
+                let lost = lost.display();
+                return Err(Error::Usage(format!("{lost} is the table of {option}; name another output")));
+            }
+        }
+        if self.epochs == Some(0) && !method.tune_options().contains(&"--prune") {
+            let name = method.name();
+            return Err(Error::Usage(format!("the method {name} does nothing in no epochs; give --epochs 1 or more")));
+        }
         let options = TuneOptions {
             criterion: self.loss.as_deref().and_then(criterion),
             from: self.learn_from,
@@ -125,7 +158,10 @@ impl TuneArgs {
             epochs: self.epochs,
             weight_decay: self.weight_decay,
             averaging: self.ema,
+            mixup: self.mixup,
             shifted: self.shift,
+            quality: self.quality.as_deref().map(read_quality).transpose()?,
+            neurons: self.neurons.as_deref().map(read_neurons).transpose()?,
             prune: given(self.prune),
             selection: given(self.ssd_alpha),
             dampening: given(self.ssd_lambda),
@@ -133,7 +169,8 @@ impl TuneArgs {
             batch: self.train_batch,
         };
         let start = self.start.unwrap_or_default();
-        method.tuning(&options).map(|tuning| TuningChoice { tuning: Arc::from(tuning), start, optional: false })
+        let choice = |tuning| TuningChoice { tuning: Arc::from(tuning), start, optional: false };
+        Ok(method.tuning(&options).map(choice))
     }
 }
 

@@ -40,6 +40,7 @@ impl Method for Finetune {
             "--epochs",
             "--weight-decay",
             "--ema",
+            "--mixup",
             "--shift",
             "--train-batch",
         ]
@@ -53,6 +54,7 @@ impl Method for Finetune {
             epochs: options.epochs.unwrap_or(EPOCHS),
             weight_decay: options.weight_decay.unwrap_or(WEIGHT_DECAY),
             averaging: options.averaging,
+            mixup: options.mixup,
             shifted: options.shifted.unwrap_or(true),
             batch: options.batch,
         }))

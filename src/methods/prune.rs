@@ -30,11 +30,23 @@ impl Method for Pruning {
     }
 
     fn tune_options(&self) -> &'static [&'static str] {
-        &["--start", "--prune", "--lr", "--epochs", "--weight-decay", "--shift", "--train-batch"]
+        &[
+            "--start",
+            "--quality",
+            "--neurons",
+            "--prune",
+            "--lr",
+            "--epochs",
+            "--weight-decay",
+            "--shift",
+            "--train-batch",
+        ]
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
         Some(Box::new(Prune {
+            quality: options.quality.clone(),
+            neurons: options.neurons.clone(),
             shares: given_or(options.prune, &SHARES),
             rates: given_or(options.rate, &RATES),
             epochs: options.epochs.unwrap_or(10),

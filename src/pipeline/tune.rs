@@ -93,7 +93,7 @@ impl Decision<'_> {
             candidates.push(Candidate::of(recipe.clone(), &tuned.scores));
             trials.keep(recipe, self.tuned(&base, &tuned.parameters)?);
         }
-        found.tuned(candidates);
+        found.tuned(candidates, job.force);
         trials.lap("tune");
         let chosen = forgets && found.chosen().recipe.tuning.is_some();
         let ids = || forget.iter().map(|&sample| data.set.id(sample)).collect();

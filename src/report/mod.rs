@@ -1,5 +1,6 @@
 //! The run as data: one structure, written as JSON and as a page, and shown by the command line.
 
+mod attribution;
 mod check;
 mod comparison;
 mod detection;
@@ -10,9 +11,11 @@ pub mod html;
 pub mod issues;
 mod memory;
 pub mod scores;
+pub mod stages;
 mod statistic;
 pub mod table;
 
+pub use attribution::{AttributedTo, AttributionReport};
 pub use check::{CheckReport, GoldenReport};
 pub use comparison::{
     Accuracies, ComparisonReport, ForgetBy, ForgetSetReport, MeanReport, MethodReport, RanReport, RunReport, RunResult,
@@ -23,6 +26,7 @@ pub use difference::{DifferenceReport, PredictionReport};
 pub use memory::peak_resident_bytes;
 pub use statistic::Statistic;
 
+use crate::compact::CutChannels;
 use crate::data::{Quarantined, SampleId, Transform};
 use crate::engine::{EngineInfo, Passes};
 use crate::evidence::Quality;

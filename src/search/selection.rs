@@ -115,13 +115,15 @@ impl Search {
         self.candidates.push(Candidate::of(Recipe::unchanged(), scores));
     }
 
-    /// Takes in what went on from the chosen candidate: the most accurate of it takes its place where it is clearly better.
-    pub fn tuned(&mut self, candidates: Vec<Candidate>) {
+    /// Takes in what went on from the chosen candidate: the most accurate of it takes its place where it is clearly better. `forced`: in the
+    /// place of the original also where it is not.
+    pub fn tuned(&mut self, candidates: Vec<Candidate>, forced: bool) {
         let first = self.candidates.len();
         self.candidates.extend(candidates);
         let all = &self.candidates;
         if let Some(best) = most_accurate(all, first..all.len())
-            && all[best].is_clearly_better_than(&all[self.chosen])
+            && (all[best].is_clearly_better_than(&all[self.chosen])
+                || (forced && self.chosen().recipe == Recipe::unchanged()))
         {
             self.chosen = best;
         }
@@ -213,14 +215,18 @@ mod tests {
             let plain = Recipe::plain(Alpha::new(10.0).unwrap());
             Candidate::of(Recipe { tuning: Some(tuning), ..plain }, &scores(accuracy))
         };
-        let chosen = |candidates: Vec<Candidate>| {
-            let mut search = found(0.6);
-            search.tuned(candidates);
+        let chosen_from = |mut search: Search, candidates: Vec<Candidate>, forced: bool| {
+            search.tuned(candidates, forced);
             search.chosen().recipe.tuning.as_ref().map(|tuning| tuning.settings[0].1)
         };
+        let chosen = |candidates: Vec<Candidate>| chosen_from(found(0.6), candidates, true);
         assert_eq!(chosen(vec![tuned(0.1, 0.6005), tuned(0.2, 0.4)]), None);
         assert_eq!(chosen(vec![tuned(0.1, 0.62), tuned(0.2, 0.65), tuned(0.3, 0.61)]), Some(0.2));
         assert_eq!(chosen(vec![]), None);
+        let original = || Search::of_original(&scores(0.6));
+        let worse = || vec![tuned(0.1, 0.5), tuned(0.2, 0.4)];
+        assert_eq!(chosen_from(original(), worse(), false), None);
+        assert_eq!(chosen_from(original(), worse(), true), Some(0.1), "to write something else was asked for");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::checkpoint::Checkpoint;
 use super::memory::Memory;
+use super::mixing::Mixing;
 use super::schedule::Schedule;
 use super::trainer::{HeldAgainst, Trainer};
 use crate::data::{Batch, Perturbation, Stream};
@@ -15,6 +16,7 @@ use ndarray::Array1;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::borrow::Cow;
 
 /// How a training goes.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +49,8 @@ pub struct Examples<'a> {
     pub shifted: bool,
     /// What is remembered of the samples, where the criterion asks for it.
     pub memory: Option<Memory>,
+    /// How samples are mixed, where they are: then the loss is one against probabilities.
+    pub mixing: Option<Mixing<'a>>,
 }
 
 /// Samples that an epoch goes through.
@@ -114,6 +118,7 @@ pub fn fit(
         }
         let parameters = course.trainer.parameters()?;
         let found = Epoch { loss, validation: validate(&parameters)? };
+        course.follow(&parameters)?;
         fitted = fitted.with(found, parameters);
         if let Some(work) = plan.work {
             course.keep(work, &fitted)?;
@@ -232,6 +237,12 @@ impl<'a, 't> Course<'a, 't> {
         Ok(Checkpoint { state, fitted: fitted.clone() }.write(work)?)
     }
 
+    /// Lets what is remembered follow these parameters, where no step has moved it.
+    fn follow(&mut self, parameters: &[NamedTensor]) -> Result<(), Error> {
+        let follow = self.examples.mixing.as_mut().and_then(|mixing| mixing.follow.as_mut());
+        follow.zip(self.examples.memory.as_mut()).map_or(Ok(()), |(follow, memory)| follow.after(parameters, memory))
+    }
+
     fn is_over(&self, fitted: &Fitted) -> bool {
         let since = || fitted.epochs.len().saturating_sub(1) - fitted.best;
         !fitted.epochs.is_empty() && self.plan.patience.is_some_and(|patience| since() >= patience)
@@ -281,7 +292,7 @@ impl<'a, 't> Course<'a, 't> {
         let Self {
             trainer,
             plan,
-            examples: Examples { stream, classifier, shifted, memory, .. },
+            examples: Examples { stream, classifier, shifted, memory, mixing, .. },
             steps,
             taken,
             observer,
@@ -294,11 +305,19 @@ impl<'a, 't> Course<'a, 't> {
             if !sum.is_finite() {
                 return Ok::<_, Error>(());
             }
-            let labels = labels(&batch);
-            let remembered = memory.as_ref().map(|memory| memory.of(&batch.indices, trainer.element()));
+            let element = trainer.element();
+            let mut targets = labels(&batch);
+            let mut remembered = memory.as_ref().map(|memory| memory.of(&batch.indices, element));
+            let mut inputs = Cow::Borrowed(&batch.inputs);
+            if let Some(mixing) = mixing {
+                let mixture = mixing.draw(batch.indices.len(), random);
+                inputs = Cow::Owned(mixture.inputs(&inputs)?);
+                targets = mixture.targets(&batch.labels, mixing.scores, element);
+                remembered = remembered.map(|rows| mixture.rows(&rows));
+            }
             let held =
-                HeldAgainst { targets: &labels, weights: None, memory: remembered.as_ref(), dials: &lesson.dials };
-            let feed = Feed::new(classifier, &batch.inputs)?;
+                HeldAgainst { targets: &targets, weights: None, memory: remembered.as_ref(), dials: &lesson.dials };
+            let feed = Feed::new(classifier, &inputs)?;
             let rate = plan.rate * plan.schedule.at(*taken, *steps);
             let found = trainer.step(&feed.inputs(), &held, rate as f32)?;
             if let (Some(memory), Some(rows)) = (memory.as_mut(), &found.remembered) {

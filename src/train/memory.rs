@@ -34,6 +34,16 @@ impl Memory {
         }
     }
 
+    /// Moves the rows of some of them to new ones, by all but the share that stays.
+    pub(super) fn follow(&mut self, samples: &[usize], rows: &Array2<f32>, stays: f64) {
+        for (sample, new) in samples.iter().zip(rows.outer_iter()) {
+            if let Some(&row) = self.row_of.get(sample) {
+                let moved = |old: f32, new: f32| (stays * f64::from(old) + (1.0 - stays) * f64::from(new)) as f32;
+                self.rows.row_mut(row).zip_mut_with(&new, |old, &new| *old = moved(*old, new));
+            }
+        }
+    }
+
     /// All rows, for a checkpoint.
     pub(super) fn tensor(&self) -> Tensor {
         Tensor::from_f32(&self.rows.clone().into_dyn(), ElementType::Float32)
@@ -61,5 +71,8 @@ mod tests {
         memory.learn(&[3, 7], &learnt);
         let now = memory.of(&[7, 3], ElementType::Float64).to_f64();
         assert_eq!(now, array![[0.0, 1.0], [0.5, 0.5]].into_dyn());
+        memory.follow(&[7], &array![[1.0, 0.0]], 0.75);
+        let now = memory.of(&[7, 3], ElementType::Float64).to_f64();
+        assert_eq!(now, array![[0.25, 0.75], [0.5, 0.5]].into_dyn());
     }
 }

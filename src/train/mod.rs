@@ -8,14 +8,16 @@ mod checkpoint;
 mod criteria;
 mod fit;
 mod memory;
+mod mixing;
 mod optimizers;
 mod schedule;
 mod step;
 mod trainer;
 
-pub use criteria::{CRITERIA, EarlyLearning, Generalized, NamedCriterion, Symmetric, Teacher, criterion};
+pub use criteria::{CRITERIA, EarlyLearning, Generalized, NamedCriterion, OfMixed, Symmetric, Teacher, criterion};
 pub use fit::{Epoch, Examples, Fitted, Lesson, Plan, Validate, fit, pass};
 pub use memory::Memory;
+pub use mixing::{Follow, Mixing, Says};
 pub use optimizers::{AdamW, Averaged, Masked, Optimizer, Sgd, Squares, Step, Updated};
 pub use schedule::Schedule;
 pub use step::{Training, TrainingStep};

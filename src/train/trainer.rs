@@ -104,6 +104,11 @@ impl Trainer {
         self.step.ports.element
     }
 
+    /// How many scores a sample has, where the model says so.
+    pub fn scores(&self) -> Option<usize> {
+        self.step.ports.scores
+    }
+
     /// The parameters as they are now, or their averages, where the optimiser keeps these. Training can go on.
     ///
     /// # Errors

@@ -73,6 +73,7 @@ impl Dampen {
             lessons: vec![Lesson::of(samples)],
             shifted: false,
             memory: None,
+            mixing: None,
         };
         trainer.start_anew();
         let steps = pass(trainer, &examples, ground.batch(self.batch), ground.observer)?;

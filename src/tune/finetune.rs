@@ -1,8 +1,15 @@
 //! Fine-tuning: a model goes on learning, from samples and with a loss that hold wrong labels back.
 
-use super::{Ground, Tuned, Tuning, training};
+use super::{Ground, Opinions, Tuned, Tuning, training};
+use crate::autodiff::{Criterion, Targets};
 use crate::error::Error;
-use crate::train::{Averaged, Examples, Lesson, Memory, NamedCriterion, Optimizer, Plan, Schedule, Sgd, Trainer};
+use crate::evidence::Forward;
+use crate::model::GraphIndex;
+use crate::train::{
+    Averaged, Examples, Follow, Lesson, Memory, Mixing, NamedCriterion, OfMixed, Optimizer, Plan, Says, Schedule, Sgd,
+    Trainer, patches,
+};
+use rand_distr::Beta;
 use serde_json::{Value, json};
 use std::fmt;
 use std::str::FromStr;
@@ -56,6 +63,8 @@ pub struct FineTune {
     pub weight_decay: f64,
     /// The share of the average of the parameters that stays in a step, where one is kept and counts in the end.
     pub averaging: Option<f64>,
+    /// What the shares of mixed samples are drawn from, both parameters of it, where samples are mixed.
+    pub mixup: Option<f64>,
     /// Whether images are shifted.
     pub shifted: bool,
     /// Samples of a step, where they were given.
@@ -74,7 +83,8 @@ impl Tuning for FineTune {
         let sgd = Sgd { momentum: super::MOMENTUM, weight_decay: self.weight_decay, nesterov: false };
         let averaged = self.averaging.map(|decay| Averaged { of: &sgd, decay });
         let optimizer: &dyn Optimizer = averaged.as_ref().map_or(&sgd, |averaged| averaged);
-        let trainer = ground.trainer(self.criterion.criterion, optimizer)?;
+        let targets = if self.mixup.is_some() { Targets::Probabilities } else { Targets::Labels };
+        let trainer = ground.trainer_against(targets, self.loss(), optimizer)?;
         let mut course = Course { tuning: self, ground, samples: &samples, trainer };
         let rate = match self.rate {
             Some(rate) => Some(rate),
@@ -95,6 +105,7 @@ impl Tuning for FineTune {
             ("epochs", json!(self.epochs)),
             ("weight_decay", json!(self.weight_decay)),
             ("ema", json!(self.averaging)),
+            ("mixup", json!(self.mixup)),
             ("shift", json!(self.shifted)),
             ("train_batch", json!(self.batch)),
         ]
@@ -102,6 +113,12 @@ impl Tuning for FineTune {
 }
 
 impl FineTune {
+    /// What is made small.
+    fn loss(&self) -> &'static dyn Criterion {
+        let of_mixed = self.criterion.of_mixed.filter(|_| self.mixup.is_some());
+        of_mixed.map_or(self.criterion.criterion, |of_mixed| of_mixed.criterion)
+    }
+
     fn samples(&self, ground: &Ground<'_>) -> Vec<usize> {
         match self.from {
             LearnFrom::Trusted => ground.trusted.to_vec(),
@@ -141,14 +158,42 @@ impl Course<'_, '_> {
         let batch = ground.batch(tuning.batch);
         let plan = Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed: ground.seed, patience, work: None };
         let opinions = ground.opinions;
-        let remembers = tuning.criterion.criterion.remembers();
+        let remembers = tuning.loss().remembers();
         let examples = Examples {
             stream: ground.stream,
             classifier: ground.classifier,
             lessons: vec![Lesson::of(samples)],
             shifted: tuning.shifted && ground.images,
             memory: remembers.then(|| Memory::new(&opinions.samples, opinions.probabilities.clone())),
+            mixing: mixing(tuning, ground, samples, trainer)?,
         };
         training::judged(ground, trainer, (&plan, examples), vec![("lr", rate)])
     }
+}
+
+/// How samples are mixed, where they are; what is remembered of them follows what the model says of them as they are.
+fn mixing<'s, 'a: 's>(
+    tuning: &FineTune,
+    ground: &Ground<'a>,
+    samples: &'s [usize],
+    trainer: &Trainer,
+) -> Result<Option<Mixing<'s>>, Error> {
+    let Some(concentration) = tuning.mixup else { return Ok(None) };
+    let refused = |reason| Error::Usage(format!("--mixup {concentration} gives no distribution: {reason}"));
+    let shares = Beta::new(concentration, concentration).map_err(refused)?;
+    let scores = trainer.scores().unwrap_or(ground.opinions.probabilities.ncols());
+    let follow = |of_mixed: OfMixed| Follow { momentum: of_mixed.momentum, says: says(ground, samples) };
+    Ok(Some(Mixing { shares, scores, follow: tuning.criterion.of_mixed.map(follow) }))
+}
+
+/// What the model says of those samples as they are, with some of its parameters changed.
+fn says<'s, 'a: 's>(ground: &Ground<'a>, samples: &'s [usize]) -> Box<Says<'s>> {
+    let (model, engine, classifier) = (ground.model, ground.engine, ground.classifier);
+    let (stream, observer, batch) = (ground.stream, ground.observer, ground.batch(None));
+    Box::new(move |parameters| {
+        let changed = model.with_patches(&patches(&GraphIndex::new(model)?, parameters)?)?;
+        let mut forward = Forward::load(engine, classifier, &changed.into(), model.folder())?;
+        let found = Opinions::of(&mut forward, &stream, (samples, batch), observer)?;
+        Ok((found.samples, found.probabilities))
+    })
 }

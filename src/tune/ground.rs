@@ -61,10 +61,23 @@ impl Ground<'_> {
         criterion: &dyn crate::autodiff::Criterion,
         optimizer: &dyn Optimizer,
     ) -> Result<Trainer, Error> {
+        self.trainer_against(Targets::Labels, criterion, optimizer)
+    }
+
+    /// The same, of a loss that is held against labels or probabilities.
+    ///
+    /// # Errors
+    /// What cannot be differentiated; those of the engine.
+    pub fn trainer_against(
+        &self,
+        targets: Targets,
+        criterion: &dyn crate::autodiff::Criterion,
+        optimizer: &dyn Optimizer,
+    ) -> Result<Trainer, Error> {
         let link = self.classifier.head.link.unwrap_or(Link::Softmax);
         let training = Training {
             scores: &self.classifier.head.value,
-            loss: Loss { link, targets: Targets::Labels, weighted: false, criterion },
+            loss: Loss { link, targets, weighted: false, criterion },
             optimizer,
             most_norm: None,
             parameters: self.parameters,

@@ -1,30 +1,91 @@
 //! Which neurons answer to noise: a ridge regression of the samples' quality on what each output of a layer is (after Jin et al., arXiv
 //! 2506.11615).
 
+use super::{HiddenLayer, Inspection, Quality};
+use crate::error::Error;
+use crate::evidence::activations;
+use crate::layers::Output;
 use crate::linalg::solve_rows;
 use ndarray::{Array1, Array2, Axis};
+use serde::Serialize;
 
 /// A neuron: an output of a layer.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Neuron {
-    /// The position of the layer.
-    pub(super) layer: usize,
+pub struct Neuron {
+    /// The position of its layer among those that have hidden neurons.
+    pub layer: usize,
     /// Which of its outputs.
-    pub(super) output: usize,
+    pub output: usize,
     /// How much lower the quality of a sample is, in deviations of both, where this neuron is a deviation more active, all others of
     /// its layer being the same. Negative where it is higher.
-    pub(super) sensitivity: f64,
+    pub sensitivity: f64,
 }
 
 /// What is added to the diagonal of the correlations: neurons of a layer repeat each other.
 const RIDGE: f64 = 0.1;
+
+/// A neuron by the name of its layer's weight.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NamedNeuron {
+    /// The name of the weight.
+    pub weight: String,
+    /// Which of its outputs.
+    #[serde(rename = "neuron")]
+    pub output: usize,
+    /// As [`Neuron::sensitivity`].
+    pub sensitivity: f64,
+}
+
+impl Inspection<'_> {
+    /// Neurons that were given, those that answer to noise the most first.
+    ///
+    /// # Errors
+    /// One that is no hidden neuron.
+    pub fn named(&self, given: &[NamedNeuron]) -> Result<Vec<Neuron>, Error> {
+        let found = |NamedNeuron { weight, output, sensitivity }: &NamedNeuron| {
+            let is_meant = |hidden: &HiddenLayer<'_>| hidden.layer.weight.name == *weight;
+            let layer = self.hidden.iter().position(is_meant);
+            let layer = layer.filter(|&layer| *output < self.hidden[layer].output.outputs);
+            let missing = || Error::Usage(format!("--neurons names {output} of {weight}, which is no hidden neuron"));
+            Ok(Neuron { layer: layer.ok_or_else(missing)?, output: *output, sensitivity: *sensitivity })
+        };
+        let neurons: Result<Vec<Neuron>, Error> = given.iter().map(found).collect();
+        neurons.map(ranked)
+    }
+
+    /// A neuron by its name.
+    pub fn name(&self, neuron: Neuron) -> NamedNeuron {
+        let weight = self.hidden[neuron.layer].layer.weight.name.clone();
+        NamedNeuron { weight, output: neuron.output, sensitivity: neuron.sensitivity }
+    }
+
+    /// All hidden neurons, those that answer to noise the most first.
+    ///
+    /// # Errors
+    /// Those of data and engine; a layer whose neurons cannot be ranked.
+    pub fn neurons(&self, quality: &Quality) -> Result<Vec<Neuron>, Error> {
+        if self.hidden.is_empty() {
+            return Ok(Vec::new());
+        }
+        let outputs: Vec<&Output> = self.hidden.iter().map(|hidden| hidden.output).collect();
+        self.observer.begin("activations", quality.samples.len(), "samples");
+        let runs = (self.engine, self.classifier);
+        let batches = (quality.samples.as_slice(), self.batch);
+        let found = activations(self.model, &outputs, runs, &self.stream, batches, self.observer)?;
+        self.observer.end();
+        sensitivities(&found, &quality.probabilities).map_err(|(layer, reason)| {
+            let weight = &self.hidden[layer].layer.weight.name;
+            Error::Usage(format!("weight {weight}: its neurons cannot be ranked: {reason}"))
+        })
+    }
+}
 
 /// All neurons, those that answer to noise the most first. `activations`: those of each layer, `[samples, outputs]`; `quality`: one for each
 /// sample.
 ///
 /// # Errors
 /// A layer whose system cannot be solved, with the reason.
-pub(super) fn sensitivities(activations: &[Array2<f64>], quality: &[f64]) -> Result<Vec<Neuron>, (usize, String)> {
+fn sensitivities(activations: &[Array2<f64>], quality: &[f64]) -> Result<Vec<Neuron>, (usize, String)> {
     let quality = standardized(Array1::from(quality.to_vec()).insert_axis(Axis(1)));
     let mut neurons = Vec::new();
     for (layer, of_layer) in activations.iter().enumerate() {
@@ -37,8 +98,13 @@ pub(super) fn sensitivities(activations: &[Array2<f64>], quality: &[f64]) -> Res
         let of_output = |(output, &coefficient): (usize, &f64)| Neuron { layer, output, sensitivity: -coefficient };
         neurons.extend(solved.row(0).iter().enumerate().map(of_output));
     }
+    Ok(ranked(neurons))
+}
+
+/// Those that answer to noise the most first.
+fn ranked(mut neurons: Vec<Neuron>) -> Vec<Neuron> {
     neurons.sort_by(|a, b| b.sensitivity.total_cmp(&a.sensitivity).then((a.layer, a.output).cmp(&(b.layer, b.output))));
-    Ok(neurons)
+    neurons
 }
 
 /// Columns of mean 0 and deviation 1; those that are the same for all samples are 0.

@@ -1,10 +1,12 @@
 //! What a user may say of a tuning; what is left open, its method fills in.
 
-use super::LearnFrom;
+use super::{LearnFrom, NamedNeuron};
+use crate::data::SampleId;
 use crate::train::NamedCriterion;
+use std::sync::Arc;
 
 /// Options of all tunings.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TuneOptions {
     /// What is made small.
     pub criterion: Option<&'static NamedCriterion>,
@@ -18,8 +20,14 @@ pub struct TuneOptions {
     pub weight_decay: Option<f64>,
     /// The share of the average of the parameters that stays in a step.
     pub averaging: Option<f64>,
+    /// Both parameters of the distribution that the shares of mixed samples are drawn from.
+    pub mixup: Option<f64>,
     /// Whether images are shifted.
     pub shifted: Option<bool>,
+    /// The quality of samples.
+    pub quality: Option<Arc<[(SampleId, f64)]>>,
+    /// The neurons that are pruned first.
+    pub neurons: Option<Arc<[NamedNeuron]>>,
     /// The share of neurons that is pruned.
     pub prune: Option<f64>,
     /// α of dampening.

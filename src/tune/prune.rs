@@ -1,27 +1,31 @@
 //! Pruning neurons that answer to noise, then learning from samples of high quality (Jin et al., "Machine Unlearning for Robust DNNs:
 //! Attribution-Guided Partitioning and Neuron Pruning in Noisy Environments", arXiv 2506.11615).
 
-use super::attribution::partition;
-use super::neurons::{Neuron, sensitivities};
-use super::{Ground, Tuned, Tuning, training};
+use super::neurons::Neuron;
+use super::{Ground, HiddenLayer, Inspection, NamedNeuron, Quality, Tuned, Tuning, training};
 use crate::autodiff::CrossEntropy;
+use crate::data::SampleId;
 use crate::error::Error;
-use crate::evidence::activations;
-use crate::layers::{Layer, Output, Shift};
+use crate::layers::Shift;
 use crate::tensor::{NamedTensor, Tensor};
 use crate::train::{Examples, Lesson, Masked, Plan, Schedule, Sgd};
 use ndarray::ArrayD;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// Partition, regression, pruning, fine-tuning.
 #[derive(Clone, Debug)]
 pub struct Prune {
+    /// The quality of the samples, where it was given: then only these are looked at.
+    pub quality: Option<Arc<[(SampleId, f64)]>>,
+    /// The neurons to prune first, where they were given.
+    pub neurons: Option<Arc<[NamedNeuron]>>,
     /// The shares of all neurons that are tried.
     pub shares: Vec<f64>,
     /// The learning rates that are tried.
     pub rates: Vec<f64>,
-    /// Epochs of learning afterwards at most.
+    /// Epochs of learning afterwards at most; none leaves what was pruned.
     pub epochs: usize,
     /// The weight decay.
     pub weight_decay: f64,
@@ -36,30 +40,24 @@ type Masks = BTreeMap<String, ArrayD<f64>>;
 
 impl Tuning for Prune {
     fn tune(&self, ground: &mut Ground<'_>) -> Result<Vec<Tuned>, Error> {
-        let found = partition(ground)?;
-        if !found.mixture.has_two_humps() {
-            ground.observer.warn(&format!(
-                "attributions do not tell right labels from wrong ones (their mixture in {} is {:.1} deviations apart, 2 would do), so \
-                 nothing is pruned",
-                found.measured_in, found.mixture.distance
-            ));
-            return Ok(Vec::new());
-        }
-        let good = found.high_quality();
-        ground.observer.note(&format!(
-            "{} of {} samples are of high quality, by gradients in {}",
-            good.len(),
-            found.samples.len(),
-            found.measured_in
-        ));
-        let neurons = self.neurons(ground, &found.quality)?;
-        let Some((share, pruned)) = self.pruned(ground, &neurons)? else {
+        let inspection = Inspection::of(ground, self.batch);
+        let Some(quality) = self.quality(&inspection)? else { return Ok(Vec::new()) };
+        let good = quality.high();
+        ground.observer.note(&format!("{} of {} samples are of high quality", good.len(), quality.samples.len()));
+        let neurons = match &self.neurons {
+            Some(given) => inspection.named(given)?,
+            None => inspection.neurons(&quality)?,
+        };
+        let hidden = inspection.hidden;
+        let Some((masks, pruned)) = self.pruned(ground, &hidden, &neurons)? else {
             ground.observer.warn("the model has no hidden neurons that can be pruned");
             return Ok(Vec::new());
         };
         let mut tried = Vec::new();
-        for &rate in &self.rates {
-            tried.extend(self.learn(ground, (share, &neurons), (&good, rate))?);
+        if self.epochs > 0 {
+            for &rate in &self.rates {
+                tried.extend(self.learn(ground, (&masks, &pruned), (&good, rate))?);
+            }
         }
         tried.push(pruned);
         Ok(tried)
@@ -67,6 +65,8 @@ impl Tuning for Prune {
 
     fn params(&self) -> Vec<(&'static str, Value)> {
         vec![
+            ("quality", json!(self.quality.as_ref().map(|given| given.len()))),
+            ("neurons", json!(self.neurons.as_ref().map(|given| given.len()))),
             ("prune", json!(self.shares)),
             ("lr", json!(self.rates)),
             ("epochs", json!(self.epochs)),
@@ -77,37 +77,31 @@ impl Tuning for Prune {
     }
 }
 
-/// A layer whose outputs are hidden neurons, and where they are.
-fn hidden<'a>(ground: &Ground<'a>) -> Vec<(&'a Layer, &'a Output)> {
-    let scores = &ground.classifier.head.value;
-    let of_layer = |layer: &'a Layer| {
-        let output = layer.output.as_ref().filter(|output| output.value.name != *scores)?;
-        ground.parameters.contains(&layer.weight.name).then_some((layer, output))
-    };
-    ground.layers.iter().filter_map(of_layer).collect()
-}
-
 impl Prune {
-    /// All hidden neurons, those that answer to noise the most first.
-    fn neurons(&self, ground: &Ground<'_>, quality: &[f64]) -> Result<Vec<Neuron>, Error> {
-        let layers = hidden(ground);
-        let outputs: Vec<&Output> = layers.iter().map(|(_, output)| *output).collect();
-        let samples = ground.opinions.samples.as_slice();
-        ground.observer.begin("activations", samples.len(), "samples");
-        let runs = (ground.engine, ground.classifier);
-        let batches = (samples, ground.batch(self.batch));
-        let found = activations(ground.model, &outputs, runs, &ground.stream, batches, ground.observer)?;
-        ground.observer.end();
-        sensitivities(&found, quality).map_err(|(layer, reason)| {
-            Error::Usage(format!("weight {}: its neurons cannot be ranked: {reason}", layers[layer].0.weight.name))
-        })
+    /// The quality of samples as it was given, or by attributions, where these tell.
+    fn quality(&self, inspection: &Inspection<'_>) -> Result<Option<Quality>, Error> {
+        if let Some(given) = &self.quality {
+            return Quality::given(given, inspection.stream.set, &inspection.said.samples).map(Some);
+        }
+        let found = inspection.partition()?;
+        if let Some(doubt) = found.doubt() {
+            inspection.observer.warn(&format!("{doubt}, so nothing is pruned"));
+            return Ok(None);
+        }
+        inspection.observer.note(&format!("losses are attributed to {}", found.measured_in));
+        Ok(Some(found.quality))
     }
 
     /// The model without some neurons, with the largest share of them that validation puts up with.
-    fn pruned(&self, ground: &mut Ground<'_>, neurons: &[Neuron]) -> Result<Option<(f64, Tuned)>, Error> {
-        let mut best: Option<(f64, Tuned)> = None;
+    fn pruned(
+        &self,
+        ground: &mut Ground<'_>,
+        hidden: &[HiddenLayer<'_>],
+        neurons: &[Neuron],
+    ) -> Result<Option<(Masks, Tuned)>, Error> {
+        let mut best: Option<(Masks, Tuned)> = None;
         for &share in &self.shares {
-            let masks = masks(ground, neurons, share);
+            let masks = masks(hidden, neurons, share);
             if masks.is_empty() {
                 continue;
             }
@@ -115,7 +109,7 @@ impl Prune {
             let scores = ground.judge(&parameters)?;
             let accuracy = scores.quality().accuracy;
             if best.as_ref().is_none_or(|(_, best)| accuracy >= best.scores.quality().accuracy) {
-                best = Some((share, Tuned { settings: vec![("share", share)], parameters, scores }));
+                best = Some((masks, Tuned { settings: vec![("share", share)], parameters, scores }));
             }
         }
         Ok(best)
@@ -125,12 +119,11 @@ impl Prune {
     fn learn(
         &self,
         ground: &mut Ground<'_>,
-        (share, neurons): (f64, &[Neuron]),
+        (masks, pruned): (&Masks, &Tuned),
         (samples, rate): (&[usize], f64),
     ) -> Result<Option<Tuned>, Error> {
-        let masks = masks(ground, neurons, share);
         let sgd = Sgd { momentum: super::MOMENTUM, weight_decay: self.weight_decay, nesterov: false };
-        let optimizer = Masked { of: &sgd, masks: &masks };
+        let optimizer = Masked { of: &sgd, masks };
         let mut trainer = ground.trainer(&CrossEntropy, &optimizer)?;
         let batch = ground.batch(self.batch);
         let (epochs, seed) = (self.epochs, ground.seed);
@@ -142,22 +135,25 @@ impl Prune {
             lessons: vec![Lesson::of(samples)],
             shifted: self.shifted && ground.images,
             memory: None,
+            mixing: None,
         };
-        trainer.begin_with(&masked(ground, &masks)?);
-        training::judged(ground, &mut trainer, (&plan, examples), vec![("share", share), ("lr", rate)])
+        trainer.begin_with(&pruned.parameters);
+        let settings = pruned.settings.iter().copied().chain([("lr", rate)]).collect();
+        training::judged(ground, &mut trainer, (&plan, examples), settings)
     }
 }
 
-/// Masks without the first neurons: rows of weights, and what is added to their outputs.
-fn masks(ground: &Ground<'_>, neurons: &[Neuron], share: f64) -> Masks {
-    let count = (share * neurons.len() as f64).round() as usize;
+/// Masks without the first neurons, a share of all hidden ones: rows of weights, and what is added to their outputs.
+fn masks(hidden: &[HiddenLayer<'_>], neurons: &[Neuron], share: f64) -> Masks {
+    let all: usize = hidden.iter().map(|hidden| hidden.output.outputs).sum();
+    let count = (share * all as f64).round() as usize;
     let answering = neurons.iter().take(count).filter(|neuron| neuron.sensitivity > 0.0);
     let mut of_layer: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
     for neuron in answering {
         of_layer.entry(neuron.layer).or_default().insert(neuron.output);
     }
     let mut masks = Masks::new();
-    for (at, (layer, output)) in hidden(ground).into_iter().enumerate() {
+    for (at, HiddenLayer { layer, output }) in hidden.iter().enumerate() {
         let Some(gone) = of_layer.get(&at) else { continue };
         let mut matrices = layer.matrix.matrices(&ArrayD::ones(layer.weight.dims.clone()));
         let rows = matrices.iter_mut().flat_map(|matrix| matrix.rows_mut());

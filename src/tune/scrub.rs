@@ -98,6 +98,7 @@ impl Scrub {
             lessons: vec![away, along],
             shifted: false,
             memory: Some(Memory::new(&ground.before.samples, teacher)),
+            mixing: None,
         };
         let settings: Settings = vec![("lr", rate)];
         training::judged(ground, trainer, (&plan, examples), settings)

@@ -333,6 +333,7 @@ fn fitted(work: Option<&WorkFolder>, stop: Option<usize>) -> Result<Fitted, Erro
         lessons: vec![Lesson::of(&samples)],
         shifted: false,
         memory: None,
+        mixing: None,
     };
     let plan = Plan { epochs: 4, batch: 50, rate: 0.01, schedule: Schedule::Cosine, seed: 5, patience: Some(3), work };
     fit(&mut trainer, &plan, examples, &mut validate, &Silent)

@@ -1,4 +1,4 @@
-//! What trains with losses against wrong labels, what averages, follows a teacher or dampens, against torch's in float64
+//! What trains with losses against wrong labels, what averages, mixes, follows a teacher, dampens or prunes, against torch's in float64
 //! (`fixtures/tuning/build.py`).
 
 use crate::oracle::{npz, record, unpacked};
@@ -8,15 +8,17 @@ use onnx_sap::autodiff::{Criterion, CrossEntropy, Loss, Targets, parameters};
 use onnx_sap::data::{Preprocessing, Spec};
 use onnx_sap::engine::ort::OrtEngine;
 use onnx_sap::engine::{Device, runtime};
-use onnx_sap::evidence::{Forward, Scores};
+use onnx_sap::evidence::{Forward, Prediction, Scores};
+use onnx_sap::layers::{Layer, Ledger, Selection};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Link, Model};
 use onnx_sap::pipeline::Prepared;
 use onnx_sap::progress::Silent;
 use onnx_sap::tensor::{ElementType, NamedTensor, Tensor};
 use onnx_sap::train::{
-    Averaged, EarlyLearning, Generalized, HeldAgainst, Optimizer, Sgd, Symmetric, Taken, Teacher, Trainer, Training,
+    Averaged, EarlyLearning, Generalized, HeldAgainst, Masked, Optimizer, Sgd, Symmetric, Taken, Teacher, Trainer,
+    Training,
 };
-use onnx_sap::tune::{Dampen, Ground, Opinions, Tuning};
+use onnx_sap::tune::{Dampen, Ground, HiddenLayer, Inspection, Opinions, Prune, Quality, Tuned, Tuning};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -87,9 +89,13 @@ impl Subject {
     }
 
     fn trainer(&self, criterion: &dyn Criterion, optimizer: &dyn Optimizer) -> Trainer {
+        self.trainer_against(Targets::Labels, criterion, optimizer)
+    }
+
+    fn trainer_against(&self, targets: Targets, criterion: &dyn Criterion, optimizer: &dyn Optimizer) -> Trainer {
         let training = Training {
             scores: "logits",
-            loss: Loss { link: Link::Softmax, targets: Targets::Labels, weighted: false, criterion },
+            loss: Loss { link: Link::Softmax, targets, weighted: false, criterion },
             optimizer,
             most_norm: None,
             parameters: &parameters(&GraphIndex::new(&self.model).unwrap()),
@@ -178,39 +184,169 @@ fn averages_of_weights_are_torchs() {
     assert!(distance("averaged", &moved, &expected) > 10.0 * TOLERANCE, "the average is something of its own");
 }
 
+/// The mlp with its data, and what it says of them.
+struct Fed {
+    subject: Subject,
+    classifier: Classifier,
+    data: Prepared,
+    said: Opinions,
+}
+
+impl Fed {
+    fn new() -> Self {
+        let subject = Subject::new();
+        let mut classifier = Classifier::of(&GraphIndex::new(&subject.model).unwrap(), &Interface::default()).unwrap();
+        classifier.head.link = Some(Link::Softmax);
+        let spec = Spec::parse(&crate::support::data("train"), Path::new(".")).unwrap();
+        let data = Prepared::open(&spec, &Preprocessing::default(), &classifier, &Silent).unwrap();
+        let samples: Vec<usize> = (0..SAMPLES * STEPS).collect();
+        let model = &subject.model;
+        let mut forward = Forward::load(&subject.engine, &classifier, model.bytes(), model.folder()).unwrap();
+        let said = Opinions::of(&mut forward, &data.stream(None), (&samples, SAMPLES), &Silent).unwrap();
+        Self { subject, classifier, data, said }
+    }
+
+    /// What a tuning that forgets these samples finds.
+    fn tuned(&self, layers: &[Layer], forget: &[usize], tuning: &dyn Tuning) -> Vec<Tuned> {
+        let model = &self.subject.model;
+        let mut ground = Ground {
+            model,
+            layers,
+            parameters: &parameters(&GraphIndex::new(model).unwrap()),
+            classifier: &self.classifier,
+            engine: &self.subject.engine,
+            stream: self.data.stream(None),
+            images: true,
+            opinions: &self.said,
+            before: &self.said,
+            forget,
+            trusted: &[],
+            judge: &mut |_| Ok(said_rightly()),
+            seed: 0,
+            observer: &Silent,
+        };
+        tuning.tune(&mut ground).unwrap()
+    }
+}
+
+/// What a judge says who is content with everything.
+fn said_rightly() -> Scores {
+    let prediction = Prediction { label: 0, predicted: 0, confidence: 1.0, loss: 0.0 };
+    Scores { samples: vec![0], predictions: vec![prediction], ..Scores::default() }
+}
+
 #[test]
 fn weights_are_dampened_as_in_torch() {
+    let fed = Fed::new();
+    let forget = &fed.said.samples[..2 * SAMPLES];
+    let dampen = Dampen { selections: vec![1.2], dampenings: vec![0.7], batch: Some(SAMPLES) };
+    let tuned = fed.tuned(&[], forget, &dampen);
+    assert_eq!(tuned.len(), 1);
+    check("ssd", &tuned[0].parameters, &expected());
+    assert!(fed.tuned(&[], &[], &dampen).is_empty(), "nothing is to be forgotten");
+}
+
+/// Its authors move what is remembered by what the model says of samples as they are, so in a step of mixtures it stays.
+#[test]
+fn mixtures_are_learnt_from_as_in_torch() {
     let (subject, expected) = (Subject::new(), expected());
+    let mixed = |rows: &ArrayD<f64>| {
+        let partners: Vec<usize> = (0..SAMPLES).map(|sample| (sample + 3) % SAMPLES).collect();
+        rows * 0.7 + rows.select(Axis(0), &partners) * 0.3
+    };
+    let mut trainer = subject.trainer_against(Targets::Probabilities, &EarlyLearning::HELD, &SGD);
+    let (images, labels, memory) = (images(), labels(), subject.probabilities(1.0));
+    for step in 0..STEPS {
+        let of =
+            |rows| Tensor::from_f64(&mixed(&batch(rows, step, ElementType::Float64).to_f64()), ElementType::Float32);
+        let labels = batch(&labels, step, ElementType::Int64).to_f64();
+        let hard =
+            ArrayD::from_shape_fn(IxDyn(&[SAMPLES, 10]), |at| f64::from(u8::from(labels[at[0]] == at[1] as f64)));
+        let targets = Tensor::from_f64(&mixed(&hard), ElementType::Float32);
+        let (inputs, memory) = (of(&images), of(&memory));
+        let held = HeldAgainst { memory: Some(&memory), ..HeldAgainst::targets(&targets) };
+        let Taken { remembered, .. } = trainer.step(&[("input", &inputs)], &held, 0.02).unwrap();
+        assert_eq!(remembered.as_ref(), Some(&memory), "no mixture moves it");
+    }
+    check("mixed", &trainer.parameters().unwrap(), &expected);
+}
+
+/// Every stage of pruning takes what torch and numpy found in the one before, so that each is held against them by itself.
+#[test]
+fn every_stage_of_pruning_is_numpys() {
+    let (fed, expected) = (Fed::new(), expected());
+    let Fed { subject, classifier, data, said } = &fed;
     let graph = GraphIndex::new(&subject.model).unwrap();
-    let mut classifier = Classifier::of(&graph, &Interface::default()).unwrap();
-    classifier.head.link = Some(Link::Softmax);
-    let spec = Spec::parse(&crate::support::data("train"), Path::new(".")).unwrap();
-    let data = Prepared::open(&spec, &Preprocessing::default(), &classifier, &Silent).unwrap();
-    let samples: Vec<usize> = (0..SAMPLES * STEPS).collect();
-    let model = &subject.model;
-    let mut forward = Forward::load(&subject.engine, &classifier, model.bytes(), model.folder()).unwrap();
-    let opinions = Opinions::of(&mut forward, &data.stream(None), (&samples, SAMPLES), &Silent).unwrap();
+    let ledger = Ledger::survey(&graph, &Selection::default()).unwrap();
     let parameters = parameters(&graph);
-    let mut ground = Ground {
-        model,
-        layers: &[],
-        parameters: &parameters,
-        classifier: &classifier,
+    let inspection = Inspection {
+        model: &subject.model,
+        classifier,
         engine: &subject.engine,
         stream: data.stream(None),
-        images: true,
-        opinions: &opinions,
-        before: &opinions,
-        forget: &samples[..2 * SAMPLES],
-        trusted: &[],
-        judge: &mut |_| Ok(Scores::default()),
-        seed: 0,
+        said,
+        hidden: HiddenLayer::of(&ledger.layers, &parameters, classifier),
+        batch: SAMPLES,
         observer: &Silent,
     };
-    let dampen = Dampen { selections: vec![1.2], dampenings: vec![0.7], batch: Some(SAMPLES) };
-    let tuned = dampen.tune(&mut ground).unwrap();
-    assert_eq!(tuned.len(), 1);
-    check("ssd", &tuned[0].parameters, &expected);
-    ground.forget = &[];
-    assert!(dampen.tune(&mut ground).unwrap().is_empty(), "nothing is to be forgotten");
+    let apart = |found: &[f64], wanted: &ArrayD<f64>| {
+        assert_eq!(found.len(), wanted.len());
+        found.iter().zip(wanted).map(|(found, wanted)| (found - wanted).abs()).fold(0.0, f64::max)
+    };
+
+    let found = inspection.partition().unwrap();
+    let of = &found.measured_in;
+    let attributions = apart(&found.attributions, &expected[&format!("attributions/{of}")]);
+    let quality = apart(&found.quality.probabilities, &expected[&format!("quality/{of}")]);
+    record(&format!("prune: attributions in {of} are off by {attributions:.1e}, qualities by {quality:.1e}"));
+    // Where a model is as sure as float32 can say, little is left of what a gradient is computed from.
+    assert!(attributions < 1e-4, "attributions in {of} are off by {attributions:.1e}");
+    // The tool fits to bins of 0.01.
+    assert!(quality < 1e-3, "qualities are off by {quality:.1e}");
+
+    let given =
+        Quality { samples: said.samples.clone(), probabilities: expected["quality/logits"].iter().copied().collect() };
+    let neurons = inspection.neurons(&given).unwrap();
+    for (layer, hidden) in inspection.hidden.iter().enumerate() {
+        let mut of_layer: Vec<_> = neurons.iter().filter(|neuron| neuron.layer == layer).collect();
+        of_layer.sort_by_key(|neuron| neuron.output);
+        let sensitivities: Vec<f64> = of_layer.iter().map(|neuron| neuron.sensitivity).collect();
+        let weight = &hidden.layer.weight.name;
+        let apart = apart(&sensitivities, &expected[&format!("sensitivity/{weight}")]);
+        record(&format!("prune: sensitivities to {weight} are off by {apart:.1e}"));
+        assert!(apart < 1e-5, "{weight}: sensitivities are off by {apart:.1e}");
+    }
+
+    let ids = given.samples.iter().map(|&sample| data.set.id(sample)).zip(given.probabilities.iter().copied());
+    let prune = Prune {
+        quality: Some(ids.collect()),
+        neurons: Some(neurons.iter().map(|&neuron| inspection.name(neuron)).collect()),
+        shares: vec![0.05],
+        rates: Vec::new(),
+        epochs: 0,
+        weight_decay: 1e-3,
+        shifted: false,
+        batch: Some(SAMPLES),
+    };
+    let tuned = fed.tuned(&ledger.layers, &[], &prune);
+    let [Tuned { parameters: pruned, .. }] = tuned.as_slice() else { panic!("{tuned:?}") };
+    let changed: Vec<&str> = pruned.iter().map(|parameter| parameter.name.as_str()).collect();
+    assert_eq!(changed, ["fc1.bias", "fc1.weight", "fc2.bias", "fc2.weight"]);
+    for parameter in pruned {
+        let wanted = &expected[&format!("pruned/{}", parameter.name)];
+        let values = parameter.tensor.to_f64();
+        let stride = (values.len() / ENTRIES).max(1);
+        let kept: Vec<f64> = values.iter().copied().step_by(stride).collect();
+        assert!(apart(&kept, wanted) < 1e-7, "{} is pruned elsewhere", parameter.name);
+    }
+
+    let masks = pruned.iter().map(|NamedTensor { name, tensor }| {
+        let values = tensor.to_f64();
+        (name.clone(), values.mapv(|value| f64::from(u8::from(value != 0.0))))
+    });
+    let masks = masks.collect();
+    let mut trainer = subject.trainer(&CrossEntropy, &Masked { of: &SGD, masks: &masks });
+    trainer.begin_with(pruned);
+    let (found, _) = Subject::trained(trainer, None, |_| Vec::new());
+    check("pruned and trained", &found, &expected);
 }

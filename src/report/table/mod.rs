@@ -4,6 +4,9 @@ mod csv;
 mod jsonl;
 #[cfg(feature = "parquet")]
 pub(crate) mod parquet;
+mod read;
+
+pub use read::{Line, columns};
 
 use crate::error::Error;
 use crate::store::Location;

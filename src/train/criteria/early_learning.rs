@@ -18,6 +18,9 @@ const MARGIN: f64 = 1e-4;
 impl EarlyLearning {
     /// β 0.7 and λ 3, as published for CIFAR-10.
     pub const PUBLISHED: Self = Self { momentum: 0.7, strength: 3.0 };
+
+    /// The same, with what is remembered as it is given.
+    pub const HELD: Self = Self { momentum: 1.0, ..Self::PUBLISHED };
 }
 
 impl Criterion for EarlyLearning {

@@ -21,6 +21,17 @@ pub struct NamedCriterion {
     pub summary: &'static str,
     /// The loss, as published.
     pub criterion: &'static dyn Criterion,
+    /// The same for mixed samples, where it is another one.
+    pub of_mixed: Option<OfMixed>,
+}
+
+/// A loss of mixed samples, which takes what is remembered as it is given: that follows what the model says of samples as they are.
+#[derive(Clone, Copy, Debug)]
+pub struct OfMixed {
+    /// The loss.
+    pub criterion: &'static dyn Criterion,
+    /// How much of what was remembered stays after an epoch.
+    pub momentum: f64,
 }
 
 /// The losses that fine-tuning knows, the default first.
@@ -29,17 +40,20 @@ pub const CRITERIA: &[NamedCriterion] = &[
         name: "elr",
         summary: "early-learning regularisation: cross-entropy, held back from labels that earlier predictions contradict (Liu et al. 2020)",
         criterion: &EarlyLearning::PUBLISHED,
+        of_mixed: Some(OfMixed { criterion: &EarlyLearning::HELD, momentum: EarlyLearning::PUBLISHED.momentum }),
     },
-    NamedCriterion { name: "ce", summary: "cross-entropy", criterion: &CrossEntropy },
+    NamedCriterion { name: "ce", summary: "cross-entropy", criterion: &CrossEntropy, of_mixed: None },
     NamedCriterion {
         name: "sce",
         summary: "symmetric cross-entropy (Wang et al. 2019)",
         criterion: &Symmetric::PUBLISHED,
+        of_mixed: None,
     },
     NamedCriterion {
         name: "gce",
         summary: "generalised cross-entropy, between it and the absolute error (Zhang and Sabuncu 2018)",
         criterion: &Generalized::PUBLISHED,
+        of_mixed: None,
     },
 ];
 
