@@ -37,6 +37,7 @@
 pub mod autodiff;
 pub mod check;
 pub mod cli;
+pub mod compact;
 pub mod comparison;
 pub mod data;
 pub mod detect;

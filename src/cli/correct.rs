@@ -48,6 +48,9 @@ pub(super) struct CorrectArgs {
     /// The run as a page for people: one file, readable offline; takes a pass over the training data more
     #[arg(long, value_name = "FILE", help_heading = "Output")]
     html: Option<PathBuf>,
+    /// The model without pruned neurons, too, where nothing else depends on them: a smaller graph that gives the same
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    compact: Option<PathBuf>,
     /// Do everything but write OUT
     #[arg(long, help_heading = "Output")]
     dry_run: bool,
@@ -91,6 +94,8 @@ impl CorrectArgs {
         let projection = self.correction.variant.projection()?;
         refuse_idle(of_sets, "forget", |method| method.takes_forget_set() || projection.forgets(), &[chosen])?;
         refuse_idle(of_heads, "forget", |method| method.forgets(), &[chosen])?;
+        let prunes = |method: &dyn Method| method.tune_options().contains(&"--prune");
+        refuse_idle([("--compact", self.compact.is_some())], "prune", prunes, &[chosen])?;
         self.correction.tune.refuse_idle(&[chosen])
     }
 
@@ -98,7 +103,8 @@ impl CorrectArgs {
         let method = self.correction.method(self.method)?;
         self.refuse_idle(method)?;
         let report = self.report();
-        let outputs: Vec<&Path> = [&self.output, &report].into_iter().chain(&self.html).map(PathBuf::as_path).collect();
+        let outputs = [&self.output, &report].into_iter().chain(&self.html).chain(&self.compact);
+        let outputs: Vec<&Path> = outputs.map(PathBuf::as_path).collect();
         let beside = [("--evidence", self.evidence.is_some()), ("--html", self.html.is_some())];
         let beside: Vec<&str> = beside.into_iter().filter(|(_, given)| *given).map(|(option, _)| option).collect();
         let asked = Asked {
@@ -120,6 +126,7 @@ impl CorrectArgs {
             work: self.long.work.clone(),
             page: self.html.clone().map(|path| Page { path, command: command_line::of(std::env::args_os()) }),
             report,
+            compact: self.compact.clone(),
             dry_run: self.dry_run,
             force: self.force,
             // A method that nobody named does what it can.

@@ -160,6 +160,7 @@ impl Asked<'_> {
             max_memory: correction.max_memory,
             seed,
             page: None,
+            compact: None,
             report: PathBuf::new(),
             dry_run: true,
             force: false,

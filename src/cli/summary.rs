@@ -5,7 +5,7 @@ use crate::evidence::Quality;
 use crate::linalg::Alpha;
 use crate::pipeline::{Ending, Job, MemoryLimit, Outcome};
 use crate::refine::Recipe;
-use crate::report::{CandidateReport, EngineReport, LayerReport, LayerStatus, Report};
+use crate::report::{CandidateReport, CompactReport, EngineReport, LayerReport, LayerStatus, Report};
 use crate::search::Verdict;
 use crate::verify::{AgreementStatus, Verification};
 use std::collections::BTreeMap;
@@ -57,11 +57,20 @@ pub(super) fn summary(job: &Job, outcome: &Outcome) -> String {
         Ending::DryRun => fact("model", format!("{} (dry run: not written)", job.output.display())),
         Ending::NotBetter | Ending::Unverified(_) => {}
     }
+    if let Some(compact) = report.output.as_ref().and_then(|output| output.compact.as_ref()) {
+        fact("compact", compacted(compact));
+    }
     fact("report", job.report.display().to_string());
     if let Some(page) = &job.page {
         fact("page", page.path.display().to_string());
     }
     text
+}
+
+/// The smaller model, and what it is without.
+fn compacted(compact: &CompactReport) -> String {
+    let (cut, zero) = compact.channels.iter().fold((0, 0), |(cut, zero), of| (cut + of.cut, zero + of.zero));
+    format!("{}, without {cut} of {zero} channels that are always 0", compact.path.display())
 }
 
 /// What ran the model, and what of it ran elsewhere.

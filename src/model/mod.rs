@@ -16,6 +16,7 @@ mod place;
 pub mod proto;
 mod quantized;
 mod read;
+mod resize;
 mod save;
 mod stored;
 mod tensors;
@@ -32,6 +33,7 @@ pub use graph::{Constant, GraphIndex, NodeIndex, Operand, Use, ValueId};
 pub use patch::{OutputPlan, PROVENANCE_PREFIX, WeightCopy, WeightPatch};
 pub use place::Place;
 pub use quantized::Quantization;
+pub use resize::Resized;
 pub use save::{Staged, write_atomically};
 pub use view::{Axis, MatrixView, View};
 

@@ -45,7 +45,7 @@ pub struct WeightCopy {
 
 impl WeightPatch {
     /// The new values as the stored weight holds them.
-    fn bytes(&self) -> Result<Vec<u8>, ModelError> {
+    pub(super) fn bytes(&self) -> Result<Vec<u8>, ModelError> {
         match &self.constant.quantization {
             Some(quantization) => Ok(quantization.encode(&self.values)),
             None => Ok(to_little_endian(&self.values, self.element()?)),

@@ -238,6 +238,7 @@ pub mod field {
     pub const GRAPH_NODE: u32 = 1;
     pub const GRAPH_INITIALIZER: u32 = 5;
     pub const GRAPH_OUTPUT: u32 = 12;
+    pub const GRAPH_VALUE_INFO: u32 = 13;
     pub const GRAPH_SPARSE_INITIALIZER: u32 = 15;
     pub const NODE_INPUT: u32 = 1;
     pub const NODE_ATTRIBUTE: u32 = 5;

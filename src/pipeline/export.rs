@@ -1,6 +1,7 @@
 //! The way out: stage the files, verify what was staged, and only then move it into place.
 
 use super::clock::Clock;
+use super::compacted::Compacted;
 use super::job::Job;
 use super::prepared::Prepared;
 use crate::engine::tract::TractEngine;
@@ -29,6 +30,8 @@ pub(super) struct Exported {
     staged: Staged,
     verification: Verification,
     sha256: String,
+    /// The smaller model, where it was asked for.
+    compacted: Option<Compacted>,
 }
 
 /// The rewritten model failed before it could be compared: what differs that should not.
@@ -40,6 +43,8 @@ pub(super) struct Target<'a> {
     pub(super) classifier: &'a Classifier,
     pub(super) engine: &'a dyn Engine,
     pub(super) out: &'a Path,
+    /// Where the same goes without channels that are always 0, where that is asked for.
+    pub(super) compact: Option<&'a Path>,
 }
 
 impl Target<'_> {
@@ -66,7 +71,13 @@ impl Target<'_> {
         });
         synced?;
         clock.lap("write");
-        Ok(verified?.map(|(verification, sha256)| Exported { staged, verification, sha256 }))
+        let (verification, sha256) = match verified? {
+            Ok(verified) => verified,
+            Err(broken) => return Ok(Err(broken)),
+        };
+        let compacted = self.compact.map(|out| self.compact(staged.model(), out, samples)).transpose()?.transpose();
+        clock.lap("compact");
+        Ok(compacted.map(|compacted| Exported { staged, verification, sha256, compacted }))
     }
 
     /// Reads back what was staged, compares it with the original, and runs it on both engines. The clock tells running from
@@ -110,12 +121,17 @@ impl Target<'_> {
         Ok(Ok((Verification { structure, engine, tract }, new.sha256().to_owned())))
     }
 
-    fn load(&self, engine: &dyn Engine, model: &Model) -> Result<Forward, EvidenceError> {
+    pub(super) fn load(&self, engine: &dyn Engine, model: &Model) -> Result<Forward, EvidenceError> {
         Forward::load(engine, self.classifier, model.bytes(), model.folder())
     }
 
     /// The model on tract, ready for the samples; or why it is not asked.
-    fn second_engine(&self, tract: &TractEngine, new: &Model, samples: &[NamedTensor]) -> Result<Forward, Agreement> {
+    pub(super) fn second_engine(
+        &self,
+        tract: &TractEngine,
+        new: &Model,
+        samples: &[NamedTensor],
+    ) -> Result<Forward, Agreement> {
         if self.engine.info().name == tract.info().name {
             let reason = "tract was the engine, so there is no second one".to_owned();
             return Err(Agreement::none(AgreementStatus::SameEngine, reason));
@@ -156,8 +172,8 @@ fn beside<A: Send, B>(mut theirs: impl FnMut() -> A + Send, mut ours: impl FnMut
 }
 
 /// How far tract is from what the engine computed.
-fn compare(ours: &ClassScores, theirs: Result<ClassScores, EvidenceError>) -> Agreement {
-    theirs.map_or_else(refused, |theirs| Agreement::compare(&ours.rows, &theirs.rows, ours.element))
+pub(super) fn compare(ours: &ClassScores, theirs: Result<ClassScores, EvidenceError>) -> Agreement {
+    theirs.map_or_else(refused, |theirs| Agreement::compare(&ours.rows, &theirs.rows, ours.element, "tract"))
 }
 
 /// What it says that tract did not compute anything.
@@ -179,7 +195,19 @@ impl Exported {
 
     /// What the report says of the file.
     pub(super) fn output(&self, out: &Path) -> OutputReport {
-        OutputReport { path: out.to_path_buf(), sha256: self.sha256.clone() }
+        let compact = self.compacted.as_ref().map(|compacted| compacted.report.clone());
+        OutputReport { path: out.to_path_buf(), sha256: self.sha256.clone(), compact }
+    }
+
+    /// Moves all files into place.
+    fn commit(self, job: &Job) -> Result<(), ModelError> {
+        let smaller = self.compacted.map(|compacted| compacted.staged.commit(job.force)).transpose()?;
+        self.staged.commit(job.force).inspect_err(|_| {
+            if let (Some(()), Some(path)) = (smaller, &job.compact) {
+                // As with the report: it is of a model that is not there.
+                let _ = std::fs::remove_file(path);
+            }
+        })
     }
 }
 
@@ -206,7 +234,7 @@ pub(super) fn finish(job: &Job, report: &Report, exported: Option<Exported>) -> 
         Some((path, figures)) => write_atomically(path, |file| html::write(report, figures, file)),
         None => Ok(()),
     };
-    let finished = html().and_then(|()| exported.map_or(Ok(()), |exported| exported.staged.commit(job.force)));
+    let finished = html().and_then(|()| exported.map_or(Ok(()), |exported| exported.commit(job)));
     if finished.is_err() {
         // They speak of a model that is not there. That they cannot be removed is not what the user must hear of.
         for path in page.into_iter().chain([job.report.as_path()]) {

@@ -87,6 +87,8 @@ pub struct Job {
     pub report: PathBuf,
     /// The report as a page, where it is asked for.
     pub page: Option<Page>,
+    /// Where the model goes without channels that are always 0, where that is asked for.
+    pub compact: Option<PathBuf>,
     /// Do everything but write the model.
     pub dry_run: bool,
     /// Write even where nothing beats the original; replace an existing output.

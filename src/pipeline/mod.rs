@@ -3,6 +3,7 @@
 mod candidate;
 mod choose;
 mod clock;
+mod compacted;
 mod decide;
 mod export;
 mod figures;
@@ -230,7 +231,7 @@ fn stage(
     if decided.verdict == Verdict::NotBetter && !job.force {
         return Ok(None);
     }
-    let target = Target { model, classifier, engine, out: &job.output };
+    let target = Target { model, classifier, engine, out: &job.output, compact: job.compact.as_deref() };
     let samples = export::samples(data, trusted)?;
     clock.lap("verify");
     target.stage(&decided.patches, &record.provenance(decided.recipe()), &samples, clock).map(Some)

@@ -19,24 +19,33 @@ pub(super) fn check(job: &Job, model: &Model) -> Result<(), Error> {
         let both = job.output.display();
         return Err(Error::Usage(format!("{both} cannot be both model and report; name another --report")));
     }
-    job.page.as_ref().map_or(Ok(()), |page| check_page(job, &page.path, model))
-}
-
-/// Refuses a page that would destroy an input or another output.
-fn check_page(job: &Job, page: &Path, model: &Model) -> Result<(), Error> {
-    model.check_output(page, true)?;
-    let evidence = job.evidence.as_ref().and_then(Location::local);
-    let others = [(&*job.output, "the model"), (&*job.report, "the JSON report")];
-    let others = others.into_iter().chain(evidence.map(|evidence| (evidence, "the evidence")));
-    for (other, what) in others {
-        if same_place(page, other) {
-            return Err(Error::Usage(format!(
-                "{} cannot be both {what} and the page; name another --html",
-                page.display()
-            )));
+    let taken = [(job.output.as_path(), "the model"), (&job.report, "the JSON report")];
+    let mut taken: Vec<(&Path, &str)> = taken.into_iter().chain(evidence(job)).collect();
+    if let Some(compact) = &job.compact {
+        model.check_output(compact, job.force || job.dry_run)?;
+        check_other(compact, ("the smaller model", "--compact"), &taken)?;
+        if !model.external_sizes().is_empty() {
+            return Err(Error::Usage(
+                "--compact is for models that hold all of their weights: this one has external data".to_owned(),
+            ));
         }
+        taken.push((compact, "the smaller model"));
+    }
+    if let Some(page) = &job.page {
+        model.check_output(&page.path, true)?;
+        check_other(&page.path, ("the page", "--html"), &taken)?;
     }
     Ok(())
+}
+
+fn evidence(job: &Job) -> Option<(&Path, &'static str)> {
+    Some((job.evidence.as_ref().and_then(Location::local)?, "the evidence"))
+}
+
+/// Refuses a file that would destroy another one.
+fn check_other(file: &Path, (what, option): (&str, &str), others: &[(&Path, &str)]) -> Result<(), Error> {
+    let Some((_, other)) = others.iter().find(|(other, _)| same_place(file, other)) else { return Ok(()) };
+    Err(Error::Usage(format!("{} cannot be both {other} and {what}; name another {option}", file.display())))
 }
 
 /// Refuses outputs that are files of data sets.
@@ -47,6 +56,7 @@ pub(super) fn check_sets<'a>(job: &Job, mut sets: impl Iterator<Item = &'a Prepa
     sets.try_for_each(|set| {
         set.check_output(&job.output)?;
         set.check_output(&job.report)?;
-        job.page.as_ref().map_or(Ok(()), |page| set.check_output(&page.path))
+        let further = job.page.iter().map(|page| &page.path).chain(&job.compact);
+        further.into_iter().try_for_each(|path| set.check_output(path))
     })
 }

@@ -34,7 +34,7 @@ use crate::layers::Entry;
 use crate::model::{Model, Port};
 use crate::refine::Recipe;
 use crate::search::{Advantage, Candidate, RunnerUp, Verdict};
-use crate::verify::Verification;
+use crate::verify::{Agreement, Verification};
 use figures::Figures;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -320,4 +320,24 @@ pub struct OutputReport {
     pub path: PathBuf,
     /// Its digest.
     pub sha256: String,
+    /// The same model without channels that are always 0, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compact: Option<CompactReport>,
+}
+
+/// A model without channels that are always 0.
+#[derive(Clone, Debug, Serialize)]
+pub struct CompactReport {
+    /// Where.
+    pub path: PathBuf,
+    /// Its digest.
+    pub sha256: String,
+    /// The size of the file in bytes.
+    pub bytes: usize,
+    /// What became of each weight that makes such channels.
+    pub channels: Vec<CutChannels>,
+    /// How it compares with the model that it was made of, on the same engine.
+    pub engine: Agreement,
+    /// How tract, on it, compares with the engine on that one.
+    pub tract: Agreement,
 }

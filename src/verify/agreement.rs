@@ -49,12 +49,12 @@ pub fn tolerance(element: ElementType, logits: &Array2<f64>) -> f64 {
 }
 
 impl Agreement {
-    /// Compares the logits of two engines.
-    pub fn compare(ours: &Array2<f64>, theirs: &Array2<f64>, element: ElementType) -> Self {
+    /// Compares the logits of an engine with those of what is called `other`.
+    pub fn compare(ours: &Array2<f64>, theirs: &Array2<f64>, element: ElementType, other: &str) -> Self {
         let samples = ours.nrows();
         let tolerance = tolerance(element, ours);
         if ours.dim() != theirs.dim() {
-            let reason = format!("tract gives outputs of shape {:?}, the engine {:?}", theirs.shape(), ours.shape());
+            let reason = format!("{other} gives outputs of shape {:?}, the engine {:?}", theirs.shape(), ours.shape());
             let status = AgreementStatus::Disagrees;
             return Self { status, reason: Some(reason), max_abs_diff: None, tolerance: Some(tolerance), samples };
         }
@@ -63,9 +63,14 @@ impl Agreement {
         let largest = difference.fold(0.0, |most: f64, d| if d.is_nan() || d > most { d } else { most });
         let agrees = largest <= tolerance;
         let reason =
-            (!agrees).then(|| format!("tract and the engine differ by {largest:.2e}, more than {tolerance:.2e}"));
+            (!agrees).then(|| format!("{other} and the engine differ by {largest:.2e}, more than {tolerance:.2e}"));
         let status = if agrees { AgreementStatus::Agrees } else { AgreementStatus::Disagrees };
         Self { status, reason, max_abs_diff: Some(largest), tolerance: Some(tolerance), samples }
+    }
+
+    /// Why what was compared must not be exported, if so.
+    pub fn failure(&self) -> Option<String> {
+        self.reason.clone().filter(|_| self.status == AgreementStatus::Disagrees)
     }
 
     /// What a disagreement is worth, given how the engines compare on the original model.
@@ -91,7 +96,7 @@ mod tests {
     use ndarray::array;
 
     fn agreement(a: f64, b: f64) -> Agreement {
-        Agreement::compare(&array![[a, 2.0]], &array![[b, 2.0]], ElementType::Float32)
+        Agreement::compare(&array![[a, 2.0]], &array![[b, 2.0]], ElementType::Float32, "tract")
     }
 
     fn compare(a: f64, b: f64) -> AgreementStatus {

@@ -34,9 +34,6 @@ impl Verification {
         if !self.engine.finite {
             return Some("the rewritten model gives outputs that are not finite".into());
         }
-        match &self.tract {
-            Agreement { status: AgreementStatus::Disagrees, reason: Some(reason), .. } => Some(reason.clone()),
-            _ => None,
-        }
+        self.tract.failure()
     }
 }

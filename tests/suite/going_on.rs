@@ -70,6 +70,8 @@ fn every_method_tries_what_it_is_asked_for_and_says_what_came_of_it() {
             1,
         ),
         ("--method sap+finetune --loss gce --lr 0.01 --epochs 1 --train-batch 50", "finetune lr 0.01", 1),
+        ("--method sap+finetune --mixup 1 --ema 0.9 --lr 0.01 --epochs 1", "finetune lr 0.01", 1),
+        ("--method sap+finetune --loss gce --mixup 0.4 --lr 0.01 --epochs 1 --shift no", "finetune lr 0.01", 1),
         ("--method sap+ssd --ssd-alpha 3 --ssd-lambda 1 --forget-fraction 0.2", "ssd α 3 λ 1", 1),
         ("--method sap+scrub --lr 0.001 --epochs 2 --away 1", "scrub lr 0.001 epochs ", 1),
         ("--method sap+prune --prune 0.05 --lr 0.01 --epochs 1", "prune share 0.05", 2),
@@ -126,6 +128,12 @@ fn what_makes_no_sense_is_refused() {
         ("--method finetune --alpha 3", "--alpha is for methods that correct layers"),
         ("--method sap+finetune --rounds 2", "--rounds is for --method sap"),
         ("--method finetune --lr 0", "give auto or a number above 0"),
+        ("--method finetune --mixup 0", "give a number above 0"),
+        ("--method finetune --epochs 0", "does nothing in no epochs"),
+        ("--method finetune --quality samples.csv", "the method finetune makes no use of --quality"),
+        ("--method finetune --compact small.onnx", "--compact is for methods that prune"),
+        ("--method prune --compact out.onnx", "cannot be both the model and the smaller model"),
+        ("--method prune --quality nowhere.csv", "nowhere.csv"),
         ("--method finetune --learn-from some", "neither trusted nor agreed nor all"),
     ] {
         let bench = Bench::new();
@@ -183,4 +191,86 @@ fn without_anything_to_compare_on_nothing_goes_on_learning() {
     bench.run(&format!("{usual} --preset best")).expect(0);
     assert_eq!(bench.report()["chosen"]["verdict"], "unjudged");
     assert!(tuned(&bench.report()).is_empty());
+}
+
+/// The columns of a table that `attribute` writes, a row for each line.
+fn rows(bench: &Bench, file: &str) -> Vec<Vec<String>> {
+    let text = std::fs::read_to_string(bench.path(file)).unwrap();
+    text.lines().skip(1).map(|line| line.split(',').map(str::to_owned).collect()).collect()
+}
+
+#[test]
+fn every_stage_of_pruning_can_be_run_by_itself_and_looked_at() {
+    let bench = Bench::new();
+    bench.run(&command(SAP)).expect(0);
+    std::fs::rename(bench.path("out.onnx"), bench.path("sap.onnx")).unwrap();
+    let (train, val) = (data("train"), data("val"));
+    let usual = format!("--data {train} --val {val} --method prune");
+
+    let ran = bench.run(&format!("attribute sap.onnx --data {train} -o samples.csv --neurons neurons.csv")).expect(0);
+    assert!(ran.stdout.contains("high quality") && ran.stdout.contains("answers to noise"), "{}", ran.stdout);
+    let samples = rows(&bench, "samples.csv");
+    let quality: Vec<f64> = samples.iter().map(|row| row[4].parse().unwrap()).collect();
+    assert!(quality.is_sorted() && quality[0] < 0.01 && quality[quality.len() - 1] > 0.99, "{quality:?}");
+    let wrong = |rows: &[Vec<String>]| rows.iter().filter(|row| row[1] != row[2]).count();
+    let tenth = samples.len() / 10;
+    assert!(wrong(&samples[..tenth]) > 5 * wrong(&samples[samples.len() - tenth..]).max(1), "labels stand out");
+
+    // The regression alone gives the same neurons.
+    bench.run(&format!("attribute sap.onnx --data {train} --quality samples.csv --neurons again.csv")).expect(0);
+    let neurons = rows(&bench, "neurons.csv");
+    assert_eq!(neurons, rows(&bench, "again.csv"));
+    assert_eq!(neurons.len(), 256 + 128, "all hidden ones");
+
+    // Pruning alone: of those that were asked for, the first ones.
+    let given = "--quality samples.csv --neurons neurons.csv --prune 0.05 --epochs 0 --force";
+    bench.run(&format!("sap.onnx pruned.onnx {usual} {given} --compact small.onnx")).expect(0);
+    let report: Value = serde_json::from_slice(&std::fs::read(bench.path("pruned.report.json")).unwrap()).unwrap();
+    let compact = &report["output"]["compact"];
+    let channels = compact["channels"].as_array().unwrap();
+    let cut: u64 = channels.iter().map(|of| of["cut"].as_u64().unwrap()).sum();
+    assert_eq!(cut, (0.05 * neurons.len() as f64).round() as u64, "{compact}");
+    for of in channels {
+        let first = neurons[..cut as usize].iter().filter(|row| row[0] == of["weight"].as_str().unwrap()).count();
+        assert_eq!(of["cut"], first, "{compact}");
+    }
+
+    // The smaller model gives the same.
+    let bytes = |file: &str| std::fs::metadata(bench.path(file)).unwrap().len();
+    assert!(bytes("small.onnx") < bytes("pruned.onnx"));
+    let scores = |model: &str| {
+        bench.run(&format!("score {model}.onnx --data {val} -o {model}.csv")).expect(0);
+        rows(&bench, &format!("{model}.csv"))
+    };
+    let (pruned, small) = (scores("pruned"), scores("small"));
+    assert_eq!(pruned.len(), small.len());
+    for (a, b) in pruned.iter().zip(&small) {
+        for (a, b) in a.iter().zip(b) {
+            match (a.parse::<f64>(), b.parse::<f64>()) {
+                (Ok(a), Ok(b)) => assert!((a - b).abs() < 1e-3, "{a} and {b}"),
+                _ => assert_eq!(a, b),
+            }
+        }
+    }
+
+    // Learning alone, from those that are likelier right.
+    let good: Vec<&str> =
+        samples.iter().filter(|row| row[4].parse::<f64>().unwrap() > 0.5).map(|row| &*row[0]).collect();
+    bench.put("good.txt", good.join("\n").as_bytes());
+    let learn = "--method finetune --loss ce --learn-from trusted --trusted-ids good.txt --lr 0.006 --epochs 1 --force";
+    bench.run(&format!("pruned.onnx out.onnx --data {train} --val {val} {learn}")).expect(0);
+    assert_eq!(bench.report()["trusted"]["count"], good.len());
+}
+
+#[test]
+fn a_smaller_model_is_written_only_where_the_model_is() {
+    let bench = Bench::new();
+    // A share of nothing: no neuron is pruned, and the original stays.
+    let ran = bench.run(&command("--method prune --prune 0.0001 --epochs 0 --compact small.onnx")).expect(1);
+    assert!(ran.stderr.contains("no candidate beats the original"), "{}", ran.stderr);
+    assert!(!bench.path("small.onnx").exists() && !bench.path("out.onnx").exists());
+    bench.put("small.onnx", b"mine");
+    let ran = bench.run(&command("--method prune --compact small.onnx")).expect(2);
+    assert!(ran.stderr.contains("small.onnx"), "{}", ran.stderr);
+    assert_eq!(std::fs::read(bench.path("small.onnx")).unwrap(), b"mine");
 }

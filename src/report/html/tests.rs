@@ -295,7 +295,7 @@ fn the_verdict_tells_how_the_run_ended() {
     let mut report = report();
     report.chosen.verdict = Verdict::NotBetter;
     assert!(verdict::sentence(&report).starts_with("No correction beats the original. Nothing is written."));
-    report.output = Some(crate::report::OutputReport { path: "out.onnx".into(), sha256: String::new() });
+    report.output = Some(crate::report::OutputReport { path: "out.onnx".into(), sha256: String::new(), compact: None });
     assert_eq!(verdict::sentence(&report), "No correction beats the original. The corrected model is written.");
     report.chosen.verdict = Verdict::Better;
     report.output = None;
