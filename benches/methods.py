@@ -1,0 +1,157 @@
+#!/usr/bin/env python3
+"""What every method makes of networks that memorised wrong labels: `onnx-sap compare` on the networks of `accuracy.py`.
+
+    pip install -r benches/requirements.txt
+    cargo build --release
+    methods.py NETS [--set NAME] [--arch lenet,mlp,resnet,vgg,vit] [--noise sym:0.25,…] [--seed 1,2,3]
+    methods.py --table
+
+Compares all methods on every network that is in the folder NETS (`accuracy.py NETS --only train` puts them there), and once more those that
+forget samples, with the samples that `onnx-sap detect` finds with the model that SAP has corrected: the networks themselves believe their
+labels, and such methods find nothing to forget in them. Adds a line for each method to RESULTS; a network that is there is not measured
+again. `--table` prints means over networks as docs/accuracy.md has them. Every choice is made on noisy labels; clean ones are only counted.
+"""
+
+import argparse
+import csv
+import json
+import statistics
+import subprocess
+import tempfile
+from pathlib import Path
+
+from accuracy import ARCHITECTURES, NOISES, ROOT, read_results
+
+RESULTS = ROOT / "docs" / "methods.csv"
+KEY = ["set", "arch", "noise", "seed"]
+FIGURES = ["test", "forget", "retain", "forward", "backward"]
+COLUMNS = [*KEY, "method", *FIGURES]
+FORGETTING = ["influence", "scrub", "ssd"]
+
+
+def run(*command):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    if done.returncode not in (0, 1):
+        raise SystemExit(f"{command[1]} {command[2]}: {done.stderr}")
+
+
+def detected(tool, model, data, scratch):
+    """The file of the samples that a corrected model takes for wrong; nothing where SAP has nothing to correct."""
+    corrected, issues, ids = (scratch / name for name in ("sap.onnx", "issues.csv", "ids.txt"))
+    run(tool, model, corrected, *data, "--quiet")
+    if not corrected.exists():
+        return None
+    run(tool, "detect", corrected, *data[:2], "-o", issues, "--quiet")
+    with issues.open() as file:
+        found = [row["path"] for row in csv.DictReader(file) if row["is_label_issue"] == "true"]
+    ids.write_text("\n".join(found))
+    return ids if found else None
+
+
+def compare(tool, model, data, test, scratch, *options):
+    output = scratch / "compare.json"
+    run(tool, "compare", model, *data, "--test", test, "-o", output, "--quiet", *options)
+    return json.loads(output.read_text())
+
+
+def lines(report, suffix=""):
+    """A line for each method; a method that this network cannot have has none."""
+    for method in report["methods"]:
+        if method.get("mean"):
+            figures = {name: method["mean"][name] for name in FIGURES}
+            yield {"method": method["method"] + suffix, **{name: of and of["mean"] for name, of in figures.items()}}
+
+
+def measure(tool, folder, arch):
+    spec, model = f"fashion-mnist:{folder}", folder / f"fashion-{arch}.onnx"
+    data, test = ["--data", spec, "--val", f"{spec}#val"], f"{spec}#test"
+    with tempfile.TemporaryDirectory() as scratch:
+        scratch = Path(scratch)
+        report = compare(tool, model, data, test, scratch)
+        original = {name: report["original"].get(name, {}) for name in ("test", "forget", "retain")}
+        yield {"method": "original", **{name: of and of["accuracy"] for name, of in original.items()}}
+        yield from lines(report)
+        if ids := detected(tool, model, data, scratch):
+            given = ["--methods", ",".join(FORGETTING), "--forget-ids", ids]
+            yield from lines(compare(tool, model, data, test, scratch, *given), " (detected)")
+
+
+def known():
+    if not RESULTS.exists():
+        return []
+    with RESULTS.open() as file:
+        return list(csv.DictReader(file))
+
+
+def add(key, found):
+    new = not RESULTS.exists()
+    with RESULTS.open("a", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if new:
+            writer.writeheader()
+        for line in found:
+            shown = {name: round(value, 4) if isinstance(value, float) else value for name, value in line.items()}
+            writer.writerow(key | shown)
+
+
+def table():
+    """A row for each method: the mean test accuracy on each kind of network that has all methods, and how much of the way to the ceiling."""
+    found = known()
+    ceilings = {tuple(line[name] for name in KEY): float(line["ceiling"]) for line in read_results()}
+    groups = dict.fromkeys((line["set"], line["noise"], line["arch"]) for line in found)
+    groups = [group for noise in NOISES for group in groups if group[1] == noise]
+    methods = list(dict.fromkeys(line["method"] for line in found))
+    of = {}
+    for line in found:
+        of.setdefault((line["set"], line["noise"], line["arch"]), {}).setdefault(line["method"], {})[line["seed"]] = line
+    noises = list(dict.fromkeys((name, noise) for name, noise, _ in groups))
+    for name, noise in noises:
+        columns = [group for group in groups if group[:2] == (name, noise)]
+        print(f"\n{name}, {noise}\n")
+        print("| method | " + " | ".join(f"{arch} ({len(of[name, noise, arch]['original'])})" for _, _, arch in columns) + " | closes | passes |")
+        print("| --- |" + " --- |" * (len(columns) + 2))
+        for method in methods:
+            cells, starts, ends, tops, passes = [], [], [], [], []
+            for group in columns:
+                rows = of[group].get(method, {})
+                values = [100 * float(row["test"]) for row in rows.values()]
+                spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
+                cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "")
+                for seed, row in rows.items():
+                    starts.append(float(of[group]["original"][seed]["test"]))
+                    ends.append(float(row["test"]))
+                    tops.append(ceilings[group[0], group[2], group[1], seed])
+                    passes.append(sum(float(row[name]) for name in ("forward", "backward") if row[name]))
+            gap = sum(tops) - sum(starts)
+            closes = f"{100 * (sum(ends) - sum(starts)) / gap:.0f} %" if ends and gap > 0.005 * len(ends) else ""
+            effort = f"{statistics.mean(passes):.0f}" if any(passes) else ""
+            print(f"| {method} | " + " | ".join(cells) + f" | {closes} | {effort} |")
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("nets", nargs="?", type=Path)
+    parser.add_argument("--arch", default=",".join(ARCHITECTURES))
+    parser.add_argument("--noise", default=",".join(NOISES))
+    parser.add_argument("--seed", default="1,2,3")
+    parser.add_argument("--set", default="fashion-mnist", help="what the data is called")
+    parser.add_argument("--tool", default=ROOT / "target/release/onnx-sap")
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if options.table:
+        return table()
+    if options.nets is None:
+        parser.error("name the folder of the networks")
+    done = {tuple(line[name] for name in KEY) for line in known()}
+    for seed in options.seed.split(","):
+        for noise in options.noise.split(","):
+            for arch in options.arch.split(","):
+                folder = options.nets / f"{noise}-{seed}"
+                key = {"set": options.set, "arch": arch, "noise": noise, "seed": seed}
+                if (folder / f"fashion-{arch}.onnx").exists() and tuple(key.values()) not in done:
+                    add(key, measure(options.tool, folder, arch))
+                    print(key, flush=True)
+
+
+if __name__ == "__main__":
+    main()
