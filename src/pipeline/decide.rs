@@ -5,16 +5,15 @@ use super::clock::Clock;
 use super::figures::Gathering;
 use super::held_out::HeldOut;
 use super::job::Job;
-use super::prepared::Prepared;
 use super::refine::Refinements;
 use super::refinery::{Place, Refinery};
+use super::subject::Subject;
 use super::trials::Trials;
-use crate::engine::Engine;
 use crate::error::Error;
 use crate::evidence::{Beliefs, Forward, Quality, Scores};
 use crate::layers::Layer;
 use crate::methods::Family;
-use crate::model::{Classifier, GraphIndex, WeightPatch};
+use crate::model::{Classifier, WeightPatch};
 use crate::progress::Observer;
 use crate::refine::{HeadLayer, Recipe};
 use crate::report::figures::Figures;
@@ -30,11 +29,9 @@ const COMMITTEE: f64 = 0.03;
 /// What candidates are made from.
 pub(super) struct Decision<'a> {
     pub(super) job: &'a Job,
-    pub(super) graph: &'a GraphIndex<'a>,
+    pub(super) subject: Subject<'a>,
     pub(super) classifier: &'a Classifier,
-    pub(super) engine: &'a dyn Engine,
     pub(super) layers: &'a [Layer],
-    pub(super) data: &'a Prepared,
     /// Which training samples can be used, and which are trusted.
     pub(super) choice: &'a Choice,
     pub(super) family: &'a dyn Family,
@@ -84,7 +81,7 @@ impl Decision<'_> {
         observer: &dyn Observer,
     ) -> Result<Decided, Error> {
         let Self { job, classifier, layers, .. } = *self;
-        let head = HeadLayer::find(self.graph, classifier, layers);
+        let head = HeadLayer::find(self.subject.graph, classifier, layers);
         let refinery = Refinery::new(self.place(), head.as_ref().ok().copied());
         let refinements = Refinements::settle(job, &refinery, head.err().as_deref(), held_out, observer)?;
         let mut trials = Trials::new(self.family, refinery, clock);
@@ -156,7 +153,7 @@ impl Decision<'_> {
         let test = test.zip(tested.as_ref());
         let figures = self.figures(&recipe, (original, test), held_out, &mut trials, observer)?;
         let in_head = job.forgetting.as_ref().zip(trials.forgotten(&recipe));
-        let in_head = in_head.map(|(job, found)| job.report(recipe.head, self.data.set.as_ref(), found));
+        let in_head = in_head.map(|(job, found)| job.report(recipe.head, self.subject.data.set.as_ref(), found));
         let forgotten = forgotten.or(in_head);
         let patches = trials.into_patches(&recipe, observer)?;
         let (outcomes, original) = (Outcomes::of(original), original.quality());
@@ -174,7 +171,7 @@ impl Decision<'_> {
         trials: &mut Trials<'_>,
         observer: &dyn Observer,
     ) -> Result<Option<Figures>, Error> {
-        let Self { job, data, choice, layers, .. } = *self;
+        let Self { job, subject: Subject { data, .. }, choice, layers, .. } = *self;
         let Some(page) = &job.page else { return Ok(None) };
         trials.lap("search");
         let (facts, strengths) = (self.family.facts(), trials.strengths(recipe));
@@ -211,7 +208,7 @@ impl Decision<'_> {
         trials: &mut Trials<'_>,
         observer: &dyn Observer,
     ) -> Result<Scores, Error> {
-        let Self { job, graph, classifier, engine, .. } = *self;
+        let Self { job, subject: Subject { graph, engine, .. }, classifier, .. } = *self;
         let choice = match &job.alpha {
             AlphaChoice::Auto { .. } => AlphaChoice::Auto { budget: BELIEF_PASSES },
             given => given.clone(),
@@ -243,7 +240,7 @@ impl Decision<'_> {
     }
 
     fn place(&self) -> Place<'_> {
-        let Self { job, graph, classifier, engine, layers, data, choice, .. } = *self;
+        let Self { job, subject: Subject { graph, engine, data, .. }, classifier, layers, choice, .. } = *self;
         let usable = choice.usable.as_slice();
         let (model, batch, seed, out) = (graph.model(), job.runner.batch, job.seed, job.output.as_path());
         let forgetting = job.forgetting.as_ref();

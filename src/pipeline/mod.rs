@@ -163,16 +163,8 @@ fn carry_out(job: &Job, observer: &dyn Observer) -> Result<Outcome, Error> {
         Corrections::prepare(job, (&model, layers), (moments, of_unwanted), at_once, observer)?;
     clock.lap("solve");
 
-    let decision = Decision {
-        job,
-        graph: &graph,
-        classifier: &classifier,
-        engine,
-        layers,
-        data: &data,
-        choice: &choice,
-        family: family.as_ref(),
-    };
+    let (choice_of, family_of) = (&choice, family.as_ref());
+    let decision = Decision { job, subject, classifier: &classifier, layers, choice: choice_of, family: family_of };
     let decided = decision.decide((&validation, test.as_ref()), &mut held_out, &mut clock, observer)?;
     let facts = family.facts().to_vec();
     drop(family);

@@ -143,7 +143,7 @@ impl Rounds<'_> {
         let Corrections { family, .. } = Corrections::prepare(job, (&corrected, layers), moments, threads, observer)?;
         clock.lap("solve");
         let (family, choice_of) = (family.as_ref(), &choice);
-        let decision = Decision { job, graph: &graph, classifier, engine, layers, data, choice: choice_of, family };
+        let decision = Decision { job, subject, classifier, layers, choice: choice_of, family };
         let decided = decision.decide((&validation, test.as_ref()), held_out, clock, observer)?;
         Ok((decided, choice))
     }

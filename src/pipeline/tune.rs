@@ -3,19 +3,22 @@
 use super::decide::Decision;
 use super::held_out::HeldOut;
 use super::job::TuningChoice;
+use super::subject::Subject;
 use super::trials::Trials;
 use crate::data::Perturbation;
 use crate::error::Error;
 use crate::evidence::Scores;
 use crate::layers::Selection;
-use crate::model::{GraphIndex, Model, WeightPatch};
+use crate::model::{GraphIndex, Model, WeightPatch, hexadecimal};
+use crate::partial::Identity;
 use crate::progress::Observer;
 use crate::refine::{Recipe, Start, TuningRecipe};
 use crate::report::ForgottenReport;
 use crate::search::{Candidate, Search};
 use crate::tensor::NamedTensor;
 use crate::train::patches;
-use crate::tune::{Ground, Opinions};
+use crate::tune::{Ground, Opinions, TuningWork};
+use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 impl Decision<'_> {
@@ -31,7 +34,7 @@ impl Decision<'_> {
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
     ) -> Result<Option<ForgottenReport>, Error> {
-        let Self { job, classifier, engine, layers, data, choice, .. } = *self;
+        let Self { job, subject: Subject { graph, engine, data, work, .. }, classifier, layers, choice, .. } = *self;
         if held_out.is_missing() && asked.optional {
             return Ok(None);
         }
@@ -58,8 +61,10 @@ impl Decision<'_> {
             .transpose()?;
         let base = trials.patches_of(&start, observer)?;
         let made = trials.make(&base)?;
-        let model = Model::decode(self.graph.model().path(), made.folder.clone(), made.bytes.clone())?;
+        let model = Model::decode(graph.model().path(), made.folder.clone(), made.bytes.clone())?;
         let parameters = self.tunable(&GraphIndex::new(&model)?, &base)?;
+        let validation = format!("{}, {}", held_out.describe(), found.chosen().validation.accuracy);
+        let identity = self.tuning(asked, (&model, &forget), validation)?;
         let samples = held_out.validation_samples();
         let mut judge = |parameters: &[NamedTensor]| -> Result<Scores, Error> {
             let patches = self.tuned(&base, parameters)?;
@@ -82,6 +87,7 @@ impl Decision<'_> {
             forget: &forget,
             trusted: &choice.trusted.samples,
             judge: &mut judge,
+            work: work.map(|folder| TuningWork { folder, identity, begun: 0 }),
             seed: job.seed,
             observer,
         };
@@ -101,6 +107,26 @@ impl Decision<'_> {
         Ok(chosen.then(|| ForgottenReport { count: forget.len(), of, by, ids: ids() }))
     }
 
+    /// Everything that decides what comes of a tuning. `validation`: the data, and how the correction does on it.
+    fn tuning(
+        &self,
+        asked: &TuningChoice,
+        (model, forget): (&Model, &[usize]),
+        validation: String,
+    ) -> Result<Identity, Error> {
+        let Self { job, subject, classifier, choice, .. } = self;
+        let params = asked.tuning.params().into_iter().map(|(name, value)| format!("{name} {value}"));
+        let samples = Sha256::digest(format!("{forget:?} {:?}", choice.trusted.samples));
+        Ok(subject
+            .scoring(classifier)?
+            .with("method", job.method.name())
+            .with("start", asked.start.to_string())
+            .with("options", params.collect::<Vec<_>>().join(", "))
+            .with("begins", model.sha256())
+            .with("samples", hexadecimal(&samples))
+            .with("validation", validation))
+    }
+
     /// The stored tensors that may change: all that can be learnt, or the weights of the layers that were chosen. Those that were
     /// divided between layers in correcting them stay.
     fn tunable(&self, corrected: &GraphIndex<'_>, base: &[WeightPatch]) -> Result<Vec<String>, Error> {
@@ -111,7 +137,7 @@ impl Decision<'_> {
         let all = include.is_empty() && exclude.is_empty() && !skip_first && !skip_head;
         let mut found = crate::autodiff::parameters(corrected);
         found.retain(|name| {
-            self.graph.constant(name).is_some()
+            self.subject.graph.constant(name).is_some()
                 && !divided.contains(name.as_str())
                 && (all || weights.contains(name.as_str()))
         });
@@ -124,7 +150,7 @@ impl Decision<'_> {
     /// The correction with tuned parameters in the place of its own: the weights of layers first, in their order.
     fn tuned(&self, base: &[WeightPatch], parameters: &[NamedTensor]) -> Result<Vec<WeightPatch>, Error> {
         let mut all = base.to_vec();
-        for patch in patches(self.graph, parameters)? {
+        for patch in patches(self.subject.graph, parameters)? {
             match all.iter_mut().find(|of| of.constant.name == patch.constant.name) {
                 Some(of) => of.values = patch.values,
                 None => all.push(patch),

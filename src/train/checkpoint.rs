@@ -1,7 +1,7 @@
 //! A training under way: `training.safetensors` in the work folder, replaced after every epoch.
 
-use super::fit::{Epoch, Fitted};
-use crate::partial::{PartialError, WorkFolder};
+use super::fit::{Epoch, Fitted, Kept};
+use crate::partial::{Identity, PartialError};
 use crate::tensor::{ElementType, NamedTensor, Tensor};
 use ndarray::Array2;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -22,6 +22,7 @@ pub(super) struct Checkpoint {
 /// What stands beside the tensors.
 #[derive(Serialize, Deserialize)]
 struct Notes {
+    identity: Identity,
     best: usize,
     parameters: Vec<String>,
 }
@@ -33,12 +34,12 @@ const EPOCHS: &str = "epochs";
 const NOTES: &str = "training";
 
 impl Checkpoint {
-    /// What a folder keeps, if it does.
+    /// What is kept of a training, if anything is.
     ///
     /// # Errors
-    /// [`PartialError::Read`], [`PartialError::Damaged`].
-    pub(super) fn read(folder: &WorkFolder) -> Result<Option<Self>, PartialError> {
-        let path = folder.file(FILE);
+    /// [`PartialError::Read`], [`PartialError::Damaged`]; [`PartialError::Foreign`] where it is of another one.
+    pub(super) fn read(kept: Kept<'_>) -> Result<Option<Self>, PartialError> {
+        let path = kept.folder.file(FILE);
         let name = path.display().to_string();
         let bytes = match std::fs::read(&path) {
             Ok(bytes) => bytes,
@@ -46,10 +47,16 @@ impl Checkpoint {
             Err(source) => return Err(PartialError::Read { path: name, source }),
         };
         let found = Self::decode(&bytes);
-        found.map(Some).map_err(|reason| PartialError::Damaged { path: name, reason })
+        let (found, identity) = found.map_err(|reason| PartialError::Damaged { path: name.clone(), reason })?;
+        kept.identity.check(
+            &name,
+            &identity,
+            "give the same command on as many threads again, or name another folder with --work",
+        )?;
+        Ok(Some(found))
     }
 
-    fn decode(bytes: &[u8]) -> Result<Self, String> {
+    fn decode(bytes: &[u8]) -> Result<(Self, Identity), String> {
         let file = SafeTensors::deserialize(bytes).map_err(|error| error.to_string())?;
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|error| error.to_string())?;
         let notes =
@@ -69,14 +76,15 @@ impl Checkpoint {
         let epochs = tensor(EPOCHS.to_owned())?.to_f64();
         let epochs: Vec<f64> = epochs.into_iter().collect();
         let epochs = epochs.chunks_exact(2).map(|pair| Epoch { loss: pair[0], validation: pair[1] }).collect();
-        Ok(Self { state, fitted: Fitted { parameters, best: notes.best, epochs, diverged: false } })
+        let fitted = Fitted { parameters, best: notes.best, epochs, diverged: false };
+        Ok((Self { state, fitted }, notes.identity))
     }
 
-    /// Takes the place of what the folder has kept.
+    /// Takes the place of what was kept before.
     ///
     /// # Errors
     /// [`PartialError::Keep`].
-    pub(super) fn write(&self, folder: &WorkFolder) -> Result<(), PartialError> {
+    pub(super) fn write(&self, kept: Kept<'_>) -> Result<(), PartialError> {
         let best = self.fitted.parameters.iter().enumerate();
         let best = best.map(|(at, parameter)| (format!("best.{at}"), &parameter.tensor));
         let state = self.state.iter().enumerate().map(|(at, tensor)| (format!("state.{at}"), tensor));
@@ -86,10 +94,11 @@ impl Checkpoint {
         let tensors: Vec<(String, &Tensor, Vec<u8>)> =
             all.map(|(name, tensor)| (name, tensor, tensor.to_little_endian())).collect();
         let notes = Notes {
+            identity: kept.identity.clone(),
             best: self.fitted.best,
             parameters: self.fitted.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
         };
-        folder.replace(FILE, |path| {
+        kept.folder.replace(FILE, |path| {
             let failed =
                 |reason: String| PartialError::Keep { path: path.to_owned(), source: io::Error::other(reason) };
             let notes = serde_json::to_string(&notes).map_err(|error| failed(error.to_string()))?;

@@ -9,7 +9,7 @@ use crate::data::{Batch, Perturbation, Stream};
 use crate::error::Error;
 use crate::evidence::{EvidenceError, Feed};
 use crate::model::Classifier;
-use crate::partial::WorkFolder;
+use crate::partial::{Identity, WorkFolder};
 use crate::progress::Observer;
 use crate::tensor::{NamedTensor, Tensor};
 use ndarray::Array1;
@@ -34,7 +34,16 @@ pub struct Plan<'a> {
     /// The epochs without a better validation after which it ends; to the last one where not given.
     pub patience: Option<usize>,
     /// Where what is done is kept after every epoch, so that the same training goes on from there.
-    pub work: Option<&'a WorkFolder>,
+    pub work: Option<Kept<'a>>,
+}
+
+/// A training that is kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// Where.
+    pub folder: &'a WorkFolder,
+    /// Everything that decides what comes of it: what is kept of another one is refused.
+    pub identity: &'a Identity,
 }
 
 /// What is learnt from.
@@ -120,8 +129,8 @@ pub fn fit(
         let found = Epoch { loss, validation: validate(&parameters)? };
         course.follow(&parameters)?;
         fitted = fitted.with(found, parameters);
-        if let Some(work) = plan.work {
-            course.keep(work, &fitted)?;
+        if let Some(kept) = plan.work {
+            course.keep(kept, &fitted)?;
         }
     }
     Ok(fitted)
@@ -231,10 +240,10 @@ impl<'a, 't> Course<'a, 't> {
         Ok(fitted)
     }
 
-    fn keep(&mut self, work: &WorkFolder, fitted: &Fitted) -> Result<(), Error> {
+    fn keep(&mut self, kept: Kept<'_>, fitted: &Fitted) -> Result<(), Error> {
         let mut state = self.trainer.state()?;
         state.extend(self.examples.memory.as_ref().map(Memory::tensor));
-        Ok(Checkpoint { state, fitted: fitted.clone() }.write(work)?)
+        Ok(Checkpoint { state, fitted: fitted.clone() }.write(kept)?)
     }
 
     /// Lets what is remembered follow these parameters, where no step has moved it.

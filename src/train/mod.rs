@@ -15,7 +15,7 @@ mod step;
 mod trainer;
 
 pub use criteria::{CRITERIA, EarlyLearning, Generalized, NamedCriterion, OfMixed, Symmetric, Teacher, criterion};
-pub use fit::{Epoch, Examples, Fitted, Lesson, Plan, Validate, fit, pass};
+pub use fit::{Epoch, Examples, Fitted, Kept, Lesson, Plan, Validate, fit, pass};
 pub use memory::Memory;
 pub use mixing::{Follow, Mixing, Says};
 pub use optimizers::{AdamW, Averaged, Masked, Optimizer, Sgd, Squares, Step, Updated};

@@ -1,6 +1,7 @@
 //! What a tuning works on.
 
 use super::opinions::Opinions;
+use super::work::TuningWork;
 use crate::autodiff::{Loss, Targets};
 use crate::data::Stream;
 use crate::engine::Engine;
@@ -42,6 +43,8 @@ pub struct Ground<'a> {
     pub trusted: &'a [usize],
     /// Judges parameters.
     pub judge: &'a mut Judge<'a>,
+    /// Where trainings are kept, where they are.
+    pub work: Option<TuningWork<'a>>,
     /// Draws what is drawn.
     pub seed: u64,
     /// Hears how far it is.

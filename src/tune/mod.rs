@@ -14,6 +14,7 @@ mod options;
 mod prune;
 mod scrub;
 mod training;
+mod work;
 
 pub use attribution::{Partition, Quality};
 pub use dampen::Dampen;
@@ -26,6 +27,7 @@ pub use options::TuneOptions;
 pub(crate) use options::given_or;
 pub use prune::Prune;
 pub use scrub::Scrub;
+pub use work::TuningWork;
 
 use crate::error::Error;
 use crate::evidence::Scores;

@@ -12,12 +12,12 @@ use onnx_sap::engine::{Computes, Device, Engine, Runnable, runtime};
 use onnx_sap::error::Error;
 use onnx_sap::evidence::{BadLimit, Forward, predict};
 use onnx_sap::model::{Classifier, GraphIndex, Interface, Link, Model};
-use onnx_sap::partial::WorkFolder;
+use onnx_sap::partial::{Identity, WorkFolder};
 use onnx_sap::pipeline::Prepared;
 use onnx_sap::progress::Silent;
 use onnx_sap::tensor::{ElementType, NamedTensor, Tensor};
 use onnx_sap::train::{
-    AdamW, Examples, Fitted, HeldAgainst, Lesson, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches,
+    AdamW, Examples, Fitted, HeldAgainst, Kept, Lesson, Optimizer, Plan, Schedule, Sgd, Trainer, Training, fit, patches,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -335,6 +335,8 @@ fn fitted(work: Option<&WorkFolder>, stop: Option<usize>) -> Result<Fitted, Erro
         memory: None,
         mixing: None,
     };
+    let identity = Identity::default().with("training", "of a test");
+    let work = work.map(|folder| Kept { folder, identity: &identity });
     let plan = Plan { epochs: 4, batch: 50, rate: 0.01, schedule: Schedule::Cosine, seed: 5, patience: Some(3), work };
     fit(&mut trainer, &plan, examples, &mut validate, &Silent)
 }

@@ -222,6 +222,7 @@ impl Fed {
             forget,
             trusted: &[],
             judge: &mut |_| Ok(said_rightly()),
+            work: None,
             seed: 0,
             observer: &Silent,
         };

@@ -68,6 +68,34 @@ fn the_corrected_model_is_the_same_whenever_the_process_was_killed() {
     assert!(fs::read(bench.path("out.onnx")).unwrap() == wanted);
 }
 
+#[test]
+fn a_training_goes_on_behind_the_last_epoch_that_came_to_its_end() {
+    let (model, train, val) = (model("mlp"), data("train"), data("val"));
+    let usual = format!("{} out.onnx --data {train} --val {val} --method finetune --epochs 3 --force", model.display());
+    let training = format!("{usual} --lr 0.01 --mixup 1");
+    let wanted = undisturbed(&training, "out.onnx");
+    let bench = Bench::new();
+    let again = format!("{training} --work work");
+    let kept = bench.path("work/training-1/training.safetensors");
+    let written = || fs::metadata(&kept).and_then(|file| file.modified()).ok();
+    for _ in 0..2 {
+        let before = written();
+        let mut child = bench.start(&again);
+        wait_until(&mut child, || written() != before);
+        child.kill().unwrap();
+        assert!(!child.wait().unwrap().success(), "it had ended before it was killed");
+    }
+    let ran = bench.run(&format!("{usual} --lr 0.02 --mixup 1 --work work")).expect(2);
+    for says in ["training.safetensors belongs to another run", "lr 0.01", "lr 0.02", "--work"] {
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+    bench.run(&again).expect(0);
+    assert!(fs::read(bench.path("out.onnx")).unwrap() == wanted);
+    let before = written();
+    bench.run(&again).expect(0);
+    assert_eq!(written(), before, "there is nothing left to be learnt");
+}
+
 #[cfg(unix)]
 #[test]
 fn signals_end_a_run_with_their_exit_code_and_say_how_to_go_on() {
