@@ -31,7 +31,7 @@ pub(super) struct AttributeArgs {
     data: DataArgs,
     /// Rank neurons by this quality of samples, of which only these are looked at: a table as -o FILE.csv writes it [default: by
     /// attributions]
-    #[arg(long, value_name = "FILE", conflicts_with = "output")]
+    #[arg(long, value_name = "FILE", conflicts_with = "output", help_heading = "Stages")]
     quality: Option<PathBuf>,
     /// Where a row for each sample goes, the lowest quality first: .csv, .jsonl or .parquet
     #[arg(long, short, value_name = "FILE", help_heading = "Output")]
@@ -134,9 +134,12 @@ fn summary(report: &AttributionReport, args: &AttributeArgs) -> String {
         let header = ["answers to noise", "neuron", "sensitivity"];
         let _ = write!(text, "\n{}", table(&header, &[1, 2], report.neurons.iter().take(SHOWN).map(row)));
     }
+    if args.output.is_some() || args.neurons.is_some() {
+        text.push('\n');
+    }
     for (what, output) in [("samples", &args.output), ("neurons", &args.neurons)] {
         if let Some(output) = output {
-            let _ = write!(text, "\n{what}   {output}\n");
+            let _ = writeln!(text, "{what}   {output}");
         }
     }
     text

@@ -58,6 +58,7 @@ fn help_says_what_there_is() {
         ("help_inspect", "inspect --help"),
         ("help_score", "score --help"),
         ("help_detect", "detect --help"),
+        ("help_attribute", "attribute --help"),
         ("help_compare", "compare --help"),
         ("help_diff", "diff --help"),
         ("help_grad", "grad --help"),
@@ -143,6 +144,21 @@ fn the_main_command_ends_with_tables_of_layers_candidates_and_accuracy() {
     assert_eq!(ran.stderr, "", "no progress where stderr is no terminal");
     assert!(!bench.path("out.onnx").exists());
     assert_eq!(bench.report()["params"]["dry_run"], true);
+}
+
+#[test]
+fn attribute_ends_with_what_losses_are_attributed_to_and_the_neurons_that_answer() {
+    let bench = Bench::with_small_model();
+    let ran = run(&bench, "attribute in.onnx --data npz:data.npz -o samples.csv --neurons neurons.csv --device cpu")
+        .expect(0);
+    measured(|| insta::assert_snapshot!("attribute", format!("{}{}", ran.stdout, ran.stderr)));
+    let ran = run(&bench, "attribute in.onnx --data npz:data.npz --neurons neurons.txt").expect(2);
+    assert!(ran.stderr.contains("cannot write neurons to neurons.txt"), "{}", ran.stderr);
+    let ran = run(&bench, "attribute in.onnx --data npz:data.npz --quality neurons.csv").expect(2);
+    assert!(ran.stderr.contains("neurons.csv has no column path"), "{}", ran.stderr);
+    let ran =
+        run(&bench, "attribute in.onnx --data npz:data.npz --quality samples.csv --neurons samples.csv").expect(2);
+    assert!(ran.stderr.contains("samples.csv is the table of --quality"), "{}", ran.stderr);
 }
 
 #[test]
