@@ -123,7 +123,8 @@ def table():
                     tops.append(ceilings[group[0], group[2], group[1], seed])
                     passes.append(sum(float(row[name]) for name in ("forward", "backward") if row[name]))
             gap = sum(tops) - sum(starts)
-            closes = f"{100 * (sum(ends) - sum(starts)) / gap:.0f} %" if ends and gap > 0.005 * len(ends) else ""
+            share = round(100 * (sum(ends) - sum(starts)) / gap) if ends and gap > 0.005 * len(ends) else None
+            closes = f"{share} %" if share is not None and method != "original" else ""
             effort = f"{statistics.mean(passes):.0f}" if any(passes) else ""
             print(f"| {method} | " + " | ".join(cells) + f" | {closes} | {effort} |")
 

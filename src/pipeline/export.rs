@@ -75,9 +75,12 @@ impl Target<'_> {
             Ok(verified) => verified,
             Err(broken) => return Ok(Err(broken)),
         };
-        let compacted = self.compact.map(|out| self.compact(staged.model(), out, samples)).transpose()?.transpose();
+        let Some(out) = self.compact else {
+            return Ok(Ok(Exported { staged, verification, sha256, compacted: None }));
+        };
+        let compacted = self.compact(staged.model(), out, samples)?;
         clock.lap("compact");
-        Ok(compacted.map(|compacted| Exported { staged, verification, sha256, compacted }))
+        Ok(compacted.map(|compacted| Exported { staged, verification, sha256, compacted: Some(compacted) }))
     }
 
     /// Reads back what was staged, compares it with the original, and runs it on both engines. The clock tells running from
