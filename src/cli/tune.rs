@@ -20,10 +20,11 @@ pub(super) struct TuneArgs {
     /// Begin with the weights that were corrected before, or with those of the original [default: corrected]
     #[arg(long, value_name = "corrected|original")]
     start: Option<Start>,
-    /// The loss [default: elr]
+    /// The loss [default: ce]
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(CRITERIA.iter().map(|named| named.name)))]
     loss: Option<String>,
-    /// The samples: trusted, agreed (whose label the corrected model predicts), or all [default: all]
+    /// The samples: trusted, agreed (whose label the corrected model predicts), or all [default: all; with ce
+    /// agreed, or trusted where nothing was corrected before]
     #[arg(long, value_name = "trusted|agreed|all")]
     learn_from: Option<LearnFrom>,
     /// The learning rate: auto finds one by short trainings and validation data [default: auto]

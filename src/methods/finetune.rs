@@ -1,25 +1,86 @@
-//! Going on to learn, with losses that hold wrong labels back.
+//! Going on to learn: from labels that are likely right, or from all of them with a loss that holds wrong ones back.
 
 use super::chain::Chain;
 use super::sap::Sap;
 use super::{About, Method};
-use crate::train::CRITERIA;
+use crate::train::{NamedCriterion, criterion};
 use crate::tune::{FineTune, LearnFrom, TuneOptions, Tuning};
 
-pub(super) struct Finetune;
+/// A way to go on learning.
+pub(super) struct Finetune {
+    name: &'static str,
+    summary: &'static str,
+    source: &'static str,
+    /// The loss where none is asked for, by its name.
+    loss: &'static str,
+    /// What is learnt from with a loss that wrong labels mislead.
+    likely_right: LearnFrom,
+    options: &'static [&'static str],
+}
+
+/// With the cross-entropy, from the samples of the lowest losses.
+pub(super) const FINETUNE: Finetune = Finetune {
+    name: "finetune",
+    summary: "the model goes on learning from samples whose labels are likely right",
+    source: "the baseline of arXiv 2403.08618; losses have their sources in docs/tuning.md",
+    loss: "ce",
+    likely_right: LearnFrom::Trusted,
+    options: &[
+        "--start",
+        "--loss",
+        "--learn-from",
+        "--lr",
+        "--epochs",
+        "--weight-decay",
+        "--ema",
+        "--mixup",
+        "--shift",
+        "--train-batch",
+    ],
+};
+
+/// The same, where a corrected model tells which labels are likely right.
+const FINETUNE_CORRECTED: Finetune = Finetune { likely_right: LearnFrom::Agreed, ..FINETUNE };
+
+/// With early-learning regularisation, from all samples.
+pub(super) const ELR: Finetune = Finetune {
+    name: "elr",
+    summary: "the model goes on learning from all samples, with early-learning regularisation",
+    source: "Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
+    loss: "elr",
+    options: &[
+        "--start",
+        "--learn-from",
+        "--lr",
+        "--epochs",
+        "--weight-decay",
+        "--ema",
+        "--mixup",
+        "--shift",
+        "--train-batch",
+    ],
+    ..FINETUNE
+};
 
 /// More epochs have gained nothing on the reference models.
 const EPOCHS: usize = 10;
 
 const WEIGHT_DECAY: f64 = 1e-3;
 
+impl Finetune {
+    /// What is learnt from with this loss, where nobody has said.
+    fn from(&self, criterion: &NamedCriterion) -> LearnFrom {
+        if criterion.bears_wrong_labels { LearnFrom::All } else { self.likely_right }
+    }
+}
+
 impl Method for Finetune {
     fn name(&self) -> &'static str {
-        "finetune"
+        self.name
     }
 
     fn summary(&self) -> &'static str {
-        "the model goes on learning, by default with early-learning regularisation"
+        self.summary
     }
 
     fn about(&self) -> About {
@@ -27,29 +88,19 @@ impl Method for Finetune {
             needs: "held-out data (labels may be noisy), and gradients of every operator: `onnx-sap grad` says whether there are",
             costs: "trainings: by default four of two epochs to find a learning rate, then one of up to ten",
             changes: "every weight and bias; with --include and its like the weights of those layers",
-            source: "Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
+            source: self.source,
         }
     }
 
     fn tune_options(&self) -> &'static [&'static str] {
-        &[
-            "--start",
-            "--loss",
-            "--learn-from",
-            "--lr",
-            "--epochs",
-            "--weight-decay",
-            "--ema",
-            "--mixup",
-            "--shift",
-            "--train-batch",
-        ]
+        self.options
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
+        let criterion = options.criterion.or_else(|| criterion(self.loss))?;
         Some(Box::new(FineTune {
-            criterion: options.criterion.unwrap_or(&CRITERIA[0]),
-            from: options.from.unwrap_or(LearnFrom::All),
+            criterion,
+            from: options.from.unwrap_or_else(|| self.from(criterion)),
             rate: options.rate,
             epochs: options.epochs.unwrap_or(EPOCHS),
             weight_decay: options.weight_decay.unwrap_or(WEIGHT_DECAY),
@@ -62,14 +113,57 @@ impl Method for Finetune {
 }
 
 /// Layers are projected first, and what that gives goes on learning.
-pub(super) const AFTER_SAP: Chain = Chain {
+pub(super) const FINETUNE_AFTER_SAP: Chain = Chain {
     name: "sap+finetune",
-    summary: "sap, and what it gives goes on learning, where validation says that it helps",
+    summary: "sap, and what it gives goes on learning from labels that it predicts, where validation says that it helps",
     about: About {
         needs: "what sap and finetune need",
         costs: "what sap costs, and the trainings of finetune",
         changes: "what finetune changes",
         source: "arXiv 2403.08618, and the sources of finetune",
     },
-    links: &[&Sap, &Finetune],
+    links: &[&Sap, &FINETUNE_CORRECTED],
 };
+
+/// The same with early-learning regularisation, whose targets are what the corrected model says.
+pub(super) const ELR_AFTER_SAP: Chain = Chain {
+    name: "sap+elr",
+    summary: "sap, and what it gives goes on learning as with elr, where validation says that it helps",
+    about: About {
+        needs: "what sap and elr need",
+        costs: "what sap costs, and the trainings of elr",
+        changes: "what elr changes",
+        source: "arXiv 2403.08618, and the source of elr",
+    },
+    links: &[&Sap, &ELR],
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::methods::METHODS;
+
+    /// The loss, and what is learnt from with it.
+    fn asked(method: &str, loss: Option<&str>) -> (String, String) {
+        let method = METHODS.iter().find(|of| of.name() == method).unwrap();
+        let options = TuneOptions { criterion: loss.and_then(criterion), ..TuneOptions::default() };
+        let params = method.tuning(&options).unwrap().params();
+        let of = |name: &str| params.iter().find(|(of, _)| *of == name).unwrap().1.as_str().unwrap().to_owned();
+        (of("loss"), of("learn_from"))
+    }
+
+    #[test]
+    fn losses_that_wrong_labels_mislead_are_spared_them() {
+        for (method, loss, wanted) in [
+            ("finetune", None, ("ce", "trusted")),
+            ("sap+finetune", None, ("ce", "agreed")),
+            ("sap+finetune", Some("gce"), ("gce", "all")),
+            ("finetune", Some("elr"), ("elr", "all")),
+            ("elr", None, ("elr", "all")),
+            ("sap+elr", None, ("elr", "all")),
+        ] {
+            let (loss, from) = asked(method, loss);
+            assert_eq!((loss.as_str(), from.as_str()), wanted, "{method}");
+        }
+    }
+}

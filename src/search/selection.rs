@@ -211,7 +211,7 @@ mod tests {
     #[test]
     fn tuning_must_be_clearly_better_than_what_it_began_with() {
         let tuned = |rate: f64, accuracy: f64| {
-            let tuning = TuningRecipe { method: "finetune", start: Start::Corrected, settings: vec![("lr", rate)] };
+            let tuning = TuningRecipe { method: "elr", start: Start::Corrected, settings: vec![("lr", rate)] };
             let plain = Recipe::plain(Alpha::new(10.0).unwrap());
             Candidate::of(Recipe { tuning: Some(tuning), ..plain }, &scores(accuracy))
         };

@@ -32,10 +32,10 @@ fn a_correction_goes_on_learning_and_what_comes_of_it_is_chosen_by_validation() 
     let bench = Bench::new();
     bench.run(&command(SAP)).expect(0);
     let sap = accuracy(&bench.report(), "after");
-    let ran = bench.run(&command(&format!("{SAP} --method sap+finetune --lr 0.02 --epochs 3 --force"))).expect(0);
+    let ran = bench.run(&command(&format!("{SAP} --method sap+elr --lr 0.02 --epochs 3 --force"))).expect(0);
     let report = bench.report();
     let chosen = report["chosen"]["tuning"].as_str().expect("what went on learning is better");
-    assert!(chosen.starts_with("finetune lr 0.02 epochs "), "{chosen}");
+    assert!(chosen.starts_with("elr lr 0.02 epochs "), "{chosen}");
     assert!(accuracy(&report, "after") > sap, "{} after {sap}", accuracy(&report, "after"));
     assert_eq!(report["params"]["loss"], "elr");
     assert_eq!(report["params"]["start"], "corrected");
@@ -70,7 +70,8 @@ fn every_method_tries_what_it_is_asked_for_and_says_what_came_of_it() {
             1,
         ),
         ("--method sap+finetune --loss gce --lr 0.01 --epochs 1 --train-batch 50", "finetune lr 0.01", 1),
-        ("--method sap+finetune --mixup 1 --ema 0.9 --lr 0.01 --epochs 1", "finetune lr 0.01", 1),
+        ("--method sap+finetune --lr 0.01 --epochs 1", "finetune lr 0.01", 1),
+        ("--method sap+elr --start original --mixup 1 --ema 0.9 --lr 0.01 --epochs 1", "elr lr 0.01", 1),
         ("--method sap+finetune --loss gce --mixup 0.4 --lr 0.01 --epochs 1 --shift no", "finetune lr 0.01", 1),
         ("--method sap+ssd --ssd-alpha 3 --ssd-lambda 1 --forget-fraction 0.2", "ssd α 3 λ 1", 1),
         ("--method sap+scrub --lr 0.001 --epochs 2 --away 1", "scrub lr 0.001 epochs ", 1),
@@ -129,6 +130,7 @@ fn what_makes_no_sense_is_refused() {
         ("--method sap+finetune --rounds 2", "--rounds is for --method sap"),
         ("--method finetune --lr 0", "give auto or a number above 0"),
         ("--method finetune --mixup 0", "give a number above 0"),
+        ("--method elr --loss ce", "the method elr makes no use of --loss"),
         ("--method finetune --epochs 0", "does nothing in no epochs"),
         ("--method finetune --quality samples.csv", "the method finetune makes no use of --quality"),
         ("--method finetune --compact small.onnx", "--compact is for methods that prune"),

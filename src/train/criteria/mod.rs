@@ -21,6 +21,8 @@ pub struct NamedCriterion {
     pub summary: &'static str,
     /// The loss, as published.
     pub criterion: &'static dyn Criterion,
+    /// Whether it is made for labels of which some are wrong.
+    pub bears_wrong_labels: bool,
     /// The same for mixed samples, where it is another one.
     pub of_mixed: Option<OfMixed>,
 }
@@ -34,25 +36,34 @@ pub struct OfMixed {
     pub momentum: f64,
 }
 
-/// The losses that fine-tuning knows, the default first.
+/// The losses that fine-tuning knows.
 pub const CRITERIA: &[NamedCriterion] = &[
     NamedCriterion {
         name: "elr",
         summary: "early-learning regularisation: cross-entropy, held back from labels that earlier predictions contradict (Liu et al. 2020)",
         criterion: &EarlyLearning::PUBLISHED,
+        bears_wrong_labels: true,
         of_mixed: Some(OfMixed { criterion: &EarlyLearning::HELD, momentum: EarlyLearning::PUBLISHED.momentum }),
     },
-    NamedCriterion { name: "ce", summary: "cross-entropy", criterion: &CrossEntropy, of_mixed: None },
+    NamedCriterion {
+        name: "ce",
+        summary: "cross-entropy",
+        criterion: &CrossEntropy,
+        bears_wrong_labels: false,
+        of_mixed: None,
+    },
     NamedCriterion {
         name: "sce",
         summary: "symmetric cross-entropy (Wang et al. 2019)",
         criterion: &Symmetric::PUBLISHED,
+        bears_wrong_labels: true,
         of_mixed: None,
     },
     NamedCriterion {
         name: "gce",
         summary: "generalised cross-entropy, between it and the absolute error (Zhang and Sabuncu 2018)",
         criterion: &Generalized::PUBLISHED,
+        bears_wrong_labels: true,
         of_mixed: None,
     },
 ];
