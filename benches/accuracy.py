@@ -34,9 +34,11 @@ SETTINGS = {
     "paper": ["--preset", "paper"],
     "standard": ["--preset", "standard"],
     "perturb": ["--preset", "standard", "--val", "perturb"],
+    "elr": ["--method", "sap+elr"],
     "best": ["--preset", "best"],
 }
-COLUMNS = ["set", "arch", "noise", "seed", "original", *SETTINGS, "ceiling", "recipe", "perturb_recipe", "best_recipe"]
+RECIPES = {"recipe": "standard", "perturb_recipe": "perturb", "elr_recipe": "elr", "best_recipe": "best"}
+COLUMNS = ["set", "arch", "noise", "seed", "original", *SETTINGS, "ceiling", *RECIPES]
 
 
 def train(nets, arch, noise, seed, options):
@@ -111,11 +113,9 @@ def measure(tool, folder, name, arch, noise, seed):
         "seed": seed,
         "original": reports["standard"]["before"]["test"]["accuracy"],
         "ceiling": accuracy(ceiling, folder) if ceiling.exists() else reports["standard"]["before"]["test"]["accuracy"],
-        "recipe": recipe(reports["standard"]),
-        "perturb_recipe": recipe(reports["perturb"]),
-        "best_recipe": recipe(reports["best"]),
     }
-    return line | {name: after(report) for name, report in reports.items()}
+    recipes = {column: recipe(reports[name]) for column, name in RECIPES.items()}
+    return line | recipes | {name: after(report) for name, report in reports.items()}
 
 
 def read_results():
@@ -155,7 +155,7 @@ def closed(lines, name):
 def table():
     lines = read_results()
     names = ["original", *SETTINGS, "ceiling"]
-    closing = ["standard", "best"]
+    closing = ["standard", "elr", "best"]
     print("| labels | network | seeds | " + " | ".join(names + [f"{name} closes" for name in closing]) + " |")
     print("| --- | --- | --- |" + " --- |" * (len(names) + len(closing)))
     sets = dict.fromkeys(line["set"] for line in lines)

@@ -1,9 +1,10 @@
 //! Methods one after the other: each goes on from what the one before has made.
 
 use super::{About, LayerMethod, Method};
-use crate::tune::{TuneOptions, Tuning};
+use crate::tune::{Competing, TuneOptions, Tuning};
 
-/// Methods in the order in which they work; no two of them do the same kind of work.
+/// Methods in the order in which they work. Where several go on with gradients, they begin with the same and compete; no others do the
+/// same kind of work.
 pub(super) struct Chain {
     /// Their names, with a plus between them.
     pub(super) name: &'static str,
@@ -38,14 +39,11 @@ impl Method for Chain {
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
-        self.links.iter().find_map(|link| link.tuning(options))
+        let mut tunings: Vec<_> = self.links.iter().filter_map(|link| link.tuning(options)).collect();
+        if tunings.len() > 1 { Some(Box::new(Competing(tunings))) } else { tunings.pop() }
     }
 
     fn tune_options(&self) -> &'static [&'static str] {
         self.links.iter().map(|link| link.tune_options()).find(|options| !options.is_empty()).unwrap_or_default()
-    }
-
-    fn last(&self) -> &'static str {
-        self.links.last().map_or(self.name, |link| link.last())
     }
 }

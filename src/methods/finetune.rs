@@ -97,8 +97,10 @@ impl Method for Finetune {
     }
 
     fn tuning(&self, options: &TuneOptions) -> Option<Box<dyn Tuning>> {
-        let criterion = options.criterion.or_else(|| criterion(self.loss))?;
+        let given = options.criterion.filter(|_| self.options.contains(&"--loss"));
+        let criterion = given.or_else(|| criterion(self.loss))?;
         Some(Box::new(FineTune {
+            name: self.name,
             criterion,
             from: options.from.unwrap_or_else(|| self.from(criterion)),
             rate: options.rate,
@@ -138,6 +140,19 @@ pub(super) const ELR_AFTER_SAP: Chain = Chain {
     links: &[&Sap, &ELR],
 };
 
+/// Both of them from what the projection gives.
+pub(super) const LEARN_AFTER_SAP: Chain = Chain {
+    name: "sap+learn",
+    summary: "sap, and what it gives goes on learning as with elr and as with finetune: validation says which helps, if either does",
+    about: About {
+        needs: "what sap and finetune need",
+        costs: "what sap costs, and the trainings of elr and of finetune",
+        changes: "what finetune changes",
+        source: "arXiv 2403.08618, and the sources of elr and finetune",
+    },
+    links: &[&Sap, &ELR, &FINETUNE_CORRECTED],
+};
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,6 +165,15 @@ mod tests {
         let params = method.tuning(&options).unwrap().params();
         let of = |name: &str| params.iter().find(|(of, _)| *of == name).unwrap().1.as_str().unwrap().to_owned();
         (of("loss"), of("learn_from"))
+    }
+
+    #[test]
+    fn where_both_are_tried_each_has_its_own_loss_and_samples() {
+        let params = LEARN_AFTER_SAP.tuning(&TuneOptions::default()).unwrap().params();
+        let of = |name: &str| &params.iter().find(|(of, _)| *of == name).unwrap().1;
+        assert_eq!(*of("loss"), serde_json::json!(["elr", "ce"]));
+        assert_eq!(*of("learn_from"), serde_json::json!(["all", "agreed"]));
+        assert_eq!(*of("epochs"), EPOCHS);
     }
 
     #[test]

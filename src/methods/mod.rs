@@ -42,6 +42,7 @@ pub const METHODS: &[&dyn Method] = &[
     &influence::AFTER_SAP,
     &finetune::FINETUNE_AFTER_SAP,
     &finetune::ELR_AFTER_SAP,
+    &finetune::LEARN_AFTER_SAP,
     &prune::AFTER_SAP,
     &scrub::AFTER_SAP,
     &ssd::AFTER_SAP,
@@ -106,10 +107,6 @@ pub trait Method: Sync {
     /// The options that what goes on with gradients makes use of, as the command line has them.
     fn tune_options(&self) -> &'static [&'static str] {
         &[]
-    }
-    /// The name of what works last, where methods work one after the other.
-    fn last(&self) -> &'static str {
-        self.name()
     }
 }
 

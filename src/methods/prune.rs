@@ -13,7 +13,7 @@ const RATES: [f64; 2] = [0.02, 0.006];
 
 impl Method for Pruning {
     fn name(&self) -> &'static str {
-        "prune"
+        Prune::NAME
     }
 
     fn summary(&self) -> &'static str {

@@ -9,7 +9,7 @@ pub(super) struct Scrubbing;
 
 impl Method for Scrubbing {
     fn name(&self) -> &'static str {
-        "scrub"
+        Scrub::NAME
     }
 
     fn summary(&self) -> &'static str {

@@ -18,7 +18,7 @@ const SOURCE: &str =
 
 impl Method for Dampening {
     fn name(&self) -> &'static str {
-        "ssd"
+        Dampen::NAME
     }
 
     fn summary(&self) -> &'static str {

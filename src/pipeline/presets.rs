@@ -50,8 +50,8 @@ pub const PRESETS: &[Preset] = &[
     },
     Preset {
         name: "best",
-        summary: "what gave the best accuracy in docs/accuracy.md: as standard, and then learning on, with the method sap+elr",
-        method: "sap+elr",
+        summary: "what gave the best accuracy in docs/accuracy.md: as standard, and then learning on, with the method sap+learn",
+        method: "sap+learn",
         ..STANDARD
     },
     Preset {

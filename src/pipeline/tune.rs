@@ -94,7 +94,7 @@ impl Decision<'_> {
         let tried = asked.tuning.tune(&mut ground)?;
         let mut candidates = Vec::new();
         for tuned in tried {
-            let recipe = TuningRecipe { method: job.method.last(), start: asked.start, settings: tuned.settings };
+            let recipe = TuningRecipe { method: tuned.by, start: asked.start, settings: tuned.settings };
             let recipe = Recipe { tuning: Some(recipe), ..corrected.clone() };
             candidates.push(Candidate::of(recipe.clone(), &tuned.scores));
             trials.keep(recipe, self.tuned(&base, &tuned.parameters)?);

@@ -129,7 +129,7 @@ mod tests {
             ("path,quality\na,often\n", "\"often\""),
             ("path,loss\na,0.5\n", "quality"),
             ("path,quality\n", "no rows"),
-            ("path,quality\na\n", "line 2"),
+            ("path,quality\na\n", "line: 2"),
         ] {
             let file = file(|bytes| bytes.extend(text.as_bytes()));
             let refused = read_quality(file.path()).unwrap_err().to_string();

@@ -44,7 +44,12 @@ impl Tuning for Dampen {
                 };
                 let parameters: Vec<_> = weights.iter().zip(&of_all).zip(&of_forgotten).map(dampened).collect();
                 let scores = ground.judge(&parameters)?;
-                tried.push(Tuned { settings: vec![("α", selection), ("λ", dampening)], parameters, scores });
+                tried.push(Tuned {
+                    by: Self::NAME,
+                    settings: vec![("α", selection), ("λ", dampening)],
+                    parameters,
+                    scores,
+                });
             }
         }
         Ok(tried)
@@ -60,6 +65,9 @@ impl Tuning for Dampen {
 }
 
 impl Dampen {
+    /// The method that it is.
+    pub const NAME: &str = "ssd";
+
     /// How much each entry of each parameter matters for samples.
     fn importances(
         &self,

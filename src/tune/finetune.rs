@@ -51,6 +51,8 @@ impl FromStr for LearnFrom {
 /// Fine-tuning, by stochastic gradient descent with momentum.
 #[derive(Clone, Copy, Debug)]
 pub struct FineTune {
+    /// The method that it is.
+    pub name: &'static str,
     /// What is made small.
     pub criterion: &'static NamedCriterion,
     /// What is learnt from.
@@ -92,7 +94,10 @@ impl Tuning for FineTune {
         };
         let tuned = rate.map(|rate| course.train(rate, self.epochs, Some(super::PATIENCE))).transpose()?.flatten();
         if tuned.is_none() {
-            course.ground.observer.warn("fine-tuning diverges, so the model stays as it was; give a smaller --lr");
+            course
+                .ground
+                .observer
+                .warn(&format!("{} diverges, so the model stays as it was; give a smaller --lr", self.name));
         }
         Ok(tuned.into_iter().collect())
     }
@@ -167,7 +172,7 @@ impl Course<'_, '_> {
             memory: remembers.then(|| Memory::new(&opinions.samples, opinions.probabilities.clone())),
             mixing: mixing(tuning, ground, samples, trainer)?,
         };
-        training::judged(ground, trainer, (&plan, examples), vec![("lr", rate)])
+        training::judged(ground, trainer, (&plan, examples), (tuning.name, vec![("lr", rate)]))
     }
 }
 

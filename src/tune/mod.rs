@@ -4,6 +4,7 @@
 //! a judge that holds parameters against validation data. What it finds is compared with what it began with by `search/`.
 
 mod attribution;
+mod competing;
 mod dampen;
 mod finetune;
 mod ground;
@@ -17,6 +18,7 @@ mod training;
 mod work;
 
 pub use attribution::{Partition, Quality};
+pub use competing::Competing;
 pub use dampen::Dampen;
 pub use finetune::{FineTune, LearnFrom};
 pub use ground::{Ground, Judge};
@@ -56,6 +58,8 @@ pub trait Tuning: fmt::Debug + Send + Sync {
 /// Parameters that were found.
 #[derive(Clone, Debug)]
 pub struct Tuned {
+    /// The method that has found them, by the name of it alone.
+    pub by: &'static str,
     /// What they were found with.
     pub settings: Settings,
     /// The stored tensors that changed.

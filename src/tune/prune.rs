@@ -78,6 +78,9 @@ impl Tuning for Prune {
 }
 
 impl Prune {
+    /// The method that it is.
+    pub const NAME: &str = "prune";
+
     /// The quality of samples as it was given, or by attributions, where these tell.
     fn quality(&self, inspection: &Inspection<'_>) -> Result<Option<Quality>, Error> {
         if let Some(given) = &self.quality {
@@ -109,7 +112,7 @@ impl Prune {
             let scores = ground.judge(&parameters)?;
             let accuracy = scores.quality().accuracy;
             if best.as_ref().is_none_or(|(_, best)| accuracy >= best.scores.quality().accuracy) {
-                best = Some((masks, Tuned { settings: vec![("share", share)], parameters, scores }));
+                best = Some((masks, Tuned { by: Self::NAME, settings: vec![("share", share)], parameters, scores }));
             }
         }
         Ok(best)
@@ -139,7 +142,7 @@ impl Prune {
         };
         trainer.begin_with(&pruned.parameters);
         let settings = pruned.settings.iter().copied().chain([("lr", rate)]).collect();
-        training::judged(ground, &mut trainer, (&plan, examples), settings)
+        training::judged(ground, &mut trainer, (&plan, examples), (Self::NAME, settings))
     }
 }
 

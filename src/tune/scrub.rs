@@ -1,7 +1,7 @@
 //! SCRUB (Kurmanji et al., "Towards Unbounded Machine Unlearning", `NeurIPS` 2023): away from what the model said of samples that are
 //! to be forgotten, and along with it on the others.
 
-use super::{Ground, Settings, Tuned, Tuning, training};
+use super::{Ground, Tuned, Tuning, training};
 use crate::error::Error;
 use crate::train::{Examples, Lesson, Memory, Plan, Schedule, Sgd, Teacher, Trainer};
 use ndarray::{Array2, Axis};
@@ -73,6 +73,9 @@ impl Tuning for Scrub {
 }
 
 impl Scrub {
+    /// The method that it is.
+    pub const NAME: &str = "scrub";
+
     fn with(
         &self,
         rate: f64,
@@ -100,8 +103,7 @@ impl Scrub {
             memory: Some(Memory::new(&ground.before.samples, teacher)),
             mixing: None,
         };
-        let settings: Settings = vec![("lr", rate)];
-        training::judged(ground, trainer, (&plan, examples), settings)
+        training::judged(ground, trainer, (&plan, examples), (Self::NAME, vec![("lr", rate)]))
     }
 }
 

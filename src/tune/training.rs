@@ -14,7 +14,7 @@ pub(super) fn judged(
     ground: &mut Ground<'_>,
     trainer: &mut Trainer,
     (plan, examples): (&Plan<'_>, Examples<'_>),
-    mut settings: Settings,
+    (by, mut settings): (&'static str, Settings),
 ) -> Result<Option<Tuned>, Error> {
     trainer.start_anew();
     let next = ground.work.as_mut().map(|work| work.next(&settings, plan, &examples.lessons));
@@ -36,5 +36,5 @@ pub(super) fn judged(
         // The best epoch may be one of those that were kept.
         best = Some(ground.judge(&parameters)?);
     }
-    Ok(best.map(|scores| Tuned { settings, parameters, scores }))
+    Ok(best.map(|scores| Tuned { by, settings, parameters, scores }))
 }

@@ -86,6 +86,19 @@ fn every_method_tries_what_it_is_asked_for_and_says_what_came_of_it() {
 }
 
 #[test]
+fn two_ways_to_learn_compete_by_validation() {
+    let bench = Bench::new();
+    bench.run(&command(&format!("{SAP} --method sap+learn --lr 0.02 --epochs 2"))).expect(0);
+    let report = bench.report();
+    let found = tuned(&report);
+    let names: Vec<&str> = found.iter().map(|(tuning, _)| tuning.split(' ').next().unwrap()).collect();
+    assert_eq!(names, ["elr", "finetune"]);
+    let better = if found[1].1 > found[0].1 { &found[1].0 } else { &found[0].0 };
+    assert_eq!(report["chosen"]["tuning"], better.as_str(), "{found:?}");
+    assert_eq!(report["params"]["loss"], serde_json::json!(["elr", "ce"]));
+}
+
+#[test]
 fn what_was_forgotten_stands_in_the_report() {
     let bench = Bench::new();
     let [given, right] = ["train", "train-clean"]
@@ -107,7 +120,7 @@ fn what_was_forgotten_stands_in_the_report() {
 #[test]
 fn bad_settings_end_with_a_verdict_and_the_original_untouched() {
     for (options, says) in [
-        ("--method finetune --lr 1e30 --epochs 1", "fine-tuning diverges"),
+        ("--method finetune --lr 1e30 --epochs 1", "finetune diverges"),
         ("--method scrub --lr 1e30 --forget-fraction 0.2", "every training diverges"),
         ("--method ssd --forget-fraction 0.00001", "nothing is to be forgotten"),
         ("--method scrub --forget-fraction 0.00001", "nothing is to be forgotten"),
