@@ -35,9 +35,10 @@ SETTINGS = {
     "standard": ["--preset", "standard"],
     "perturb": ["--preset", "standard", "--val", "perturb"],
     "elr": ["--method", "sap+elr"],
+    "finetune": ["--method", "sap+finetune"],
     "best": ["--preset", "best"],
 }
-RECIPES = {"recipe": "standard", "perturb_recipe": "perturb", "elr_recipe": "elr", "best_recipe": "best"}
+RECIPES = {"recipe": "standard"} | {f"{name}_recipe": name for name in ("perturb", "elr", "finetune", "best")}
 COLUMNS = ["set", "arch", "noise", "seed", "original", *SETTINGS, "ceiling", *RECIPES]
 
 
@@ -155,7 +156,7 @@ def closed(lines, name):
 def table():
     lines = read_results()
     names = ["original", *SETTINGS, "ceiling"]
-    closing = ["standard", "elr", "best"]
+    closing = ["standard", "best"]
     print("| labels | network | seeds | " + " | ".join(names + [f"{name} closes" for name in closing]) + " |")
     print("| --- | --- | --- |" + " --- |" * (len(names) + len(closing)))
     sets = dict.fromkeys(line["set"] for line in lines)
