@@ -1,13 +1,12 @@
 //! `onnx-sap attribute`: what the first stages of pruning find.
 
 use super::Answer;
-use super::options::{DataArgs, Format, InterfaceArgs, RunnerArgs};
+use super::options::{DataArgs, Format, InterfaceArgs, RunnerArgs, refuse_losing};
 use super::ui::{Ui, percent, table};
 use crate::autodiff::parameters;
 use crate::error::Error;
 use crate::layers::{Ledger, Selection};
 use crate::model::{Classifier, GraphIndex, Model};
-use crate::paths::same_file;
 use crate::pipeline::Prepared;
 use crate::progress::Observer;
 use crate::report::stages::{SampleRow, read_quality};
@@ -60,8 +59,8 @@ pub(super) fn run(args: &AttributeArgs, ui: &Ui) -> Result<Answer, Error> {
     for path in outputs.iter().filter_map(|(_, output)| output.and_then(Location::local)) {
         model.check_output(path, true)?;
         data.check_output(path)?;
-        if args.quality.as_ref().is_some_and(|quality| same_file(quality, path)) {
-            return Err(Error::Usage(format!("{} is the table of --quality; name another output", path.display())));
+        if let Some(quality) = &args.quality {
+            refuse_losing(quality, "the table of --quality", &[path])?;
         }
     }
     let ledger = Ledger::survey(&graph, &Selection::default()).map_err(Error::Usage)?;

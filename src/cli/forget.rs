@@ -1,10 +1,9 @@
 //! What the last layer forgets, for the methods that let it forget.
 
-use super::options::positive_share;
+use super::options::{positive_share, refuse_losing};
 use crate::data::SampleId;
 use crate::error::Error;
 use crate::methods::Method;
-use crate::paths::same_file;
 use crate::pipeline::{Forget, Forgetting};
 use crate::refine::Update;
 use clap::Args;
@@ -81,10 +80,7 @@ impl ForgetArgs {
     /// The samples that are listed, where any are. None of the `outputs` may be the list.
     pub(super) fn ids(&self, outputs: &[&Path]) -> Result<Option<Vec<SampleId>>, Error> {
         let Some(file) = &self.forget_ids else { return Ok(None) };
-        if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
-            let lost = lost.display();
-            return Err(Error::Usage(format!("{lost} is the list of --forget-ids; name another output")));
-        }
+        refuse_losing(file, "the list of --forget-ids", outputs)?;
         super::trust::read_ids(file).map(Some)
     }
 }

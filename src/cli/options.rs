@@ -8,12 +8,13 @@ use crate::layers::{RULES, operator_names};
 use crate::linalg::{SCALINGS, SOLVERS};
 use crate::methods::{METHODS, PROJECTIONS};
 use crate::model::{Assignment, Interface};
+use crate::paths::same_file;
 use crate::pipeline::{PRESETS, Runner};
 use crate::progress::Observer;
 use crate::refine::FITS;
 use clap::{Args, ValueEnum};
 use std::fmt::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What both kinds of help end with.
 pub(super) const EXAMPLES: &str = "Examples:
@@ -53,6 +54,12 @@ pub(super) fn long_help() -> String {
 pub(super) enum Format {
     Text,
     Json,
+}
+
+/// Refuses outputs that would destroy a file which the command reads. `what` that file is, as in "the list of --forget-ids".
+pub(super) fn refuse_losing(file: &Path, what: &str, outputs: &[&Path]) -> Result<(), Error> {
+    let Some(lost) = outputs.iter().find(|output| same_file(output, file)) else { return Ok(()) };
+    Err(Error::Usage(format!("{} is {what}; name another output", lost.display())))
 }
 
 /// A count of at least 1.

@@ -1,9 +1,9 @@
 //! Which samples are trusted, and what of them enters the moments.
 
+use super::options::refuse_losing;
 use crate::data::SampleId;
 use crate::error::Error;
 use crate::evidence::{Ranking, RowLimit, TrustScore};
-use crate::paths::same_file;
 use crate::pipeline::{Preset, TrustedChoice, TrustedCount};
 use clap::Args;
 use clap::builder::PossibleValuesParser;
@@ -69,10 +69,7 @@ impl TrustArgs {
                 TrustScore::named(name, seed).ok_or_else(|| Error::Usage(format!("there is no score {name:?}")))?;
             return Ok(TrustedChoice::Lowest { count, score, ranking: self.selection.unwrap_or(preset.ranking) });
         };
-        if let Some(lost) = outputs.iter().find(|output| same_file(output, file)) {
-            let lost = lost.display();
-            return Err(Error::Usage(format!("{lost} is the list of --trusted-ids; name another output")));
-        }
+        refuse_losing(file, "the list of --trusted-ids", outputs)?;
         Ok(TrustedChoice::Given(read_ids(file)?))
     }
 }

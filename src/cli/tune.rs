@@ -1,9 +1,8 @@
 //! How a method goes on with gradients, for those that do.
 
-use super::options::positive;
+use super::options::{positive, refuse_losing};
 use crate::error::Error;
 use crate::methods::Method;
-use crate::paths::same_file;
 use crate::pipeline::TuningChoice;
 use crate::refine::Start;
 use crate::report::stages::{read_neurons, read_quality};
@@ -142,10 +141,8 @@ impl TuneArgs {
     pub(super) fn tuning(&self, method: &dyn Method, outputs: &[&Path]) -> Result<Option<TuningChoice>, Error> {
         let given = |value: Option<AutoOr>| value.and_then(|AutoOr(value)| value);
         for (option, file) in [("--quality", &self.quality), ("--neurons", &self.neurons)] {
-            if let Some(lost) = outputs.iter().find(|output| file.as_ref().is_some_and(|file| same_file(output, file)))
-            {
-                let lost = lost.display();
-                return Err(Error::Usage(format!("{lost} is the table of {option}; name another output")));
+            if let Some(file) = file {
+                refuse_losing(file, &format!("the table of {option}"), outputs)?;
             }
         }
         if self.epochs == Some(0) && !method.tune_options().contains(&"--prune") {
