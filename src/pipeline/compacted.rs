@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::model::{GraphIndex, Model, OutputPlan, Staged, wire};
 use crate::report::CompactReport;
 use crate::tensor::NamedTensor;
-use crate::verify::{Agreement, AgreementStatus};
+use crate::verify::Agreement;
 use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -50,13 +50,7 @@ impl Target<'_> {
             Ok(mut forward) => compare(&ours, forward.scores(samples)),
             Err(none) => none,
         };
-        let tract = match agreement.status {
-            AgreementStatus::Disagrees => {
-                let theirs = self.load(&tract, &model).and_then(|mut forward| forward.scores(samples));
-                agreement.or_on(&compare(&ours, theirs))
-            }
-            _ => agreement,
-        };
+        let tract = Target { model: &model, ..*self }.second_opinion(&tract, agreement, samples)?;
         if let Some(reason) = [&engine, &tract].into_iter().find_map(Agreement::failure) {
             return Ok(Err(broken(reason)));
         }

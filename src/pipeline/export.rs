@@ -149,7 +149,7 @@ impl Target<'_> {
     }
 
     /// What a disagreement says of the rewrite, which the original model shows.
-    fn second_opinion(
+    pub(super) fn second_opinion(
         &self,
         tract: &TractEngine,
         agreement: Agreement,
