@@ -65,7 +65,8 @@ fn status(ui: &Ui) -> Result<Answer, Error> {
         }
     }
     let rows = libraries.iter().map(|library| {
-        let found = library.found.as_ref().map_or_else(|| "missing".to_owned(), |path| path.display().to_string());
+        let missing = || format!("missing: {}", library.comes_with);
+        let found = library.found.as_ref().map_or_else(missing, |path| path.display().to_string());
         vec![library.name.to_owned(), found]
     });
     text += &table(&["library", "where"], &[], rows);

@@ -31,7 +31,7 @@ use std::thread;
 const NAME: &str = "onnxruntime";
 const INSTALL: &str = "run `onnx-sap runtime install`, or use `--engine tract`";
 const INSTALL_CUDA: &str = "run `onnx-sap runtime install --cuda`, or use `--device cpu`";
-const INSTALL_LIBRARIES: &str = "install what `onnx-sap runtime status` shows as missing, or use `--device cpu`";
+const INSTALL_LIBRARIES: &str = "install what is missing (`onnx-sap runtime status` lists it), or use `--device cpu`";
 
 /// Graph optimisations of ONNX Runtime 1.31.1 that are at fault: the first ends the process on some models with attention
 /// in float16; the second removes a Transpose before a Gemm even where its output was asked for, which then does not come.

@@ -9,34 +9,60 @@ use super::{folder_of, locate};
 use crate::progress::Silent;
 use serde::Serialize;
 use std::env;
+use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What the provider of the pinned version needs, each after what it needs itself.
-const NEEDED: &[&str] = if cfg!(windows) {
-    &["nvcuda.dll", "cudart64_13.dll", "cublasLt64_13.dll", "cublas64_13.dll", "curand64_10.dll", "cudnn64_9.dll"]
+/// What the provider of the pinned version needs, each after what it needs itself, and where it is to be had.
+const NEEDED: &[(&str, ComesWith)] = if cfg!(windows) {
+    &[
+        ("nvcuda.dll", ComesWith::Driver),
+        ("cudart64_13.dll", ComesWith::Package("nvidia-cuda-runtime")),
+        ("cublasLt64_13.dll", ComesWith::Package("nvidia-cublas")),
+        ("cublas64_13.dll", ComesWith::Package("nvidia-cublas")),
+        ("curand64_10.dll", ComesWith::Package("nvidia-curand")),
+        ("cudnn64_9.dll", ComesWith::Package("nvidia-cudnn-cu13")),
+    ]
 } else {
     &[
-        "libcuda.so.1",
-        "libcudart.so.13",
-        "libcublasLt.so.13",
-        "libcublas.so.13",
-        "libcurand.so.10",
-        "libcufft.so.12",
-        "libnvrtc.so.13",
-        "libcudnn.so.9",
+        ("libcuda.so.1", ComesWith::Driver),
+        ("libcudart.so.13", ComesWith::Package("nvidia-cuda-runtime")),
+        ("libcublasLt.so.13", ComesWith::Package("nvidia-cublas")),
+        ("libcublas.so.13", ComesWith::Package("nvidia-cublas")),
+        ("libcurand.so.10", ComesWith::Package("nvidia-curand")),
+        ("libcufft.so.12", ComesWith::Package("nvidia-cufft")),
+        ("libnvrtc.so.13", ComesWith::Package("nvidia-cuda-nvrtc")),
+        ("libcudnn.so.9", ComesWith::Package("nvidia-cudnn-cu13")),
     ]
 };
 
-/// The driver's own library, which must be the system's.
-const DRIVER: &[&str] = &["libcuda.so.1", "nvcuda.dll"];
+/// Where a library that is missing is to be had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ComesWith {
+    /// The driver's own library, which must be the system's.
+    Driver,
+    /// A package of pip's; the system's toolkit has it as well.
+    Package(&'static str),
+}
+
+impl Display for ComesWith {
+    fn fmt(&self, to: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Driver => to.write_str("comes with the NVIDIA driver"),
+            Self::Package(package) => write!(to, "pip install {package}"),
+        }
+    }
+}
 
 /// A library that the CUDA provider needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct CudaLibrary {
     /// Its file name.
     pub name: &'static str,
+    /// Where it is to be had.
+    pub comes_with: ComesWith,
     /// Where it was found.
     pub found: Option<PathBuf>,
     /// The folders that were searched, in order.
@@ -51,18 +77,18 @@ pub fn cuda_libraries() -> Vec<CudaLibrary> {
 
 /// Loads what was found, so that the provider finds it too. What fails here, the provider names when it fails.
 pub(in crate::engine) fn preload(library: &Path, load: impl Fn(&Path)) {
-    for needed in libraries(Some(library)).iter().filter(|needed| !DRIVER.contains(&needed.name)) {
+    for needed in libraries(Some(library)).iter().filter(|needed| needed.comes_with != ComesWith::Driver) {
         if let Some(path) = &needed.found {
             load(path);
         }
     }
 }
 
-/// The names of the libraries that were not found, separated by commas.
+/// The libraries that were not found and where they are to be had, separated by commas.
 pub(in crate::engine) fn missing(library: &Path) -> String {
     let all = libraries(Some(library));
-    let missing: Vec<&str> = all.iter().filter(|needed| needed.found.is_none()).map(|needed| needed.name).collect();
-    missing.join(", ")
+    let missing = all.iter().filter(|needed| needed.found.is_none());
+    missing.map(|needed| format!("{} ({})", needed.name, needed.comes_with)).collect::<Vec<_>>().join(", ")
 }
 
 /// The bytes that are free on a CUDA device, as the driver's own program tells.
@@ -87,10 +113,10 @@ pub(super) fn provider_beside(library: &Path) -> Option<PathBuf> {
 fn libraries(library: Option<&Path>) -> Vec<CudaLibrary> {
     let folders = folders(library);
     let known = loader_cache();
-    let find = |name: &&'static str| {
-        let listed = known.iter().find(|path| path.file_name().is_some_and(|file| file == *name));
+    let find = |&(name, comes_with): &(&'static str, ComesWith)| {
+        let listed = known.iter().find(|path| path.file_name().is_some_and(|file| file == name));
         let found = folders.iter().map(|folder| folder.join(name)).find(|path| path.is_file());
-        CudaLibrary { name, found: found.or_else(|| listed.cloned()), looked_in: folders.clone() }
+        CudaLibrary { name, comes_with, found: found.or_else(|| listed.cloned()), looked_in: folders.clone() }
     };
     NEEDED.iter().map(find).collect()
 }
@@ -144,11 +170,23 @@ mod tests {
     #[test]
     fn a_library_beside_the_runtime_is_found() {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let name = NEEDED[1];
+        let (name, _) = NEEDED[1];
         fs::write(folder.path().join(name), b"").expect("writing a file");
         let found = libraries(Some(&folder.path().join("libonnxruntime.so")));
         let library = found.iter().find(|library| library.name == name).expect("it is needed");
         assert_eq!(library.found, Some(folder.path().join(name)));
         assert!(found.iter().all(|library| library.looked_in.first().is_some_and(|first| first == folder.path())));
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_where_it_is_to_be_had() {
+        // No machine has a library beside a runtime that is not there, but it may have one elsewhere.
+        let library = Path::new("nowhere/libonnxruntime.so");
+        let said = missing(library);
+        for needed in libraries(Some(library)) {
+            let advice = format!("{} ({})", needed.name, needed.comes_with);
+            assert_eq!(said.contains(&advice), needed.found.is_none(), "{said}");
+        }
+        assert_eq!(ComesWith::Package("nvidia-curand").to_string(), "pip install nvidia-curand");
     }
 }

@@ -7,7 +7,7 @@ mod cuda;
 mod places;
 mod wheel;
 
-pub use cuda::{CudaLibrary, cuda_libraries};
+pub use cuda::{ComesWith, CudaLibrary, cuda_libraries};
 pub use wheel::VERSION;
 
 pub(super) use cuda::{free_memory as free_memory_of_cuda, missing as missing_for_cuda, preload as preload_cuda};
