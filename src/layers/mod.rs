@@ -19,7 +19,7 @@ mod skip;
 mod unfold;
 
 pub use ledger::{Entry, Ledger};
-pub use output::{Output, OutputAxis, Shift};
+pub use output::{Normalization, Output, OutputAxis, Shift};
 pub use selection::{OnShared, Selection};
 pub use sharing::{Layer, Site};
 pub use skip::Skip;

@@ -29,13 +29,30 @@ pub enum Shift {
     Fixed,
     /// A bias is added.
     Bias(Constant),
-    /// A `BatchNormalization`, which alone reads them, subtracts a mean and divides by the root of a variance.
-    Normalization {
-        /// The mean.
-        mean: Constant,
-        /// The variance.
-        variance: Constant,
-    },
+    /// A `BatchNormalization` alone reads them.
+    Normalization(Box<Normalization>),
+}
+
+/// What a `BatchNormalization` does to outputs: it subtracts a mean, divides by the root of a variance, scales and adds a bias.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Normalization {
+    /// The mean.
+    pub mean: Constant,
+    /// The variance.
+    pub variance: Constant,
+    /// Scale and bias, where nothing else reads them.
+    pub affine: Option<[Constant; 2]>,
+}
+
+impl Shift {
+    /// What must be 0 for an output, too, so that one whose weights are 0 gives nothing but 0.
+    pub fn silenced(&self) -> &[Constant] {
+        match self {
+            Self::Fixed => &[],
+            Self::Bias(bias) => std::slice::from_ref(bias),
+            Self::Normalization(normalization) => normalization.affine.as_ref().map_or(&[], |affine| affine),
+        }
+    }
 }
 
 /// The axis of a value along which the outputs of a layer lie.
@@ -110,8 +127,10 @@ impl Output {
         if !usual || self.axis != OutputAxis::Channels {
             return None;
         }
-        let [mean, variance] = [3, 4].map(|input| own(graph, at, input).cloned());
-        Some(Self { shift: Shift::Normalization { mean: mean?, variance: variance? }, ..self.clone() })
+        let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|input| own(graph, at, input).cloned());
+        let affine = scale.zip(bias).map(<[Constant; 2]>::from);
+        let normalization = Normalization { mean: mean?, variance: variance?, affine };
+        Some(Self { shift: Shift::Normalization(normalization.into()), ..self.clone() })
     }
 
     /// The sum of the outputs and a bias of its own, where an addition is all that reads them.

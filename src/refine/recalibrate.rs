@@ -45,8 +45,8 @@ impl<'a> Recalibration<'a> {
         let Some(output) = &layer.output else { return Ok(None) };
         let wanted = match &output.shift {
             // What it does to them stays the same if they get the statistics that it stands for.
-            Shift::Normalization { mean, variance } => {
-                Channels { mean: values(model, mean)?, deviation: values(model, variance)?.mapv(f64::sqrt) }
+            Shift::Normalization(of) => {
+                Channels { mean: values(model, &of.mean)?, deviation: values(model, &of.variance)?.mapv(f64::sqrt) }
             }
             Shift::Bias(_) | Shift::Fixed => original,
         };
@@ -55,7 +55,7 @@ impl<'a> Recalibration<'a> {
 
     /// What the outputs of the corrected layer are brought to while those behind it are observed.
     pub fn target(&self) -> Target<'_> {
-        let normalized = matches!(self.output.shift, Shift::Normalization { .. });
+        let normalized = matches!(self.output.shift, Shift::Normalization(_));
         let moves = !matches!(self.output.shift, Shift::Fixed);
         Target { channels: &self.wanted, moves, limits: (!normalized).then_some(LIMITS) }
     }
@@ -65,9 +65,9 @@ impl<'a> Recalibration<'a> {
     /// # Errors
     /// A bias that cannot be read.
     pub fn apply(&self, model: &Model, corrected: &Channels, patches: &mut Vec<WeightPatch>) -> Result<(), ModelError> {
-        if let Shift::Normalization { mean, variance } = &self.output.shift {
-            patches.push(patch(mean, &corrected.mean));
-            patches.push(patch(variance, &(&corrected.deviation * &corrected.deviation)));
+        if let Shift::Normalization(of) = &self.output.shift {
+            patches.push(patch(&of.mean, &corrected.mean));
+            patches.push(patch(&of.variance, &(&corrected.deviation * &corrected.deviation)));
             return Ok(());
         }
         let found = corrected.deviation.mapv(|deviation| deviation.max(LEAST_DEVIATION));

@@ -6,7 +6,6 @@ use super::{Ground, HiddenLayer, Inspection, NamedNeuron, Quality, Tuned, Tuning
 use crate::autodiff::CrossEntropy;
 use crate::data::SampleId;
 use crate::error::Error;
-use crate::layers::Shift;
 use crate::tensor::{NamedTensor, Tensor};
 use crate::train::{Examples, Lesson, Masked, Plan, Schedule, Sgd};
 use ndarray::ArrayD;
@@ -146,7 +145,7 @@ impl Prune {
     }
 }
 
-/// Masks without the first neurons, a share of all hidden ones: rows of weights, and what is added to their outputs.
+/// Masks without the first neurons, a share of all hidden ones: rows of weights, and what a bias or a normalization makes of their outputs.
 fn masks(hidden: &[HiddenLayer<'_>], neurons: &[Neuron], share: f64) -> Masks {
     let all: usize = hidden.iter().map(|hidden| hidden.output.outputs).sum();
     let count = (share * all as f64).round() as usize;
@@ -164,11 +163,11 @@ fn masks(hidden: &[HiddenLayer<'_>], neurons: &[Neuron], share: f64) -> Masks {
             row.fill(0.0);
         }
         masks.insert(layer.weight.name.clone(), layer.matrix.tensor(&matrices, &layer.weight.dims));
-        if let Shift::Bias(bias) = &output.shift {
-            let mut mask = ArrayD::ones(bias.dims.clone());
+        for constant in output.shift.silenced() {
+            let mut mask = ArrayD::ones(constant.dims.clone());
             let entries = mask.iter_mut().enumerate().filter(|(entry, _)| gone.contains(entry));
             entries.for_each(|(_, entry)| *entry = 0.0);
-            masks.insert(bias.name.clone(), mask);
+            masks.insert(constant.name.clone(), mask);
         }
     }
     masks
@@ -185,4 +184,43 @@ fn masked(ground: &Ground<'_>, masks: &Masks) -> Result<Vec<NamedTensor>, Error>
         found.push(NamedTensor { name: name.clone(), tensor: Tensor::from_f64(&values, element) });
     }
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::compact::compaction;
+    use crate::layers::{Ledger, Selection};
+    use crate::model::proto::ModelProto;
+    use crate::model::{Classifier, GraphIndex, Interface, Model, WeightPatch};
+    use prost::Message;
+    use std::path::Path;
+
+    #[test]
+    fn a_pruned_neuron_gives_nothing_but_0_behind_its_normalization_too() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/weights-everywhere/opset7-ir3.onnx");
+        let mut proto = ModelProto::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        // What is listed as an input of the graph could be given other values, and is not cut.
+        proto.graph.as_mut().unwrap().input.truncate(1);
+        let decoded = |bytes: Vec<u8>| Model::decode(&path, "fixtures".into(), bytes.into()).unwrap();
+        let model = decoded(proto.encode_to_vec());
+        let graph = GraphIndex::new(&model).unwrap();
+        let classifier = Classifier::of(&graph, &Interface::default()).unwrap();
+        let layers = Ledger::survey(&graph, &Selection::default()).unwrap().layers;
+        let parameters: Vec<String> = layers.iter().map(|layer| layer.weight.name.clone()).collect();
+        let hidden = HiddenLayer::of(&layers, &parameters, &classifier);
+        let neurons = hidden.iter().map(|of| of.output.outputs).sum::<usize>();
+        let masks = masks(&hidden, &[Neuron { layer: 0, output: 1, sensitivity: 1.0 }], 1.0 / neurons as f64);
+        assert_eq!(masks.len(), 3, "its weight, and scale and bias of the normalization: {masks:?}");
+
+        let masked = |(name, mask): (&String, &ArrayD<f64>)| {
+            let constant = graph.constant(name).unwrap().clone();
+            let values = model.values(&constant).unwrap() * mask;
+            WeightPatch { constant, values, copies: Vec::new() }
+        };
+        let patches: Vec<WeightPatch> = masks.iter().map(masked).collect();
+        let pruned = decoded(model.with_patches(&patches).unwrap());
+        let cut = compaction(&GraphIndex::new(&pruned).unwrap()).channels;
+        assert_eq!(cut.iter().map(|of| (of.zero, of.cut)).collect::<Vec<_>>(), [(1, 1)], "{cut:?}");
+    }
 }

@@ -143,7 +143,7 @@ fn recalibrated_layers_have_the_mean_and_the_deviation_of_the_original() {
 fn a_normalization_gets_the_statistics_of_what_it_reads() {
     let subject = Subject::open("fixtures/weights-everywhere/opset7-ir3.onnx", NPZ);
     let layers = subject.layers();
-    let Shift::Normalization { mean, variance } = &layers[0].1.output.as_ref().unwrap().shift else {
+    let Shift::Normalization(normalization) = &layers[0].1.output.as_ref().unwrap().shift else {
         unreachable!("the convolution is followed by a normalization")
     };
     for engine in engines() {
@@ -159,7 +159,7 @@ fn a_normalization_gets_the_statistics_of_what_it_reads() {
             let values = new.values(constant).unwrap();
             values.iter().zip(&wanted).map(|(a, b)| (a - b).abs() / (1.0 + b.abs())).fold(0.0, f64::max)
         };
-        assert!(difference(mean, read[0].mean.clone()) < 1e-6);
-        assert!(difference(variance, &read[0].deviation * &read[0].deviation) < 1e-6);
+        assert!(difference(&normalization.mean, read[0].mean.clone()) < 1e-6);
+        assert!(difference(&normalization.variance, &read[0].deviation * &read[0].deviation) < 1e-6);
     }
 }
