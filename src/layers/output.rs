@@ -33,26 +33,28 @@ pub enum Shift {
     Normalization(Box<Normalization>),
 }
 
+impl Shift {
+    /// What must be 0 for an output, too, so that one whose weights are 0 gives nothing but 0.
+    pub fn silenced(&self) -> Vec<&Constant> {
+        match self {
+            Self::Fixed => Vec::new(),
+            Self::Bias(bias) => vec![bias],
+            Self::Normalization(of) => of.before.iter().chain(of.affine.iter().flatten()).collect(),
+        }
+    }
+}
+
 /// What a `BatchNormalization` does to outputs: it subtracts a mean, divides by the root of a variance, scales and adds a bias.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Normalization {
+    /// The bias that the layer adds before, where nothing else reads it.
+    pub before: Option<Constant>,
     /// The mean.
     pub mean: Constant,
     /// The variance.
     pub variance: Constant,
-    /// Scale and bias, where nothing else reads them.
+    /// Scale and bias of what comes of that, where nothing else reads them.
     pub affine: Option<[Constant; 2]>,
-}
-
-impl Shift {
-    /// What must be 0 for an output, too, so that one whose weights are 0 gives nothing but 0.
-    pub fn silenced(&self) -> &[Constant] {
-        match self {
-            Self::Fixed => &[],
-            Self::Bias(bias) => std::slice::from_ref(bias),
-            Self::Normalization(normalization) => normalization.affine.as_ref().map_or(&[], |affine| affine),
-        }
-    }
 }
 
 /// The axis of a value along which the outputs of a layer lie.
@@ -129,7 +131,8 @@ impl Output {
         }
         let [scale, bias, mean, variance] = [1, 2, 3, 4].map(|input| own(graph, at, input).cloned());
         let affine = scale.zip(bias).map(<[Constant; 2]>::from);
-        let normalization = Normalization { mean: mean?, variance: variance?, affine };
+        let before = if let Shift::Bias(bias) = &self.shift { Some(bias.clone()) } else { None };
+        let normalization = Normalization { before, mean: mean?, variance: variance?, affine };
         Some(Self { shift: Shift::Normalization(normalization.into()), ..self.clone() })
     }
 

@@ -191,18 +191,30 @@ mod tests {
     use super::*;
     use crate::compact::compaction;
     use crate::layers::{Ledger, Selection};
-    use crate::model::proto::ModelProto;
+    use crate::model::proto::{ModelProto, TensorProto};
     use crate::model::{Classifier, GraphIndex, Interface, Model, WeightPatch};
     use prost::Message;
     use std::path::Path;
 
-    #[test]
-    fn a_pruned_neuron_gives_nothing_but_0_behind_its_normalization_too() {
+    /// A convolution and its normalization, with or without a bias between them.
+    fn normalized(has_bias: bool) -> ModelProto {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/weights-everywhere/opset7-ir3.onnx");
-        let mut proto = ModelProto::decode(std::fs::read(&path).unwrap().as_slice()).unwrap();
+        let mut proto = ModelProto::decode(std::fs::read(path).unwrap().as_slice()).unwrap();
+        let graph = proto.graph.as_mut().unwrap();
         // What is listed as an input of the graph could be given other values, and is not cut.
-        proto.graph.as_mut().unwrap().input.truncate(1);
-        let decoded = |bytes: Vec<u8>| Model::decode(&path, "fixtures".into(), bytes.into()).unwrap();
+        graph.input.truncate(1);
+        if has_bias {
+            let norm = graph.initializer.iter().find(|tensor| tensor.name == "norm.b").unwrap();
+            let bias = TensorProto { name: "conv.bias".to_owned(), ..norm.clone() };
+            graph.initializer.push(bias);
+            graph.node[0].input.push("conv.bias".to_owned());
+        }
+        proto
+    }
+
+    /// Which channels are 0 and which can be cut out after one neuron of the first layer is pruned, and how many tensors that changes.
+    fn pruned(proto: &ModelProto) -> (Vec<(usize, usize)>, usize) {
+        let decoded = |bytes: Vec<u8>| Model::decode(Path::new("model.onnx"), ".".into(), bytes.into()).unwrap();
         let model = decoded(proto.encode_to_vec());
         let graph = GraphIndex::new(&model).unwrap();
         let classifier = Classifier::of(&graph, &Interface::default()).unwrap();
@@ -211,8 +223,6 @@ mod tests {
         let hidden = HiddenLayer::of(&layers, &parameters, &classifier);
         let neurons = hidden.iter().map(|of| of.output.outputs).sum::<usize>();
         let masks = masks(&hidden, &[Neuron { layer: 0, output: 1, sensitivity: 1.0 }], 1.0 / neurons as f64);
-        assert_eq!(masks.len(), 3, "its weight, and scale and bias of the normalization: {masks:?}");
-
         let masked = |(name, mask): (&String, &ArrayD<f64>)| {
             let constant = graph.constant(name).unwrap().clone();
             let values = model.values(&constant).unwrap() * mask;
@@ -221,6 +231,12 @@ mod tests {
         let patches: Vec<WeightPatch> = masks.iter().map(masked).collect();
         let pruned = decoded(model.with_patches(&patches).unwrap());
         let cut = compaction(&GraphIndex::new(&pruned).unwrap()).channels;
-        assert_eq!(cut.iter().map(|of| (of.zero, of.cut)).collect::<Vec<_>>(), [(1, 1)], "{cut:?}");
+        (cut.iter().map(|of| (of.zero, of.cut)).collect(), masks.len())
+    }
+
+    #[test]
+    fn a_pruned_neuron_gives_nothing_but_0_behind_its_normalization_too() {
+        assert_eq!(pruned(&normalized(false)), (vec![(1, 1)], 3), "its weight, and scale and bias behind it");
+        assert_eq!(pruned(&normalized(true)), (vec![(1, 1)], 4), "its bias, too");
     }
 }
