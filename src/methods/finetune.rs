@@ -18,6 +18,20 @@ pub(super) struct Finetune {
     options: &'static [&'static str],
 }
 
+/// The first chooses the loss; the others are those of a method whose loss it is.
+const OPTIONS: &[&str] = &[
+    "--loss",
+    "--start",
+    "--learn-from",
+    "--lr",
+    "--epochs",
+    "--weight-decay",
+    "--ema",
+    "--mixup",
+    "--shift",
+    "--train-batch",
+];
+
 /// With the cross-entropy, from the samples of the lowest losses.
 pub(super) const FINETUNE: Finetune = Finetune {
     name: "finetune",
@@ -25,18 +39,7 @@ pub(super) const FINETUNE: Finetune = Finetune {
     source: "the baseline of arXiv 2403.08618; losses have their sources in docs/tuning.md",
     loss: "ce",
     likely_right: LearnFrom::Trusted,
-    options: &[
-        "--start",
-        "--loss",
-        "--learn-from",
-        "--lr",
-        "--epochs",
-        "--weight-decay",
-        "--ema",
-        "--mixup",
-        "--shift",
-        "--train-batch",
-    ],
+    options: OPTIONS,
 };
 
 /// The same, where a corrected model tells which labels are likely right.
@@ -48,17 +51,7 @@ pub(super) const ELR: Finetune = Finetune {
     summary: "the model goes on learning from all samples, with early-learning regularisation",
     source: "Liu et al., Early-Learning Regularization Prevents Memorization of Noisy Labels, NeurIPS 2020",
     loss: "elr",
-    options: &[
-        "--start",
-        "--learn-from",
-        "--lr",
-        "--epochs",
-        "--weight-decay",
-        "--ema",
-        "--mixup",
-        "--shift",
-        "--train-batch",
-    ],
+    options: OPTIONS.split_at(1).1,
     ..FINETUNE
 };
 
