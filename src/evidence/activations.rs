@@ -4,7 +4,7 @@ use super::EvidenceError;
 use super::channels::reduced;
 use super::feed::Feed;
 use crate::data::{Batch, Stream};
-use crate::engine::{Computes, Engine, Runnable};
+use crate::engine::{Computes, Engine, Runnable, Session};
 use crate::layers::{Output, OutputAxis};
 use crate::model::fragment::int;
 use crate::model::{Additions, Classifier, Fragment, GraphIndex, MAIN, Model};
@@ -12,45 +12,54 @@ use crate::progress::Observer;
 use crate::tensor::ElementType;
 use ndarray::{Array2, Axis, s};
 
-/// The means of the outputs of each layer, `[samples, outputs]`, as steps of whatever phase the observer is in. The samples can all be
-/// used.
+/// Sizes of the batches that tell along which axis samples lie: two, as an axis of another meaning may be as long as one of them.
+const PROBES: [usize; 2] = [2, 3];
+
+/// The means of the outputs of each layer, `[samples, outputs]`, as steps of whatever phase the observer is in; nothing of a layer no axis
+/// of whose outputs is that of the samples. The samples can all be used.
 ///
 /// # Errors
 /// Those of data and engine; an interruption.
 pub fn activations(
     model: &Model,
     outputs: &[&Output],
-    (engine, classifier): (&dyn Engine, &Classifier),
+    runs: (&dyn Engine, &Classifier),
     stream: &Stream<'_>,
     (samples, batch): (&[usize], usize),
     observer: &dyn Observer,
-) -> Result<Vec<Array2<f64>>, EvidenceError> {
-    let graph = GraphIndex::new(model)?;
-    let mut additions = Additions::new(&graph);
-    let opset = model.opset();
-    let names: Vec<String> = outputs.iter().map(|output| means(additions.to(MAIN), output, opset)).collect();
-    for name in &names {
-        additions.to(MAIN).output(name, ElementType::Float64);
+) -> Result<Vec<Option<Array2<f64>>>, EvidenceError> {
+    let layouts = layouts(model, outputs, runs, stream, samples)?;
+    let mut found: Vec<Option<Array2<f64>>> = vec![None; outputs.len()];
+    let told: Vec<(usize, &Output, &Layout)> =
+        layouts.iter().enumerate().filter_map(|(at, layout)| Some((at, outputs[at], layout.as_ref()?))).collect();
+    if told.is_empty() {
+        return Ok(found);
     }
+    for &(at, output, _) in &told {
+        found[at] = Some(Array2::zeros((0, output.outputs)));
+    }
+    let (engine, classifier) = runs;
+    let add = |fragment: &mut Fragment| {
+        told.iter().map(|(_, output, layout)| means(fragment, output, layout, model.opset())).collect()
+    };
+    let (mut session, names) = with_nodes(model, engine, ElementType::Float64, add)?;
     let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-    let bytes = additions.into_bytes()?.into();
-    let mut session = engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?;
-    let mut found: Vec<Array2<f64>> = outputs.iter().map(|output| Array2::zeros((0, output.outputs))).collect();
     stream.for_each(samples, batch, |batch: Batch| {
         if let Some(signal) = observer.stopped() {
             return Err(EvidenceError::Stopped(signal));
         }
         let feed = Feed::new(classifier, &batch.inputs)?;
         let values = session.run(&feed.inputs(), &wanted)?;
-        for ((rows, tensor), output) in found.iter_mut().zip(&values).zip(outputs) {
+        for (tensor, &(at, output, _)) in values.iter().zip(&told) {
             let values = tensor.to_f64();
-            let wrong = || EvidenceError::Logits {
-                output: output.value.name.clone(),
+            let wrong = || EvidenceError::Activations {
+                value: output.value.name.clone(),
                 found: values.shape().to_vec(),
                 samples: feed.size,
             };
             let of_batch = values.to_shape((feed.size, output.outputs)).map_err(|_| wrong())?;
-            rows.append(Axis(0), of_batch.slice(s![..feed.samples, ..])).map_err(|_| wrong())?;
+            let rows = found[at].as_mut().map(|rows| rows.append(Axis(0), of_batch.slice(s![..feed.samples, ..])));
+            rows.transpose().map_err(|_| wrong())?;
         }
         observer.advance(feed.samples);
         Ok(())
@@ -58,17 +67,93 @@ pub fn activations(
     Ok(found)
 }
 
-/// Adds the nodes, and returns the value that holds the means.
-fn means(fragment: &mut Fragment, output: &Output, opset: i64) -> String {
-    let outputs = output.outputs as i64;
-    let (shape, positions): (&[i64], i64) = match output.axis {
-        OutputAxis::Channels => (&[0, outputs, -1], 2),
-        OutputAxis::Features => (&[0, -1, outputs], 1),
+/// A session that gives values of nodes behind the model, and their names.
+fn with_nodes(
+    model: &Model,
+    engine: &dyn Engine,
+    element: ElementType,
+    add: impl FnOnce(&mut Fragment) -> Vec<String>,
+) -> Result<(Box<dyn Session>, Vec<String>), EvidenceError> {
+    let graph = GraphIndex::new(model)?;
+    let mut additions = Additions::new(&graph);
+    let names = add(additions.to(MAIN));
+    for name in &names {
+        additions.to(MAIN).output(name, element);
+    }
+    let bytes = additions.into_bytes()?.into();
+    Ok((engine.load(Runnable { bytes, folder: model.folder(), computes: Computes::Outputs })?, names))
+}
+
+/// How the outputs of a layer lie in their value.
+#[derive(Debug)]
+struct Layout {
+    /// The axes on which samples may lie.
+    samples: Vec<usize>,
+    /// The axis on which the outputs do.
+    outputs: usize,
+    /// How many there are.
+    rank: usize,
+}
+
+impl Layout {
+    /// What the shape of a value tells that was computed for so many samples.
+    fn of(shape: &[usize], axis: OutputAxis, samples: usize) -> Self {
+        let rank = shape.len();
+        let (outputs, before) = match axis {
+            OutputAxis::Channels => (1, 1),
+            OutputAxis::Features => (rank.saturating_sub(1), rank.saturating_sub(1)),
+        };
+        let samples = (0..before.min(rank)).filter(|&at| shape[at] == samples).collect();
+        Self { samples, outputs, rank }
+    }
+
+    /// The axes that are neither.
+    fn positions(&self) -> Vec<i64> {
+        let is_position = |axis: &usize| self.samples.first() != Some(axis) && *axis != self.outputs;
+        (0..self.rank).filter(is_position).map(|axis| axis as i64).collect()
+    }
+}
+
+/// How the outputs of each layer lie, by batches of several sizes: transformers are exported with the samples on the second axis, too.
+fn layouts(
+    model: &Model,
+    outputs: &[&Output],
+    (engine, classifier): (&dyn Engine, &Classifier),
+    stream: &Stream<'_>,
+    samples: &[usize],
+) -> Result<Vec<Option<Layout>>, EvidenceError> {
+    let add = |fragment: &mut Fragment| {
+        outputs.iter().map(|output| fragment.node("Shape", &[&output.value.name], vec![])).collect()
     };
+    let (mut session, names) = with_nodes(model, engine, ElementType::Int64, add)?;
+    let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
+    let mut found: Vec<Option<Layout>> = Vec::new();
+    for probe in PROBES {
+        stream.for_each(&samples[..probe.min(samples.len())], probe, |batch: Batch| {
+            let feed = Feed::new(classifier, &batch.inputs)?;
+            let shapes = session.run(&feed.inputs(), &wanted)?;
+            for (at, (shape, output)) in shapes.iter().zip(outputs).enumerate() {
+                let shape: Vec<usize> = shape.to_f64().iter().map(|extent| *extent as usize).collect();
+                let mut layout = Layout::of(&shape, output.axis, feed.size);
+                match found.get_mut(at) {
+                    Some(before) => {
+                        layout.samples.retain(|axis| before.as_ref().is_some_and(|of| of.samples.contains(axis)));
+                        *before = Some(layout);
+                    }
+                    None => found.push(Some(layout)),
+                }
+            }
+            Ok::<(), EvidenceError>(())
+        })?;
+    }
+    Ok(found.into_iter().map(|layout| layout.filter(|layout| !layout.samples.is_empty())).collect())
+}
+
+/// Adds the nodes, and returns the value that holds the means.
+fn means(fragment: &mut Fragment, output: &Output, layout: &Layout, opset: i64) -> String {
     let double = fragment.node("Cast", &[&output.value.name], vec![int("to", i64::from(ElementType::Float64.onnx()))]);
-    let shape = fragment.integers(shape);
-    let rows = fragment.node("Reshape", &[&double, &shape], vec![]);
-    reduced(fragment, &rows, &[positions], opset)
+    let positions = layout.positions();
+    if positions.is_empty() { double } else { reduced(fragment, &double, &positions, opset) }
 }
 
 #[cfg(test)]
@@ -98,8 +183,11 @@ mod tests {
         let data = Prepared::open(&spec, &Preprocessing::default(), &classifier, &Silent).unwrap();
         let (engine, samples) = (TractEngine::new(), data.all());
         let stream = data.stream(None);
-        let found =
-            |batch| activations(&model, &outputs, (&engine, &classifier), &stream, (&samples, batch), &Silent).unwrap();
+        let found = |batch| {
+            let runs = (&engine as &dyn Engine, &classifier);
+            let found = activations(&model, &outputs, runs, &stream, (&samples, batch), &Silent).unwrap();
+            found.into_iter().map(Option::unwrap).collect::<Vec<_>>()
+        };
         let observed: Vec<Observed<'_>> = layers
             .iter()
             .map(|(layer, output)| Observed { output, element: layer.sites[0].element, target: None })
@@ -113,5 +201,45 @@ mod tests {
             let mean = rows.mean_axis(Axis(0)).unwrap();
             assert!((mean - &channels.mean).iter().all(|apart| apart.abs() < 1e-6));
         }
+    }
+
+    /// Queries, keys and values have shape `[tokens, samples, outputs]`, and what projects the result `[tokens · samples, outputs]`.
+    #[test]
+    fn samples_are_told_apart_on_whatever_axis_they_lie() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let model = Model::open(&root.join("models/fashion-vit.onnx")).unwrap();
+        let graph = GraphIndex::new(&model).unwrap();
+        let classifier = Classifier::of(&graph, &Interface::default()).unwrap();
+        let ledger = Ledger::survey(&graph, &Selection::default()).unwrap();
+        let outputs: Vec<&Output> = ledger.layers.iter().filter_map(|layer| layer.output.as_ref()).collect();
+        let spec = Spec::parse("fashion-mnist:fixtures/fashion-noisy", root).unwrap();
+        let data = Prepared::open(&spec, &Preprocessing::default(), &classifier, &Silent).unwrap();
+        let (engine, samples) = (TractEngine::new(), [3, 1, 4, 15]);
+        let stream = data.stream(None);
+        let found = |batch| {
+            let runs = (&engine as &dyn Engine, &classifier);
+            activations(&model, &outputs, runs, &stream, (&samples, batch), &Silent).unwrap()
+        };
+        let (at_once, singly) = (found(4), found(1));
+        let told: Vec<bool> = at_once.iter().map(Option::is_some).collect();
+        let of_block = [true, false, true, true];
+        let expected = [&[true][..], &of_block, &of_block, &of_block, &of_block, &[true]].concat();
+        assert_eq!(told, expected, "the four projections behind attention are not told apart");
+        for (at_once, singly) in at_once.iter().flatten().zip(singly.iter().flatten()) {
+            assert_eq!(at_once.nrows(), samples.len());
+            assert!((at_once - singly).iter().all(|apart| apart.abs() < 1e-4));
+            let varies = |row: usize| (&at_once.row(0) - &at_once.row(row)).iter().any(|apart| apart.abs() > 1e-3);
+            assert!((1..4).all(varies), "samples differ");
+        }
+    }
+
+    #[test]
+    fn what_lies_on_no_axis_of_samples_is_not_taken_for_samples() {
+        let windows = Layout::of(&[8, 49, 16], OutputAxis::Features, 2);
+        assert!(windows.samples.is_empty(), "{windows:?}");
+        let tokens = Layout::of(&[17, 2, 16], OutputAxis::Features, 2);
+        assert_eq!((tokens.samples.as_slice(), tokens.positions()), (&[1][..], vec![0]));
+        let channels = Layout::of(&[2, 16, 7, 7], OutputAxis::Channels, 2);
+        assert_eq!((channels.samples.as_slice(), channels.positions()), (&[0][..], vec![2, 3]));
     }
 }

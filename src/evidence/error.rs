@@ -35,6 +35,16 @@ pub enum EvidenceError {
         /// How many samples were fed.
         samples: usize,
     },
+    /// The outputs of a layer lie elsewhere than they did for the first samples.
+    #[error("value {value} has shape {found:?} for {samples} samples, laid out in another way than for the first ones")]
+    Activations {
+        /// The value.
+        value: String,
+        /// Its shape.
+        found: Vec<usize>,
+        /// How many samples were fed.
+        samples: usize,
+    },
     /// There is one score a sample, and nothing says what it means.
     #[error(
         "output {output} is one score a sample, which tells no classes apart; with a Sigmoid behind it, it would be that of class 1 against class 0: name the Sigmoid's output with --logits NAME, or export the model with a score a class"

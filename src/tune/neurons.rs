@@ -73,6 +73,10 @@ impl Inspection<'_> {
         let batches = (quality.samples.as_slice(), self.batch);
         let found = activations(self.model, &outputs, runs, &self.stream, batches, self.observer)?;
         self.observer.end();
+        for (hidden, _) in self.hidden.iter().zip(&found).filter(|(_, rows)| rows.is_none()) {
+            let weight = &hidden.layer.weight.name;
+            self.observer.note(&format!("weight {weight}: its outputs do not tell samples apart, so none is ranked"));
+        }
         sensitivities(&found, &quality.probabilities).map_err(|(layer, reason)| {
             let weight = &self.hidden[layer].layer.weight.name;
             Error::Usage(format!("weight {weight}: its neurons cannot be ranked: {reason}"))
@@ -80,15 +84,16 @@ impl Inspection<'_> {
     }
 }
 
-/// All neurons, those that answer to noise the most first. `activations`: those of each layer, `[samples, outputs]`; `quality`: one for each
-/// sample.
+/// All neurons, those that answer to noise the most first. `activations`: those of each layer that has some, `[samples, outputs]`; `quality`:
+/// one for each sample.
 ///
 /// # Errors
 /// A layer whose system cannot be solved, with the reason.
-fn sensitivities(activations: &[Array2<f64>], quality: &[f64]) -> Result<Vec<Neuron>, (usize, String)> {
+fn sensitivities(activations: &[Option<Array2<f64>>], quality: &[f64]) -> Result<Vec<Neuron>, (usize, String)> {
     let quality = standardized(Array1::from(quality.to_vec()).insert_axis(Axis(1)));
     let mut neurons = Vec::new();
-    for (layer, of_layer) in activations.iter().enumerate() {
+    let layers = activations.iter().enumerate().filter_map(|(layer, rows)| Some((layer, rows.as_ref()?)));
+    for (layer, of_layer) in layers {
         let inputs = standardized(of_layer.clone());
         let samples = inputs.nrows().max(1) as f64;
         let mut system = inputs.t().dot(&inputs) / samples;
@@ -132,11 +137,11 @@ mod tests {
             _ => 5.0,
         });
         let second = Array2::from_shape_fn((200, 1), |(sample, _)| -noisy(sample));
-        let found = sensitivities(&[first, second], &quality).unwrap();
-        assert_eq!((found[0].layer, found[0].output), (0, 1), "{found:?}");
+        let found = sensitivities(&[None, Some(first), Some(second)], &quality).unwrap();
+        assert_eq!((found[0].layer, found[0].output), (1, 1), "{found:?}");
         assert!(found[0].sensitivity > 0.8, "{found:?}");
         let of = |layer, output| found.iter().find(|neuron| (neuron.layer, neuron.output) == (layer, output)).unwrap();
-        assert_eq!(of(0, 2).sensitivity, 0.0);
-        assert!(of(1, 0).sensitivity < -0.8, "it is the most active where samples are good: {found:?}");
+        assert_eq!(of(1, 2).sensitivity, 0.0);
+        assert!(of(2, 0).sensitivity < -0.8, "it is the most active where samples are good: {found:?}");
     }
 }
