@@ -300,6 +300,11 @@ fn describe(loaded: &Loaded, device: Option<u32>) -> EngineInfo {
     }
 }
 
+/// The library that this process runs, as it was named when it was loaded.
+pub(super) fn loaded() -> Option<PathBuf> {
+    LOADED.lock().unwrap_or_else(PoisonError::into_inner).as_ref().map(|loaded| loaded.library.clone())
+}
+
 fn load_library(library: &Path) -> Result<Loaded, EngineError> {
     let mut slot = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(loaded) = slot.as_ref() {

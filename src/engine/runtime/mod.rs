@@ -226,11 +226,16 @@ fn in_folder(source: Source, folder: Option<PathBuf>) -> Candidate {
 }
 
 /// The loader may know the library under its plain name, or only under that of its interface's version. That it does
-/// not know a name is the normal case; an old version that came with the system is worth telling.
+/// not know a name is the normal case; an old version that came with the system is worth telling. What this process has loaded, the
+/// loader finds under its plain name wherever it lies, so that it only counts where that was how it was found.
 fn loader() -> Candidate {
     let mut found = None;
+    let loaded = ort::loaded();
     for name in places::LOADER_NAMES {
         let path = PathBuf::from(name);
+        if loaded.as_ref().is_some_and(|loaded| *loaded != path) {
+            continue;
+        }
         match ort::version(&path) {
             Ok(_) => return tried(Source::Loader, path),
             Err(ort::Refusal::Wrong(_)) => found = Some(tried(Source::Loader, path)),

@@ -129,6 +129,15 @@ fn a_second_library_is_refused() {
 }
 
 #[test]
+fn what_is_loaded_is_found_again_where_it_was_found_and_not_under_its_plain_name() {
+    let library = engines()[0].info().library.clone().expect("ONNX Runtime is a library");
+    for found in runtime::search().into_iter().filter(|found| found.source == runtime::Source::Loader) {
+        assert!(found.outcome == runtime::Outcome::Absent || found.path == Some(library.clone()), "{found:?}");
+    }
+    assert_eq!(runtime::locate(&Silent, false).expect("it is there").path, library);
+}
+
+#[test]
 fn a_device_that_is_not_there_is_an_error() {
     let library = engines()[0].info().library.clone().expect("ONNX Runtime is a library");
     let onnx_runtime = OrtEngine::open(&library, Device::Cuda(31), None).err();
