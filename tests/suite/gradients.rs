@@ -166,7 +166,9 @@ fn losses(name: &str, optimizer: &dyn Optimizer, rate: f32, expected: &BTreeMap<
 fn training_steps_are_torchs() {
     let expected = expected();
     let sgd = Sgd { momentum: 0.9, weight_decay: 1e-3, nesterov: true };
-    let adamw = AdamW { weight_decay: 0.05, ..AdamW::default() };
+    // With the usual ε a first step is as long as any where a gradient is nothing but what float32 has lost of it: losses then depend on
+    // the processor, by 1e-3 on the transformer.
+    let adamw = AdamW { weight_decay: 0.05, epsilon: 1e-4, ..AdamW::default() };
     for name in ["mlp", "vit"] {
         let optimizers: [(&str, &dyn Optimizer, f32); 2] = [("sgd", &sgd, 0.02), ("adamw", &adamw, 1e-3)];
         for (method, optimizer, rate) in optimizers {
