@@ -79,8 +79,10 @@ def recipe(report):
     chosen = report["chosen"]
     if chosen["verdict"] == "not_better":
         return "original"
+    # What goes on from the original has no strength.
+    strength = f"{chosen['alpha']:.3g}{' recalibrated' if chosen['recalibrated'] else ''} " if "alpha" in chosen else ""
     tuned = f", {chosen['tuning']}" if "tuning" in chosen else ""
-    return f"{chosen['alpha']:.3g}{' recalibrated' if chosen['recalibrated'] else ''} {chosen['head']}{tuned}"
+    return f"{strength}{chosen['head']}{tuned}"
 
 
 def idx_values(folder, name):

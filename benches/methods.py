@@ -9,7 +9,7 @@
 Compares all methods on every network that is in the folder NETS (`accuracy.py NETS --only train` puts them there), and once more those that
 forget samples, with the samples that `onnx-sap detect` finds with the model that SAP has corrected: the networks themselves believe their
 labels, and such methods find nothing to forget in them. Adds a line for each method to RESULTS; a network that is there is not measured
-again. `--table` prints means over networks as docs/accuracy.md has them. Every choice is made on noisy labels; clean ones are only counted.
+again. `--table` prints means over networks, and points gained by noise, as docs/accuracy.md has them. Every choice is made on noisy labels; clean ones are only counted.
 """
 
 import argparse
@@ -94,31 +94,34 @@ def add(key, found):
             writer.writerow(key | shown)
 
 
-def table():
-    """A row for each method: the mean test accuracy on each kind of network that has all methods, and how much of the way to the ceiling."""
-    found = known()
-    ceilings = {tuple(line[name] for name in KEY): float(line["ceiling"]) for line in read_results()}
-    groups = dict.fromkeys((line["set"], line["noise"], line["arch"]) for line in found)
-    groups = [group for noise in NOISES for group in groups if group[1] == noise]
-    methods = list(dict.fromkeys(line["method"] for line in found))
-    of = {}
+def grouped(found):
+    """The lines of a network's kind, by method and seed: {(set, noise, arch): {method: {seed: line}}}, kinds in order."""
+    groups = {}
     for line in found:
-        of.setdefault((line["set"], line["noise"], line["arch"]), {}).setdefault(line["method"], {})[line["seed"]] = line
-    noises = list(dict.fromkeys((name, noise) for name, noise, _ in groups))
-    for name, noise in noises:
+        groups.setdefault((line["set"], line["noise"], line["arch"]), {}).setdefault(line["method"], {})[line["seed"]] = line
+    return dict(sorted(groups.items(), key=lambda group: (NOISES.index(group[0][1]), ARCHITECTURES.index(group[0][2]))))
+
+
+def table():
+    """For each kind of noise a row for each method: the mean test accuracy on each kind of network, and how much of the way to the ceiling."""
+    ceilings = {tuple(line[name] for name in KEY): float(line["ceiling"]) for line in read_results()}
+    found = known()
+    methods = list(dict.fromkeys(line["method"] for line in found))
+    groups = grouped(found)
+    for name, noise in dict.fromkeys(group[:2] for group in groups):
         columns = [group for group in groups if group[:2] == (name, noise)]
         print(f"\n{name}, {noise}\n")
-        print("| method | " + " | ".join(f"{arch} ({len(of[name, noise, arch]['original'])})" for _, _, arch in columns) + " | closes | passes |")
+        print("| method | " + " | ".join(f"{group[2]} ({len(groups[group]['original'])})" for group in columns) + " | closes | passes |")
         print("| --- |" + " --- |" * (len(columns) + 2))
         for method in methods:
             cells, starts, ends, tops, passes = [], [], [], [], []
             for group in columns:
-                rows = of[group].get(method, {})
+                rows = groups[group].get(method, {})
                 values = [100 * float(row["test"]) for row in rows.values()]
                 spread = f" ± {statistics.stdev(values):.1f}" if len(values) > 1 else ""
                 cells.append(f"{statistics.mean(values):.1f}{spread}" if values else "")
                 for seed, row in rows.items():
-                    starts.append(float(of[group]["original"][seed]["test"]))
+                    starts.append(float(groups[group]["original"][seed]["test"]))
                     ends.append(float(row["test"]))
                     tops.append(ceilings[group[0], group[2], group[1], seed])
                     passes.append(sum(float(row[name]) for name in ("forward", "backward") if row[name]))
@@ -127,6 +130,27 @@ def table():
             closes = f"{share} %" if share is not None and method != "original" else ""
             effort = f"{statistics.mean(passes):.0f}" if any(passes) else ""
             print(f"| {method} | " + " | ".join(cells) + f" | {closes} | {effort} |")
+    for name in dict.fromkeys(group[0] for group in groups):
+        gains(name, {group[1:]: lines for group, lines in groups.items() if group[0] == name}, methods)
+
+
+def gains(name, groups, methods):
+    """Points of test accuracy over the original for each kind of noise: the mean over its networks, and the least."""
+    noises = list(dict.fromkeys(noise for noise, _ in groups))
+    networks = {noise: sum(len(lines["original"]) for group, lines in groups.items() if group[0] == noise) for noise in noises}
+    print(f"\n{name}, points over the original: mean, and least\n")
+    print("| method | " + " | ".join(f"{noise} ({networks[noise]})" for noise in noises) + " |")
+    print("| --- |" + " --- |" * len(noises))
+    for method in methods[1:]:
+        cells = []
+        for noise in noises:
+            of_noise = [lines for group, lines in groups.items() if group[0] == noise]
+            pairs = [(row, lines["original"][seed]) for lines in of_noise for seed, row in lines.get(method, {}).items()]
+            gained = [100 * (float(row["test"]) - float(original["test"])) for row, original in pairs]
+            # Of what rounds to nothing the sign says nothing.
+            shown = [f"{round(value, 1) or 0.0:+.1f}" for value in (statistics.mean(gained), min(gained))] if gained else []
+            cells.append(", ".join(shown) if len(gained) == networks[noise] else "")
+        print(f"| {method} | " + " | ".join(cells) + " |")
 
 
 def main():
