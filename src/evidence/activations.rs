@@ -87,29 +87,34 @@ fn with_nodes(
 /// How the outputs of a layer lie in their value.
 #[derive(Debug)]
 struct Layout {
-    /// The axes on which samples may lie.
-    samples: Vec<usize>,
+    /// The axis on which samples lie.
+    samples: usize,
     /// The axis on which the outputs do.
     outputs: usize,
-    /// How many there are.
+    /// How many axes there are.
     rank: usize,
 }
 
 impl Layout {
-    /// What the shape of a value tells that was computed for so many samples.
-    fn of(shape: &[usize], axis: OutputAxis, samples: usize) -> Self {
+    /// What the shapes of a value tell, each with the number of samples that it was computed for; nothing where no axis has that extent in
+    /// all of them, or several have.
+    fn of(shapes: &[(Vec<usize>, usize)], axis: OutputAxis) -> Option<Self> {
+        let (shape, size) = shapes.first()?;
         let rank = shape.len();
         let (outputs, before) = match axis {
             OutputAxis::Channels => (1, 1),
-            OutputAxis::Features => (rank.saturating_sub(1), rank.saturating_sub(1)),
+            OutputAxis::Features => (rank.checked_sub(1)?, rank - 1),
         };
-        let samples = (0..before.min(rank)).filter(|&at| shape[at] == samples).collect();
-        Self { samples, outputs, rank }
+        let is_of_samples = |at: &usize| shapes.iter().all(|(shape, size)| shape.get(*at) == Some(size));
+        let mut found = (0..before).filter(is_of_samples);
+        let samples = found.next()?;
+        // Of axes of a single entry any will do.
+        (*size == 1 || found.next().is_none()).then_some(Self { samples, outputs, rank })
     }
 
     /// The axes that are neither.
     fn positions(&self) -> Vec<i64> {
-        let is_position = |axis: &usize| self.samples.first() != Some(axis) && *axis != self.outputs;
+        let is_position = |axis: &usize| *axis != self.samples && *axis != self.outputs;
         (0..self.rank).filter(is_position).map(|axis| axis as i64).collect()
     }
 }
@@ -127,26 +132,18 @@ fn layouts(
     };
     let (mut session, names) = with_nodes(model, engine, ElementType::Int64, add)?;
     let wanted: Vec<&str> = names.iter().map(String::as_str).collect();
-    let mut found: Vec<Option<Layout>> = Vec::new();
+    let mut shapes: Vec<Vec<(Vec<usize>, usize)>> = vec![Vec::new(); outputs.len()];
     for probe in PROBES {
         stream.for_each(&samples[..probe.min(samples.len())], probe, |batch: Batch| {
             let feed = Feed::new(classifier, &batch.inputs)?;
-            let shapes = session.run(&feed.inputs(), &wanted)?;
-            for (at, (shape, output)) in shapes.iter().zip(outputs).enumerate() {
-                let shape: Vec<usize> = shape.to_f64().iter().map(|extent| *extent as usize).collect();
-                let mut layout = Layout::of(&shape, output.axis, feed.size);
-                match found.get_mut(at) {
-                    Some(before) => {
-                        layout.samples.retain(|axis| before.as_ref().is_some_and(|of| of.samples.contains(axis)));
-                        *before = Some(layout);
-                    }
-                    None => found.push(Some(layout)),
-                }
+            for (of_output, shape) in shapes.iter_mut().zip(session.run(&feed.inputs(), &wanted)?) {
+                let shape = shape.to_f64().iter().map(|extent| *extent as usize).collect();
+                of_output.push((shape, feed.size));
             }
             Ok::<(), EvidenceError>(())
         })?;
     }
-    Ok(found.into_iter().map(|layout| layout.filter(|layout| !layout.samples.is_empty())).collect())
+    Ok(shapes.iter().zip(outputs).map(|(shapes, output)| Layout::of(shapes, output.axis)).collect())
 }
 
 /// Adds the nodes, and returns the value that holds the means.
@@ -235,11 +232,16 @@ mod tests {
 
     #[test]
     fn what_lies_on_no_axis_of_samples_is_not_taken_for_samples() {
-        let windows = Layout::of(&[8, 49, 16], OutputAxis::Features, 2);
-        assert!(windows.samples.is_empty(), "{windows:?}");
-        let tokens = Layout::of(&[17, 2, 16], OutputAxis::Features, 2);
-        assert_eq!((tokens.samples.as_slice(), tokens.positions()), (&[1][..], vec![0]));
-        let channels = Layout::of(&[2, 16, 7, 7], OutputAxis::Channels, 2);
-        assert_eq!((channels.samples.as_slice(), channels.positions()), (&[0][..], vec![2, 3]));
+        let found = |shapes: &[(&[usize], usize)], axis| {
+            let shapes: Vec<_> = shapes.iter().map(|(shape, size)| (shape.to_vec(), *size)).collect();
+            Layout::of(&shapes, axis).map(|layout| (layout.samples, layout.positions()))
+        };
+        let features = OutputAxis::Features;
+        assert_eq!(found(&[(&[17, 2, 16], 2), (&[17, 3, 16], 3)], features), Some((1, vec![0])), "tokens first");
+        assert_eq!(found(&[(&[2, 2, 16], 2), (&[3, 2, 16], 3)], features), Some((0, vec![1])), "two tokens");
+        assert_eq!(found(&[(&[8, 49, 16], 2), (&[12, 49, 16], 3)], features), None, "windows");
+        assert_eq!(found(&[(&[4, 4, 16], 4), (&[4, 4, 16], 4)], features), None, "a fixed batch of as many");
+        assert_eq!(found(&[(&[1, 1, 16], 1)], features), Some((0, vec![1])), "either will do");
+        assert_eq!(found(&[(&[2, 16, 7, 7], 2)], OutputAxis::Channels), Some((0, vec![2, 3])));
     }
 }
