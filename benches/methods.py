@@ -9,7 +9,8 @@
 Compares all methods on every network that is in the folder NETS (`accuracy.py NETS --only train` puts them there), and once more those that
 forget samples, with the samples that `onnx-sap detect` finds with the model that SAP has corrected: the networks themselves believe their
 labels, and such methods find nothing to forget in them. Adds a line for each method to RESULTS; a network that is there is not measured
-again. `--table` prints means over networks, and points gained by noise, as docs/accuracy.md has them. Every choice is made on noisy labels; clean ones are only counted.
+again. `--table` prints means over networks, and points gained by noise, as docs/accuracy.md has them. Every choice is made on noisy labels;
+clean ones are only counted.
 """
 
 import argparse
