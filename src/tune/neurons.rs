@@ -73,9 +73,11 @@ impl Inspection<'_> {
         let batches = (quality.samples.as_slice(), self.batch);
         let found = activations(self.model, &outputs, runs, &self.stream, batches, self.observer)?;
         self.observer.end();
-        for (hidden, _) in self.hidden.iter().zip(&found).filter(|(_, rows)| rows.is_none()) {
-            let weight = &hidden.layer.weight.name;
-            self.observer.note(&format!("weight {weight}: its outputs do not tell samples apart, so none is ranked"));
+        let untold = self.hidden.iter().zip(&found).filter(|(_, rows)| rows.is_none());
+        let untold: Vec<&str> = untold.map(|(hidden, _)| hidden.layer.weight.name.as_str()).collect();
+        if !untold.is_empty() {
+            let names = untold.join(", ");
+            self.observer.warn(&format!("outputs do not tell samples apart, so their neurons are not ranked: {names}"));
         }
         sensitivities(&found, &quality.probabilities).map_err(|(layer, reason)| {
             let weight = &self.hidden[layer].layer.weight.name;
