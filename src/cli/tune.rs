@@ -26,7 +26,7 @@ pub(super) struct TuneArgs {
     /// agreed, or trusted where nothing was corrected before]
     #[arg(long, value_name = "trusted|agreed|all")]
     learn_from: Option<LearnFrom>,
-    /// The learning rate: auto finds one by short trainings and validation data [default: auto]
+    /// The learning rate: auto tries several and takes the best on validation data [default: auto]
     #[arg(long, value_name = "auto|X", value_parser = auto_or_positive)]
     lr: Option<AutoOr>,
     /// How often every sample is seen at most; after pruning it may be 0 [default: 10]
@@ -35,6 +35,9 @@ pub(super) struct TuneArgs {
     /// The weight decay [default: 0.001]
     #[arg(long, value_name = "X", value_parser = not_negative)]
     weight_decay: Option<f64>,
+    /// The most that the norm of a step's gradients, all together, may be; longer ones are shortened to it [default: 1]
+    #[arg(long, value_name = "X", value_parser = positive_number)]
+    clip: Option<f64>,
     /// Keep an average of the weights, of which so much stays in a step, and give that out
     #[arg(long, value_name = "X", value_parser = super::options::positive_share)]
     ema: Option<f64>,
@@ -115,6 +118,7 @@ impl TuneArgs {
             ("--lr", self.lr.is_some()),
             ("--epochs", self.epochs.is_some()),
             ("--weight-decay", self.weight_decay.is_some()),
+            ("--clip", self.clip.is_some()),
             ("--ema", self.ema.is_some()),
             ("--mixup", self.mixup.is_some()),
             ("--shift", self.shift.is_some()),
@@ -155,6 +159,7 @@ impl TuneArgs {
             rate: given(self.lr),
             epochs: self.epochs,
             weight_decay: self.weight_decay,
+            clip: self.clip,
             averaging: self.ema,
             mixup: self.mixup,
             shifted: self.shift,

@@ -26,6 +26,7 @@ const OPTIONS: &[&str] = &[
     "--lr",
     "--epochs",
     "--weight-decay",
+    "--clip",
     "--ema",
     "--mixup",
     "--shift",
@@ -60,6 +61,8 @@ const EPOCHS: usize = 10;
 
 const WEIGHT_DECAY: f64 = 1e-3;
 
+const CLIP: f64 = 1.0;
+
 impl Finetune {
     /// What is learnt from with this loss, where nobody has said.
     fn from(&self, criterion: &NamedCriterion) -> LearnFrom {
@@ -79,7 +82,7 @@ impl Method for Finetune {
     fn about(&self) -> About {
         About {
             needs: "held-out data (labels may be noisy), and gradients of every operator: `onnx-sap grad` says whether there are",
-            costs: "trainings: by default four of two epochs to find a learning rate, then one of up to ten",
+            costs: "trainings of up to ten epochs: by default two with different learning rates, and up to two more where neither helps",
             changes: "every weight and bias; with --include and its like the weights of those layers",
             source: self.source,
         }
@@ -99,6 +102,7 @@ impl Method for Finetune {
             rate: options.rate,
             epochs: options.epochs.unwrap_or(EPOCHS),
             weight_decay: options.weight_decay.unwrap_or(WEIGHT_DECAY),
+            clip: options.clip.unwrap_or(CLIP),
             averaging: options.averaging,
             mixup: options.mixup,
             shifted: options.shifted.unwrap_or(true),

@@ -132,7 +132,8 @@ impl Decision<'_> {
                 observer.note("the correction is no better than the original, which is tuned in its place");
                 found.back_to_original(original);
             }
-            forgotten = match self.tune(tuning, &mut found, &mut trials, held_out, observer) {
+            forgotten = match self.tune(tuning, (&mut found, &Outcomes::of(original)), &mut trials, held_out, observer)
+            {
                 Err(Error::Autodiff(why)) if tuning.optional => {
                     observer.warn(&format!("the model does not go on learning: {why}"));
                     None

@@ -14,7 +14,7 @@ use crate::partial::Identity;
 use crate::progress::Observer;
 use crate::refine::{Recipe, Start, TuningRecipe};
 use crate::report::ForgottenReport;
-use crate::search::{Candidate, Search};
+use crate::search::{Bar, Candidate, Outcomes, Search};
 use crate::tensor::NamedTensor;
 use crate::train::patches;
 use crate::tune::{Ground, Opinions, TuningWork};
@@ -22,14 +22,15 @@ use sha2::{Digest, Sha256};
 use std::collections::BTreeSet;
 
 impl Decision<'_> {
-    /// Tunes the chosen correction, chooses anew, and tells what the chosen one has forgotten, where it has.
+    /// Tunes the chosen correction, chooses anew, and tells what the chosen one has forgotten, where it has. `original`: which validation
+    /// labels the original predicts.
     ///
     /// # Errors
     /// What cannot be differentiated; those of data and engine; nothing to judge by.
     pub(super) fn tune(
         &self,
         asked: &TuningChoice,
-        found: &mut Search,
+        (found, original): (&mut Search, &Outcomes),
         trials: &mut Trials<'_>,
         held_out: &HeldOut<'_>,
         observer: &dyn Observer,
@@ -99,7 +100,8 @@ impl Decision<'_> {
             candidates.push(Candidate::of(recipe.clone(), &tuned.scores));
             trials.keep(recipe, self.tuned(&base, &tuned.parameters)?);
         }
-        found.tuned(candidates, job.force);
+        let bar = if asked.tuning.helps_as_a_rule() { Bar::Better { original } } else { Bar::ClearlyBetter };
+        found.tuned(candidates, bar, job.force);
         trials.lap("tune");
         let chosen = forgets && found.chosen().recipe.tuning.is_some();
         let ids = || forget.iter().map(|&sample| data.set.id(sample)).collect();

@@ -15,7 +15,7 @@ pub use bracket::usual_strength;
 pub use by_layer::search_by_layer;
 pub use contrast::{Contrast, Pair};
 pub use outcomes::{Advantage, Outcomes};
-pub use selection::{RunnerUp, Search, Verdict};
+pub use selection::{Bar, RunnerUp, Search, Verdict};
 
 use crate::evidence::{Quality, Scores};
 use crate::linalg::Alpha;

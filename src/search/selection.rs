@@ -39,6 +39,31 @@ pub enum Verdict {
     Unjudged,
 }
 
+/// What must be seen of a candidate before it takes the place of the one that it goes on from.
+#[derive(Clone, Copy, Debug)]
+pub enum Bar<'a> {
+    /// It is clearly better.
+    ClearlyBetter,
+    /// It is better at all, and clearly better than the original, which predicts these labels: for what makes most models better, so that
+    /// a difference too small to be seen clearly is more likely one than not.
+    Better {
+        /// Of the original.
+        original: &'a Outcomes,
+    },
+}
+
+impl Bar<'_> {
+    fn lets_pass(self, candidate: &Candidate, chosen: &Candidate) -> bool {
+        match self {
+            Self::ClearlyBetter => candidate.is_clearly_better_than(chosen),
+            Self::Better { original } => {
+                candidate.outcomes.advantage(&chosen.outcomes).accuracy > 0.0
+                    && candidate.outcomes.advantage(original).is_clear()
+            }
+        }
+    }
+}
+
 impl Search {
     /// Of candidates that differ in strength, at least one: the one nearest the middle of those that are as good as the best.
     pub(super) fn among(mut candidates: Vec<Candidate>) -> Self {
@@ -115,15 +140,14 @@ impl Search {
         self.candidates.push(Candidate::of(Recipe::unchanged(), scores));
     }
 
-    /// Takes in what went on from the chosen candidate: the most accurate of it takes its place where it is clearly better. `forced`: in the
-    /// place of the original also where it is not.
-    pub fn tuned(&mut self, candidates: Vec<Candidate>, forced: bool) {
+    /// Takes in what went on from the chosen candidate: the most accurate of it takes its place where it passes the bar. `forced`: in the
+    /// place of the original also where it does not.
+    pub fn tuned(&mut self, candidates: Vec<Candidate>, bar: Bar<'_>, forced: bool) {
         let first = self.candidates.len();
         self.candidates.extend(candidates);
         let all = &self.candidates;
         if let Some(best) = most_accurate(all, first..all.len())
-            && (all[best].is_clearly_better_than(&all[self.chosen])
-                || (forced && self.chosen().recipe == Recipe::unchanged()))
+            && (bar.lets_pass(&all[best], self.chosen()) || (forced && self.chosen().recipe == Recipe::unchanged()))
         {
             self.chosen = best;
         }
@@ -207,18 +231,33 @@ mod tests {
         assert_eq!(refined(0.6, &[(kept, 0.61, 1.0), (stronger.clone(), 0.62, 1.0)]), stronger);
     }
 
+    fn tuned(rate: f64, accuracy: f64) -> Candidate {
+        let tuning = TuningRecipe { method: "elr", start: Start::Corrected, settings: vec![("lr", rate)] };
+        let plain = Recipe::plain(Alpha::new(10.0).unwrap());
+        Candidate::of(Recipe { tuning: Some(tuning), ..plain }, &scores(accuracy))
+    }
+
+    /// The rate of what takes the place of the chosen candidate.
+    fn rate_after(mut search: Search, candidates: Vec<Candidate>, bar: Bar<'_>, forced: bool) -> Option<f64> {
+        search.tuned(candidates, bar, forced);
+        search.chosen().recipe.tuning.as_ref().map(|tuning| tuning.settings[0].1)
+    }
+
+    /// What makes most models better takes the place where it is better at all, unless the original would no longer be clearly beaten.
+    #[test]
+    fn what_helps_as_a_rule_must_be_better_and_clearly_better_than_the_original() {
+        let chosen = |original: f64, candidates: Vec<Candidate>| {
+            rate_after(found(0.6), candidates, Bar::Better { original: &Outcomes::of(&scores(original)) }, false)
+        };
+        assert_eq!(chosen(0.5, vec![tuned(0.1, 0.6005), tuned(0.2, 0.4)]), Some(0.1));
+        assert_eq!(chosen(0.5, vec![tuned(0.1, 0.6)]), None);
+        assert_eq!(chosen(0.6, vec![tuned(0.1, 0.6005)]), None);
+    }
+
     /// What went on from the chosen candidate takes its place where it is clearly better, and the best of it does.
     #[test]
     fn tuning_must_be_clearly_better_than_what_it_began_with() {
-        let tuned = |rate: f64, accuracy: f64| {
-            let tuning = TuningRecipe { method: "elr", start: Start::Corrected, settings: vec![("lr", rate)] };
-            let plain = Recipe::plain(Alpha::new(10.0).unwrap());
-            Candidate::of(Recipe { tuning: Some(tuning), ..plain }, &scores(accuracy))
-        };
-        let chosen_from = |mut search: Search, candidates: Vec<Candidate>, forced: bool| {
-            search.tuned(candidates, forced);
-            search.chosen().recipe.tuning.as_ref().map(|tuning| tuning.settings[0].1)
-        };
+        let chosen_from = |search, candidates, forced| rate_after(search, candidates, Bar::ClearlyBetter, forced);
         let chosen = |candidates: Vec<Candidate>| chosen_from(found(0.6), candidates, true);
         assert_eq!(chosen(vec![tuned(0.1, 0.6005), tuned(0.2, 0.4)]), None);
         assert_eq!(chosen(vec![tuned(0.1, 0.62), tuned(0.2, 0.65), tuned(0.3, 0.61)]), Some(0.2));

@@ -17,6 +17,10 @@ impl Tuning for Competing {
         Ok(tried)
     }
 
+    fn helps_as_a_rule(&self) -> bool {
+        self.0.iter().all(|tuning| tuning.helps_as_a_rule())
+    }
+
     /// Where they differ, of each its own, in their order.
     fn params(&self) -> Vec<(&'static str, Value)> {
         let of_each: Vec<_> = self.0.iter().map(|tuning| tuning.params()).collect();

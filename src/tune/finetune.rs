@@ -63,6 +63,9 @@ pub struct FineTune {
     pub epochs: usize,
     /// The weight decay.
     pub weight_decay: f64,
+    /// The most that the norm of a step's gradients may be, all together; longer ones are shortened to it. Without, networks whose
+    /// normalizations were folded into their weights lose all they know in the first steps.
+    pub clip: f64,
     /// The share of the average of the parameters that stays in a step, where one is kept and counts in the end.
     pub averaging: Option<f64>,
     /// What the shares of mixed samples are drawn from, both parameters of it, where samples are mixed.
@@ -73,11 +76,12 @@ pub struct FineTune {
     pub batch: Option<usize>,
 }
 
-/// Learning rates that are tried, in the order in which they are.
-const RATES: [f64; 4] = [0.02, 0.006, 0.06, 0.002];
+/// Learning rates that are tried where none is given, each by a whole training: after few epochs a small rate is ahead of one that ends
+/// higher.
+const RATES: [f64; 2] = [0.06, 0.02];
 
-/// Epochs of the trainings that a learning rate is chosen by.
-const SHORT: usize = 2;
+/// Those that are tried then, one by one, while no training is better than what it began with.
+const SMALLER: [f64; 2] = [0.006, 0.002];
 
 impl Tuning for FineTune {
     fn tune(&self, ground: &mut Ground<'_>) -> Result<Vec<Tuned>, Error> {
@@ -86,20 +90,22 @@ impl Tuning for FineTune {
         let averaged = self.averaging.map(|decay| Averaged { of: &sgd, decay });
         let optimizer: &dyn Optimizer = averaged.as_ref().map_or(&sgd, |averaged| averaged);
         let targets = if self.mixup.is_some() { Targets::Probabilities } else { Targets::Labels };
-        let trainer = ground.trainer_against(targets, self.loss(), optimizer)?;
+        let trainer = ground.trainer_against(targets, self.loss(), optimizer, Some(self.clip))?;
         let mut course = Course { tuning: self, ground, samples: &samples, trainer };
-        let rate = match self.rate {
-            Some(rate) => Some(rate),
-            None => course.rate()?,
+        let tried = match self.rate {
+            Some(rate) => course.train(rate)?.into_iter().collect(),
+            None => course.search()?,
         };
-        let tuned = rate.map(|rate| course.train(rate, self.epochs, Some(super::PATIENCE))).transpose()?.flatten();
-        if tuned.is_none() {
-            course
-                .ground
-                .observer
-                .warn(&format!("{} diverges, so the model stays as it was; give a smaller --lr", self.name));
+        if tried.is_empty() {
+            let diverged = format!("{} diverges, so the model stays as it was; give a smaller --lr", self.name);
+            course.ground.observer.warn(&diverged);
         }
-        Ok(tuned.into_iter().collect())
+        Ok(tried)
+    }
+
+    /// By docs/accuracy.md.
+    fn helps_as_a_rule(&self) -> bool {
+        true
     }
 
     fn params(&self) -> Vec<(&'static str, Value)> {
@@ -109,6 +115,7 @@ impl Tuning for FineTune {
             ("lr", self.rate.map_or_else(|| json!("auto"), |rate| json!(rate))),
             ("epochs", json!(self.epochs)),
             ("weight_decay", json!(self.weight_decay)),
+            ("clip", json!(self.clip)),
             ("ema", json!(self.averaging)),
             ("mixup", json!(self.mixup)),
             ("shift", json!(self.shifted)),
@@ -142,26 +149,27 @@ struct Course<'c, 'g> {
 }
 
 impl Course<'_, '_> {
-    /// The learning rate after whose short training validation says the most, of those that do not diverge; nothing where all do.
-    fn rate(&mut self) -> Result<Option<f64>, Error> {
-        let mut best: Option<(f64, f64)> = None;
+    /// Trainings with several learning rates, but for those that diverge.
+    fn search(&mut self) -> Result<Vec<Tuned>, Error> {
+        let mut tried = Vec::new();
         for rate in RATES {
-            let found = self.train(rate, SHORT, None)?.map(|tuned| tuned.scores.quality().accuracy);
-            if let Some(found) = found.filter(|&found| best.is_none_or(|(_, most)| found > most)) {
-                best = Some((rate, found));
+            tried.extend(self.train(rate)?);
+        }
+        let before = self.ground.judge(&[])?.quality().accuracy;
+        for rate in SMALLER {
+            if tried.iter().any(|tuned| tuned.scores.quality().accuracy > before) {
+                break;
             }
+            tried.extend(self.train(rate)?);
         }
-        let rate = best.map(|(rate, _)| rate);
-        if let Some(rate) = rate {
-            self.ground.observer.note(&format!("the learning rate is {rate}, by short trainings"));
-        }
-        Ok(rate)
+        Ok(tried)
     }
 
-    fn train(&mut self, rate: f64, epochs: usize, patience: Option<usize>) -> Result<Option<Tuned>, Error> {
+    fn train(&mut self, rate: f64) -> Result<Option<Tuned>, Error> {
         let Self { tuning, ground, samples, trainer } = self;
         let batch = ground.batch(tuning.batch);
-        let plan = Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed: ground.seed, patience, work: None };
+        let (epochs, seed, patience) = (tuning.epochs, ground.seed, Some(super::PATIENCE));
+        let plan = Plan { epochs, batch, rate, schedule: Schedule::Cosine, seed, patience, work: None };
         let opinions = ground.opinions;
         let remembers = tuning.loss().remembers();
         let examples = Examples {

@@ -64,10 +64,10 @@ impl Ground<'_> {
         criterion: &dyn crate::autodiff::Criterion,
         optimizer: &dyn Optimizer,
     ) -> Result<Trainer, Error> {
-        self.trainer_against(Targets::Labels, criterion, optimizer)
+        self.trainer_against(Targets::Labels, criterion, optimizer, None)
     }
 
-    /// The same, of a loss that is held against labels or probabilities.
+    /// The same, of a loss that is held against labels or probabilities, with gradients whose norm is at most `most_norm`.
     ///
     /// # Errors
     /// What cannot be differentiated; those of the engine.
@@ -76,13 +76,14 @@ impl Ground<'_> {
         targets: Targets,
         criterion: &dyn crate::autodiff::Criterion,
         optimizer: &dyn Optimizer,
+        most_norm: Option<f64>,
     ) -> Result<Trainer, Error> {
         let link = self.classifier.head.link.unwrap_or(Link::Softmax);
         let training = Training {
             scores: &self.classifier.head.value,
             loss: Loss { link, targets, weighted: false, criterion },
             optimizer,
-            most_norm: None,
+            most_norm,
             parameters: self.parameters,
             extents: &BTreeMap::new(),
         };

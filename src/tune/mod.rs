@@ -51,6 +51,12 @@ pub trait Tuning: fmt::Debug + Send + Sync {
     /// What cannot be differentiated; those of data and engine; an interruption.
     fn tune(&self, ground: &mut Ground<'_>) -> Result<Vec<Tuned>, Error>;
 
+    /// Whether it makes most models better, so that the labels of validation data, by which only differences of about a point can be seen
+    /// clearly, need not show it clearly.
+    fn helps_as_a_rule(&self) -> bool {
+        false
+    }
+
     /// Its options as the report shows them.
     fn params(&self) -> Vec<(&'static str, Value)>;
 }

@@ -18,6 +18,8 @@ pub struct TuneOptions {
     pub epochs: Option<usize>,
     /// The weight decay.
     pub weight_decay: Option<f64>,
+    /// The most that the norm of a step's gradients may be.
+    pub clip: Option<f64>,
     /// The share of the average of the parameters that stays in a step.
     pub averaging: Option<f64>,
     /// Both parameters of the distribution that the shares of mixed samples are drawn from.

@@ -8,7 +8,11 @@ use serde_json::Value;
 
 /// Held-out data, and as little time as the noisy set takes.
 fn command(options: &str) -> String {
-    let input = model("mlp");
+    command_of("mlp", options)
+}
+
+fn command_of(network: &str, options: &str) -> String {
+    let input = model(network);
     let (train, val) = (data("train"), data("val"));
     format!("{} out.onnx --data {train} --val {val} {options}", input.display())
 }
@@ -96,6 +100,37 @@ fn two_ways_to_learn_compete_by_validation() {
     let better = if found[1].1 > found[0].1 { &found[1].0 } else { &found[0].0 };
     assert_eq!(report["chosen"]["tuning"], better.as_str(), "{found:?}");
     assert_eq!(report["params"]["loss"], serde_json::json!(["elr", "ce"]));
+}
+
+/// The normalizations of the reference `ResNet` were folded into its weights.
+#[test]
+fn long_gradients_are_shortened_so_that_a_network_keeps_what_it_knows() {
+    let learn = "--method elr --learn-from trusted --trusted 2000 --lr 0.06 --epochs 1 --force";
+    let accuracies = |options: &str| {
+        let bench = Bench::new();
+        bench.run(&command_of("resnet", &format!("{learn} {options}"))).expect(0);
+        let report = bench.report();
+        (accuracy(&report, "before"), accuracy(&report, "after"))
+    };
+    let (before, after) = accuracies("");
+    assert!(after > before, "{after} after {before}");
+    let (_, unclipped) = accuracies("--clip 1e9");
+    assert!(unclipped < 0.2, "without, it is left with chance: {unclipped}");
+}
+
+#[test]
+fn smaller_rates_are_tried_only_while_larger_ones_do_not_help() {
+    // Cross-entropy on all labels learns the wrong ones again, so no rate helps what a projection has made.
+    for (options, wanted) in [
+        ("--method sap+elr --epochs 2", ["0.06", "0.02"].as_slice()),
+        ("--method sap+finetune --learn-from all --epochs 1", &["0.06", "0.02", "0.006", "0.002"]),
+    ] {
+        let bench = Bench::new();
+        bench.run(&command(&format!("{SAP} {options}"))).expect(0);
+        let found = tuned(&bench.report());
+        let rates: Vec<&str> = found.iter().filter_map(|(tuning, _)| tuning.split(' ').nth(2)).collect();
+        assert_eq!(rates, wanted, "{options}: {found:?}");
+    }
 }
 
 #[test]
