@@ -9,13 +9,14 @@ against the same network trained on the correctly labelled part alone.
 
 Trains what is not in the folder NETS yet (`fixtures/oracle/train.py`, minutes a network, one thread each), corrects every network
 with each of SETTINGS, and adds a line a network to RESULTS; a line that is there is not measured again. `--table` prints the
-means and standard deviations over the seeds as docs/accuracy.md has them, `--plot` draws PLOT from them. `--set` only names what lies in --data, Fashion-MNIST by
-default; `benches/other_sets.py` makes others. Every choice is made on noisy labels; clean ones are
-only counted.
+means and standard deviations over the seeds as docs/accuracy.md has them, `--plot` draws PLOT from them. Several processes may share
+NETS: each takes what no other is at. `--set` only names what lies in --data, Fashion-MNIST by default; `benches/other_sets.py` makes others.
+Every choice is made on noisy labels; clean ones are only counted.
 """
 
 import argparse
 import csv
+import fcntl
 import gzip
 import json
 import os
@@ -42,18 +43,34 @@ RECIPES = {"recipe": "standard"} | {f"{name}_recipe": name for name in ("perturb
 COLUMNS = ["set", "arch", "noise", "seed", "original", *SETTINGS, "ceiling", *RECIPES]
 
 
+def claim(nets, work):
+    """This process's hold on a piece of work, until it is closed or the process ends; None while another process has it."""
+    nets.mkdir(parents=True, exist_ok=True)
+    hold = (nets / f"{work}.lock").open("w")
+    try:
+        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        hold.close()
+        return None
+    return hold
+
+
 def train(nets, arch, noise, seed, options):
     """The folder of a network and its data, trained if it is not there, and the network trained on the clean part."""
     folder = nets / f"{noise}-{seed}"
     folder.mkdir(parents=True, exist_ok=True)
-    script = [sys.executable, str(ROOT / "fixtures/oracle/train.py"), arch, str(folder), "--noise", noise]
-    script += ["--seed", str(seed), "--train", str(options.train), "--device", options.device]
-    script += ["--data", options.data] if options.data else []
+    script = [sys.executable, str(ROOT / "fixtures/oracle/train.py"), arch]
+    settings = ["--noise", noise, "--seed", str(seed), "--train", str(options.train), "--device", options.device]
+    settings += ["--data", options.data] if options.data else []
     for suffix, option in (("", []), ("-retrain", ["--clean-part"])):
         # Without noise the clean part is all of it.
         if noise == "clean" and option or (folder / f"fashion-{arch}{suffix}.onnx").exists():
             continue
-        subprocess.run(script + option, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        # Networks share the data of their folder, which another process may be reading: files come whole.
+        with tempfile.TemporaryDirectory(dir=nets) as scratch:
+            subprocess.run([*script, scratch, *settings, *option], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+            for file in Path(scratch).iterdir():
+                file.replace(folder / file.name)
     return folder
 
 
@@ -208,6 +225,19 @@ def plot():
     figure.savefig(PLOT, metadata={"Date": None})
 
 
+def work(options, arch, noise, seed):
+    """Trains and measures a network, as far as it has not been done yet."""
+    folder = options.nets / f"{noise}-{seed}"
+    if options.only != "measure":
+        folder = train(options.nets, arch, noise, seed, options)
+    key = {"set": options.set, "arch": arch, "noise": noise, "seed": seed}
+    known = any(key.items() <= line.items() for line in read_results())
+    if options.only != "train" and not known and (folder / f"fashion-{arch}.onnx").exists():
+        line = measure(options.tool, folder, options.set, arch, noise, seed)
+        add(line)
+        print(line, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("nets", nargs="?", type=Path)
@@ -232,15 +262,9 @@ def main():
     for seed in options.seed.split(","):
         for noise in options.noise.split(","):
             for arch in options.arch.split(","):
-                folder = options.nets / f"{noise}-{seed}"
-                if options.only != "measure":
-                    folder = train(options.nets, arch, noise, seed, options)
-                key = {"set": options.set, "arch": arch, "noise": noise, "seed": seed}
-                known = any(key.items() <= line.items() for line in read_results())
-                if options.only != "train" and not known and (folder / f"fashion-{arch}.onnx").exists():
-                    line = measure(options.tool, folder, options.set, arch, noise, seed)
-                    add(line)
-                    print(line, flush=True)
+                if hold := claim(options.nets, f"{noise}-{seed}-{arch}"):
+                    with hold:
+                        work(options, arch, noise, seed)
 
 
 if __name__ == "__main__":

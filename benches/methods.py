@@ -8,9 +8,9 @@
 
 Compares all methods on every network that is in the folder NETS (`accuracy.py NETS --only train` puts them there), and once more those that
 forget samples, with the samples that `onnx-sap detect` finds with the model that SAP has corrected: the networks themselves believe their
-labels, and such methods find nothing to forget in them. Adds a line for each method to RESULTS; a network that is there is not measured
-again. `--table` prints means over networks, and points gained by noise, as docs/accuracy.md has them. Every choice is made on noisy labels;
-clean ones are only counted.
+labels, and such methods find nothing to forget in them. Adds a line for each method to RESULTS; a network that is there, or that another
+process is at, is not measured again. `--table` prints means over networks, and points gained by noise, as docs/accuracy.md has them. Every
+choice is made on noisy labels; clean ones are only counted.
 """
 
 import argparse
@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from accuracy import ARCHITECTURES, NOISES, ROOT, read_results
+from accuracy import ARCHITECTURES, NOISES, ROOT, claim, read_results
 
 RESULTS = ROOT / "docs" / "methods.csv"
 KEY = ["set", "arch", "noise", "seed"]
@@ -154,6 +154,16 @@ def gains(name, groups, methods):
         print(f"| {method} | " + " | ".join(cells) + " |")
 
 
+def work(options, arch, noise, seed):
+    """Compares the methods on a network that is there, if that has not been done yet."""
+    folder = options.nets / f"{noise}-{seed}"
+    key = {"set": options.set, "arch": arch, "noise": noise, "seed": seed}
+    measured = any(key.items() <= line.items() for line in known())
+    if (folder / f"fashion-{arch}.onnx").exists() and not measured:
+        add(key, list(measure(options.tool, folder, arch)))
+        print(key, flush=True)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("nets", nargs="?", type=Path)
@@ -168,15 +178,12 @@ def main():
         return table()
     if options.nets is None:
         parser.error("name the folder of the networks")
-    done = {tuple(line[name] for name in KEY) for line in known()}
     for seed in options.seed.split(","):
         for noise in options.noise.split(","):
             for arch in options.arch.split(","):
-                folder = options.nets / f"{noise}-{seed}"
-                key = {"set": options.set, "arch": arch, "noise": noise, "seed": seed}
-                if (folder / f"fashion-{arch}.onnx").exists() and tuple(key.values()) not in done:
-                    add(key, measure(options.tool, folder, arch))
-                    print(key, flush=True)
+                if hold := claim(options.nets, f"{noise}-{seed}-{arch}-methods"):
+                    with hold:
+                        work(options, arch, noise, seed)
 
 
 if __name__ == "__main__":
