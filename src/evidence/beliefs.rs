@@ -26,6 +26,9 @@ const ONE_SIDED_WHERE_RIGHT: f64 = 0.65;
 /// The same for doubts that are more one-sided than that.
 const ONE_SIDED_SLOPE: f64 = 5.0;
 
+/// The least share of wrong labels among all with which it matters that a network has memorised them.
+const MISLEADING: f64 = 0.01;
+
 /// Labels to compare models by.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Beliefs {
@@ -72,6 +75,11 @@ impl Beliefs {
         };
         let replaced = doubted.iter().copied().filter(is_replaced).collect();
         Self { replaced, doubted: doubted.len(), wrong }
+    }
+
+    /// Whether of so many samples enough are labelled wrongly that what a network has memorised of them misleads.
+    pub fn memory_misleads(&self, samples: usize) -> bool {
+        self.doubted > 0 && self.wrong * self.doubted as f64 >= MISLEADING * samples as f64
     }
 }
 
@@ -166,5 +174,14 @@ mod tests {
     fn without_doubts_nothing_is_replaced() {
         assert_eq!(Beliefs::of(&[scores(&[0, 0])], &scores(&[0, 1]), 0), Beliefs::default());
         assert_eq!(Beliefs::of(&[], &scores(&[0, 1]), 0), Beliefs::default());
+    }
+
+    /// A clean network whose corrections doubt one label in ten, of which hardly any is wrong, remembers what is right.
+    #[test]
+    fn memory_misleads_where_enough_labels_are_wrong() {
+        let misleads = |doubted, wrong| Beliefs { replaced: BTreeMap::new(), doubted, wrong }.memory_misleads(10_000);
+        assert!(misleads(1000, 0.2) && misleads(200, 1.0));
+        assert!(!misleads(1065, 0.05) && !misleads(15, 1.0));
+        assert!(!Beliefs::default().memory_misleads(0));
     }
 }

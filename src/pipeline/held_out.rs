@@ -120,6 +120,12 @@ impl<'a> HeldOut<'a> {
         }
     }
 
+    /// Whether candidates are compared on perturbed training images of which enough labels are taken for wrong: where they are
+    /// right, so is what the original remembers of them.
+    pub(super) fn memory_misleads(&self) -> bool {
+        self.beliefs.memory_misleads(self.order.len())
+    }
+
     /// Whether candidates are compared on perturbed training images.
     pub(super) fn is_perturbed(&self) -> bool {
         matches!(self.validation, ValidationData::Perturbed { .. })

@@ -129,8 +129,8 @@ impl Refinements {
         Ok(())
     }
 
-    /// On perturbed images, where the original has lost: lets heads that are fitted to shifted images compete with the chosen
-    /// candidate on the correction that it rests on.
+    /// On perturbed images, where the original has lost and remembers wrong labels: lets heads that are fitted to shifted images
+    /// compete with the chosen candidate on the correction that it rests on.
     ///
     /// # Errors
     /// Those of data and engine.
@@ -142,7 +142,7 @@ impl Refinements {
         observer: &dyn Observer,
     ) -> Result<(), Error> {
         let heads: Vec<Head> = self.heads.iter().copied().filter(Head::is_refit).collect();
-        if !self.chooses || !held_out.is_perturbed() || heads.is_empty() {
+        if !self.chooses || !held_out.memory_misleads() || heads.is_empty() {
             return Ok(());
         }
         let base = Recipe { head: Head::Projected, ..found.chosen().recipe.clone() };
