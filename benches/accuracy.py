@@ -18,6 +18,7 @@ import argparse
 import csv
 import fcntl
 import gzip
+import itertools
 import json
 import os
 import statistics
@@ -43,16 +44,18 @@ RECIPES = {"recipe": "standard"} | {f"{name}_recipe": name for name in ("perturb
 COLUMNS = ["set", "arch", "noise", "seed", "original", *SETTINGS, "ceiling", *RECIPES]
 
 
-def claim(nets, work):
-    """This process's hold on a piece of work, until it is closed or the process ends; None while another process has it."""
-    nets.mkdir(parents=True, exist_ok=True)
-    hold = (nets / f"{work}.lock").open("w")
-    try:
-        fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        hold.close()
-        return None
-    return hold
+def claimed(options, purpose):
+    """The networks that were asked for, one after another: each is this process's own, for that purpose, until it asks for the next.
+    Those that another process is at are left out."""
+    options.nets.mkdir(parents=True, exist_ok=True)
+    for seed, noise, arch in itertools.product(*(of.split(",") for of in (options.seed, options.noise, options.arch))):
+        with (options.nets / f"{noise}-{seed}-{arch}-{purpose}.lock").open("w") as hold:
+            try:
+                fcntl.flock(hold, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            yield arch, noise, seed
+
 
 
 def train(nets, arch, noise, seed, options):
@@ -259,12 +262,8 @@ def main():
         return plot()
     if options.nets is None:
         parser.error("name the folder of the networks")
-    for seed in options.seed.split(","):
-        for noise in options.noise.split(","):
-            for arch in options.arch.split(","):
-                if hold := claim(options.nets, f"{noise}-{seed}-{arch}"):
-                    with hold:
-                        work(options, arch, noise, seed)
+    for network in claimed(options, "accuracy"):
+        work(options, *network)
 
 
 if __name__ == "__main__":

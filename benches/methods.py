@@ -21,7 +21,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from accuracy import ARCHITECTURES, NOISES, ROOT, claim, read_results
+from accuracy import ARCHITECTURES, NOISES, ROOT, claimed, read_results
 
 RESULTS = ROOT / "docs" / "methods.csv"
 KEY = ["set", "arch", "noise", "seed"]
@@ -178,12 +178,8 @@ def main():
         return table()
     if options.nets is None:
         parser.error("name the folder of the networks")
-    for seed in options.seed.split(","):
-        for noise in options.noise.split(","):
-            for arch in options.arch.split(","):
-                if hold := claim(options.nets, f"{noise}-{seed}-{arch}-methods"):
-                    with hold:
-                        work(options, arch, noise, seed)
+    for network in claimed(options, "methods"):
+        work(options, *network)
 
 
 if __name__ == "__main__":
