@@ -26,7 +26,7 @@ const ONE_SIDED_WHERE_RIGHT: f64 = 0.65;
 /// The same for doubts that are more one-sided than that.
 const ONE_SIDED_SLOPE: f64 = 5.0;
 
-/// The least share of wrong labels among all with which it matters that a network has memorised them.
+/// The share of wrong labels among all above which it matters that a network has memorised them.
 const MISLEADING: f64 = 0.01;
 
 /// Labels to compare models by.
@@ -79,7 +79,7 @@ impl Beliefs {
 
     /// Whether of so many samples enough are labelled wrongly that what a network has memorised of them misleads.
     pub fn memory_misleads(&self, samples: usize) -> bool {
-        self.doubted > 0 && self.wrong * self.doubted as f64 >= MISLEADING * samples as f64
+        self.wrong * self.doubted as f64 > MISLEADING * samples as f64
     }
 }
 
